@@ -1,0 +1,144 @@
+//! Whether the books are right: what the database holds, against itself and against what was
+//! answered.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::connect;
+
+/// One row per client: what is stored, beside what follows from its transactions. The sums are
+/// `numeric`, so as text: they may be beyond a bigint just when something is wrong.
+const QUERY: &str = "
+    SELECT c.id, c.limite, c.saldo::text, count(t.cliente_id),
+           coalesce(sum(CASE t.tipo WHEN 'c' THEN t.valor ELSE -t.valor END), 0)::text
+      FROM clientes c LEFT JOIN transacoes t ON t.cliente_id = c.id
+     GROUP BY c.id ORDER BY c.id";
+
+/// How many clients a message names before it only counts them.
+const NAMED: usize = 5;
+
+/// What the database holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Books {
+    /// All rows of transactions.
+    pub rows: u64,
+    /// All clients.
+    pub clients: u64,
+    /// Each client whose stored balance is not the sum of its rows, or is below -limit.
+    pub faults: Vec<Fault>,
+}
+
+/// A client whose books are wrong. Amounts in cents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The client's id.
+    pub client: i32,
+    /// The limit.
+    pub limit: i64,
+    /// The stored balance.
+    pub balance: String,
+    /// Credits less debits.
+    pub sum: String,
+}
+
+impl Books {
+    /// Reads them. `url` is a PostgreSQL URL of somebody who may read the tables.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn read(url: &str) -> Result<Books> {
+        let client = connect(url).await?;
+        let rows = client.query(QUERY, &[]).await.context("cannot read the books")?;
+        let mut books = Books::default();
+        for row in rows {
+            let fault = Fault {
+                client: row.try_get(0)?,
+                limit: row.try_get(1)?,
+                balance: row.try_get(2)?,
+                sum: row.try_get(4)?,
+            };
+            books.clients += 1;
+            books.rows += row.try_get::<_, i64>(3)?.unsigned_abs();
+            if !fault.is_sound() {
+                books.faults.push(fault);
+            }
+        }
+        Ok(books)
+    }
+
+    /// What is wrong with them, one sentence each; none when all is right.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self.faults.iter().take(NAMED).map(Fault::to_string).collect();
+        if self.faults.len() > NAMED {
+            problems.push(format!("and {} clients more have wrong books", self.faults.len() - NAMED));
+        }
+        problems
+    }
+
+    /// What is wrong between `rows` new transactions and what a load saw: every transaction that
+    /// was `acknowledged` is a row, and every further row is one whose outcome is `unknown`.
+    pub fn problem_of_rows(rows: u64, acknowledged: u64, unknown: u64) -> Option<String> {
+        if rows < acknowledged {
+            return Some(format!(
+                "{} transactions were acknowledged and are not in the database ({rows} rows, {acknowledged} acknowledged)",
+                acknowledged - rows
+            ));
+        }
+        (rows > acknowledged + unknown).then(|| {
+            format!("{rows} rows in the database, but only {acknowledged} acknowledged and {unknown} of unknown outcome")
+        })
+    }
+}
+
+impl Fault {
+    fn is_sound(&self) -> bool {
+        let floor = -i128::from(self.limit);
+        self.balance == self.sum && self.balance.parse::<i128>().is_ok_and(|balance| balance >= floor)
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Fault { client, limit, balance, sum } = self;
+        if balance == sum {
+            write!(f, "client {client}: the balance {balance} is below -limit ({limit})")
+        } else {
+            write!(f, "client {client}: the balance is {balance}, the sum of its rows {sum}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(balance: &str, sum: &str) -> Fault {
+        Fault { client: 1, limit: 100, balance: balance.into(), sum: sum.into() }
+    }
+
+    #[test]
+    fn a_balance_is_its_sum_and_within_the_limit() {
+        assert!(fault("0", "0").is_sound());
+        assert!(fault("-100", "-100").is_sound());
+        assert!(!fault("-101", "-101").is_sound());
+        assert!(!fault("5", "6").is_sound());
+        assert!(fault("5", "6").to_string().contains("the balance is 5, the sum of its rows 6"));
+    }
+
+    #[test]
+    fn many_faults_are_counted() {
+        let books = Books { faults: vec![fault("1", "2"); 7], ..Books::default() };
+        let problems = books.problems();
+        assert_eq!(problems.len(), NAMED + 1);
+        assert_eq!(problems[NAMED], "and 2 clients more have wrong books");
+        assert!(Books::default().problems().is_empty());
+    }
+
+    #[test]
+    fn rows_are_what_was_acknowledged_and_what_may_be() {
+        assert_eq!(Books::problem_of_rows(10, 10, 0), None);
+        assert_eq!(Books::problem_of_rows(12, 10, 2), None);
+        assert!(Books::problem_of_rows(9, 10, 5).is_some_and(|text| text.starts_with("1 transactions")));
+        assert!(Books::problem_of_rows(13, 10, 2).is_some());
+    }
+}

@@ -1,0 +1,118 @@
+//! Databases of a private cluster. The SQL files run once, into a template; each database is a
+//! copy of it, which takes milliseconds.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tokio_postgres::NoTls;
+
+use super::{Cluster, TOOL_DEADLINE, install};
+use crate::process::Launch;
+
+impl Cluster {
+    /// Makes a database from the files of `sql/`, for the cluster's profile.
+    ///
+    /// # Errors
+    /// When `name` is not a lower-case word, when the database exists, or when a file fails; the
+    /// error shows what `psql` said.
+    pub async fn create_database(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let template = self.template().await?;
+        self.admin(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        // What is granted on a database itself is not part of its copy.
+        self.psql(name, &install::role_file()?).await
+    }
+
+    /// Drops a database, whoever is connected to it.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.admin(&format!("DROP DATABASE {name} WITH (FORCE)")).await
+    }
+
+    /// Whether there is a database of that name.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn has_database(&self, name: &str) -> Result<bool> {
+        let client = connect(&self.admin_url("postgres")).await?;
+        let row = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name]).await?;
+        Ok(row.is_some())
+    }
+
+    /// The template's name, after making sure that it exists.
+    async fn template(&self) -> Result<String> {
+        let name = format!("guiche_template_{}", self.options.profile);
+        let mut made = self.template.lock().await;
+        if !*made {
+            // It may be there from an earlier start on this data, and older than the files.
+            let building = format!("{name}_building");
+            for stale in [&building, &name] {
+                self.admin(&format!("DROP DATABASE IF EXISTS {stale}")).await?;
+            }
+            self.admin(&format!("CREATE DATABASE {building}")).await?;
+            for file in install::sql_files(self.options.profile)? {
+                self.psql(&building, &file).await?;
+            }
+            self.admin(&format!("ALTER DATABASE {building} RENAME TO {name}")).await?;
+            *made = true;
+        }
+        Ok(name)
+    }
+
+    async fn psql(&self, database: &str, file: &Path) -> Result<()> {
+        let name = format!("psql -f {}", file.display());
+        Launch::new(name, &self.psql, self.directory.join("psql.log"))
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.admin_url(database), "-f"])
+            .arg(file)
+            .run(TOOL_DEADLINE)
+            .await
+    }
+
+    async fn admin(&self, sql: &str) -> Result<()> {
+        let client = connect(&self.admin_url("postgres")).await?;
+        client.batch_execute(sql).await.with_context(|| sql.to_owned())
+    }
+}
+
+/// Connects; the connection closes when the client is dropped.
+///
+/// # Errors
+/// When the server cannot be reached, or refuses.
+pub async fn connect(url: &str) -> Result<tokio_postgres::Client> {
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
+    // Its error also reaches whoever uses the client.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
+
+/// Names go into SQL as they are: only what needs no quoting is let through.
+fn check_name(name: &str) -> Result<()> {
+    let word = !name.is_empty()
+        && name.len() < 64
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && !name.as_bytes()[0].is_ascii_digit();
+    ensure!(
+        word,
+        "{name:?} is no name for a database: lower-case letters, digits and underscores, at most 63"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_lower_case_word() {
+        for good in ["rinha", "test_1", "_x"] {
+            check_name(good).expect(good);
+        }
+        for bad in ["", "Rinha", "1st", "a-b", "a b", "a;b", "a\"", &"x".repeat(64)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

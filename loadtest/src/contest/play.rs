@@ -1,0 +1,158 @@
+//! One run of the simulation against a service that is up.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::costs::Meter;
+use super::k6::{K6, Observer, Run};
+use super::live::Live;
+use super::plan::Plan;
+use super::progress::Progress;
+use super::result::{Audit, Conditions, ContestResult, StackConditions};
+use super::samples::Sample;
+use super::score::Score;
+use super::summary::Summary;
+use super::target::Target;
+use crate::check::Books;
+use crate::usage::ServiceUsage;
+
+/// Reads what each service has used so far. It is called once a second and must not block.
+pub type UsageReader<'a> = &'a dyn Fn() -> Vec<ServiceUsage>;
+
+/// What to play, and against what.
+pub struct Game<'a> {
+    /// The program that plays.
+    pub k6: &'a K6,
+    /// The service.
+    pub target: &'a Target,
+    /// The load.
+    pub plan: Plan,
+    /// The database behind the service, where its books can be read.
+    pub database_url: Option<String>,
+    /// How the stack was set up, where that is known.
+    pub stack: Option<StackConditions>,
+    /// What the services use, where that can be read.
+    pub usage: Option<UsageReader<'a>>,
+    /// Where k6's log and summary go; made if it is missing.
+    pub directory: &'a Path,
+    /// When the service was started, or this run, for one that something else started.
+    pub since: Instant,
+}
+
+/// Waits until the service is ready, makes sure that it is new, plays, and reads the books.
+///
+/// # Errors
+/// When it could not be played. A run that was played and lost is no error: its problems are in
+/// the result.
+pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
+    std::fs::create_dir_all(game.directory)
+        .with_context(|| format!("cannot make {}", game.directory.display()))?;
+    game.target.until_ready().await?;
+    let ready_s = game.since.elapsed().as_secs_f64();
+    game.target.check_new().await?;
+    let rows_before = match &game.database_url {
+        Some(url) => Books::read(url).await?.rows,
+        None => 0,
+    };
+    let started_at =
+        OffsetDateTime::now_utc().format(&Rfc3339).context("the clock shows no year of our era")?;
+
+    let mut watch = Watch::new(game);
+    let summary_path = game.directory.join("summary.json");
+    let script = crate::repository_root().join("loadtest/k6/contest.js");
+    let run = Run {
+        script: &script,
+        env: vec![
+            ("BASE_URL", game.target.url().to_owned()),
+            ("RAMP", game.plan.ramp_s.to_string()),
+            ("PLATEAU", game.plan.plateau_s.to_string()),
+            ("SUMMARY", summary_path.display().to_string()),
+        ],
+        log: &game.directory.join("k6.log"),
+        cpus: None,
+    };
+    let ended = game.k6.run(&run, &mut watch).await;
+    watch.finish();
+    let k6_cpu = ended?.cpu;
+
+    let books = match &game.database_url {
+        Some(url) => {
+            let books = Books::read(url).await?;
+            Some(Audit { new_rows: books.rows.saturating_sub(rows_before), books })
+        }
+        None => None,
+    };
+    let summary = Summary::read(&summary_path)?;
+    let mut result = ContestResult {
+        conditions: conditions(game, started_at, ready_s),
+        plan: game.plan,
+        score: Score::of(&summary.tally()),
+        problems: Vec::new(),
+        services: watch.meter.into_costs(),
+        k6_cpu_s: k6_cpu.as_secs_f64(),
+        books,
+        timeline: watch.live.timeline(),
+        curves: watch.live.curves(),
+        summary,
+    };
+    result.judge();
+    Ok(result)
+}
+
+fn conditions(game: &Game<'_>, started_at: String, ready_s: f64) -> Conditions {
+    Conditions {
+        started_at,
+        url: game.target.url().to_owned(),
+        stack: game.stack.clone(),
+        ready_s,
+        k6: game.k6.version().to_owned(),
+        machine_cpus: std::thread::available_parallelism().map_or(0, usize::from),
+    }
+}
+
+/// Sees a run through: counts, measures, shows.
+struct Watch<'a> {
+    live: Live,
+    meter: Meter,
+    progress: Progress,
+    usage: Option<UsageReader<'a>>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(game: &Game<'a>) -> Watch<'a> {
+        let mut watch = Watch {
+            live: Live::default(),
+            meter: Meter::default(),
+            progress: Progress::new(game.plan),
+            usage: game.usage,
+        };
+        watch.measure();
+        watch
+    }
+
+    fn measure(&mut self) {
+        if let Some(usage) = self.usage {
+            self.meter.sample(usage());
+        }
+    }
+
+    fn finish(&mut self) {
+        self.measure();
+        self.progress.finish();
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn sample(&mut self, sample: &Sample<'_>) {
+        self.live.add(sample);
+    }
+
+    fn tick(&mut self) {
+        self.measure();
+        self.progress.show(&self.live);
+    }
+}

@@ -1,0 +1,130 @@
+//! What is shown while the contest is played.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::live::Live;
+use super::plan::Plan;
+use super::score::{Tally, grouped};
+
+/// How often a line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+const TEMPLATE: &str = "{prefix:<26} [{bar:24}] {msg}";
+
+/// The display: one line that changes on a terminal, else a line now and then.
+#[derive(Debug)]
+pub struct Progress {
+    plan: Plan,
+    start: Instant,
+    load_since: Option<Instant>,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// Starts the clock. A terminal is shown the line on standard error; else lines are printed.
+    pub fn new(plan: Plan) -> Progress {
+        let now = Instant::now();
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(TEMPLATE).expect("the template is a valid constant");
+            let bar = ProgressBar::new(plan.expected_total()).with_style(style.progress_chars("=> "));
+            bar.set_prefix(phase(&plan, None));
+            bar
+        });
+        Progress { plan, start: now, load_since: None, bar, last_line: now }
+    }
+
+    /// Shows how far it is. To be called about once a second.
+    pub fn show(&mut self, live: &Live) {
+        if live.is_loaded() && self.load_since.is_none() {
+            self.load_since = Some(Instant::now());
+        }
+        let phase = phase(&self.plan, self.load_since.map(|since| since.elapsed()));
+        let message = self.message(live);
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(phase);
+            bar.set_position(live.tally().total());
+            bar.set_message(message);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            println!("          {phase}: {message}");
+        }
+    }
+
+    /// Takes the changing line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn message(&self, live: &Live) -> String {
+        let tally = live.tally();
+        format!(
+            "{}/{} · {}/{} requests · {}/s · p99 {:.1} ms · {}",
+            clock(self.start.elapsed()),
+            clock(self.plan.duration()),
+            grouped(tally.total()),
+            grouped(self.plan.expected_total()),
+            live.rate(),
+            live.p99_ms(),
+            faults(&tally),
+        )
+    }
+}
+
+fn phase(plan: &Plan, loaded_for: Option<Duration>) -> &'static str {
+    let Some(loaded_for) = loaded_for else { return "opening and validations" };
+    if loaded_for.as_secs() < plan.ramp_s {
+        "open load, rising"
+    } else if loaded_for < plan.duration() {
+        "open load, at its peak"
+    } else {
+        "last answers"
+    }
+}
+
+fn faults(tally: &Tally) -> String {
+    let kinds = [(tally.slow, "slow"), (tally.wrong, "wrong"), (tally.inconsistent, "inconsistent")];
+    let some: Vec<String> = kinds
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format!("{} {kind}", grouped(count)))
+        .collect();
+    if some.is_empty() { "all right".into() } else { some.join(", ") }
+}
+
+fn clock(duration: Duration) -> String {
+    format!("{}:{:02}", duration.as_secs() / 60, duration.as_secs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_follow_the_plan() {
+        let at = |seconds| phase(&Plan::QUICK, Some(Duration::from_secs(seconds)));
+        assert_eq!(phase(&Plan::QUICK, None), "opening and validations");
+        assert_eq!([at(0), at(9)], ["open load, rising"; 2]);
+        assert_eq!([at(10), at(19)], ["open load, at its peak"; 2]);
+        assert_eq!(at(20), "last answers");
+    }
+
+    #[test]
+    fn faults_are_named_when_there_are_any() {
+        assert_eq!(faults(&Tally { right: 5, ..Tally::default() }), "all right");
+        assert_eq!(
+            faults(&Tally { right: 5, slow: 1_200, wrong: 0, inconsistent: 2 }),
+            "1,200 slow, 2 inconsistent"
+        );
+    }
+
+    #[test]
+    fn a_clock_shows_minutes_and_seconds() {
+        assert_eq!(clock(Duration::from_secs(247)), "4:07");
+    }
+}

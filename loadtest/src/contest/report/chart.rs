@@ -1,0 +1,266 @@
+//! Line charts as SVG that stands by itself: inline in a page or as a file, on a light or a dark
+//! ground, legible without telling red from green, with a description for those who do not see it.
+
+use std::ops::Range;
+
+use anyhow::{Result, anyhow, ensure};
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+/// In pixels; the SVG scales to the width that it is given.
+const SIZE: (u32, u32) = (860, 320);
+
+/// The hues of Okabe and Ito, which people with any colour vision tell apart; on light and on dark.
+const SERIES: [(&str, &str); 4] =
+    [("#0072b2", "#56b4e9"), ("#d55e00", "#e69f00"), ("#007a5a", "#2bc79d"), ("#a0417a", "#e79bc5")];
+
+/// What plotters is told to draw text and axes in, later replaced by what the ground asks for.
+const INK: RGBColor = RGBColor(1, 0, 0);
+const GRID: RGBColor = RGBColor(2, 0, 0);
+
+/// A chart of some lines over one axis.
+#[derive(Clone, Debug)]
+pub struct LineChart<'a> {
+    /// What it shows, also for those who do not see it.
+    pub description: &'a str,
+    /// The horizontal axis.
+    pub x: Axis<'a>,
+    /// The vertical axis.
+    pub y: Axis<'a>,
+    /// At most four lines: as many as there are colours that everybody tells apart.
+    pub lines: Vec<Line<'a>>,
+}
+
+/// One axis.
+#[derive(Clone, Copy, Debug)]
+pub struct Axis<'a> {
+    /// What it measures, with its unit.
+    pub label: &'a str,
+    /// How its values are spaced.
+    pub scale: Scale,
+}
+
+/// How values are spaced along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly, from zero.
+    Linear,
+    /// Evenly by factors of ten.
+    Logarithmic,
+    /// Percentages, each nine as far as the one before: 90, 99, 99.9.
+    Nines,
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Line<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Its points, from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl LineChart<'_> {
+    /// Draws it.
+    ///
+    /// # Errors
+    /// When there are more lines than colours.
+    pub fn to_svg(&self) -> Result<String> {
+        ensure!(self.lines.len() <= SERIES.len(), "a chart has at most {} lines", SERIES.len());
+        let mut svg = String::new();
+        self.draw(&mut svg).map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
+        Ok(self.dress(&svg))
+    }
+
+    fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let x = 0.0..self.largest(|(x, _)| self.x.scale.place(x));
+        match self.y.scale {
+            Scale::Logarithmic => {
+                let decades = self.decades();
+                self.plot(&area, x, LogRange::from(decades.log_scale()))
+            }
+            _ => {
+                let top = 1.05 * self.largest(|(_, y)| y);
+                self.plot(&area, x, RangedCoordf64::from(0.0..top))
+            }
+        }?;
+        area.present()?;
+        Ok(())
+    }
+
+    fn plot<Y>(
+        &self,
+        area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+        x: Range<f64>,
+        y: Y,
+    ) -> Result<(), Box<dyn std::error::Error>>
+    where
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let mut chart = ChartBuilder::on(area)
+            .margin(10)
+            .x_label_area_size(42)
+            .y_label_area_size(62)
+            .build_cartesian_2d(RangedCoordf64::from(x), y)?;
+        let text = ("sans-serif", 13).into_font().color(&INK);
+        chart
+            .configure_mesh()
+            .bold_line_style(GRID.stroke_width(1))
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK.stroke_width(1))
+            .label_style(text.clone())
+            .axis_desc_style(text.clone())
+            .x_desc(self.x.label)
+            .y_desc(self.y.label)
+            .x_label_formatter(&|value| self.x.scale.label(*value))
+            .y_label_formatter(&|value| number(*value))
+            .draw()?;
+        for (index, line) in self.lines.iter().enumerate() {
+            let style = series_color(index).stroke_width(2);
+            let points = line.points.iter().map(|(x, y)| (self.x.scale.place(*x), *y));
+            chart
+                .draw_series(LineSeries::new(points, style))?
+                .label(line.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        }
+        chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).label_font(text).draw()?;
+        Ok(())
+    }
+
+    fn largest(&self, of: impl Fn((f64, f64)) -> f64) -> f64 {
+        let points = self.lines.iter().flat_map(|line| line.points.iter().copied());
+        // An axis that begins and ends at zero cannot be drawn.
+        points.map(of).filter(|value| value.is_finite()).fold(f64::MIN_POSITIVE, f64::max)
+    }
+
+    /// The powers of ten around all that is drawn.
+    fn decades(&self) -> Range<f64> {
+        let points = self.lines.iter().flat_map(|line| &line.points);
+        let values: Vec<f64> = points.map(|(_, y)| *y).filter(|y| *y > 0.0 && y.is_finite()).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1.0);
+        let high = values.iter().copied().fold(1.0, f64::max);
+        10f64.powf(low.log10().floor())..10f64.powf(high.log10().ceil().max(low.log10().floor() + 1.0))
+    }
+
+    /// Replaces the placeholder colours, and the header by one that scales and describes.
+    fn dress(&self, svg: &str) -> String {
+        let body = svg.split_once('>').map_or("", |(_, body)| body);
+        let mut body = body.replace(&hex(INK), "var(--ink)").replace(&hex(GRID), "var(--grid)");
+        for index in 0..SERIES.len() {
+            body = body.replace(&hex(series_color(index)), &format!("var(--line{index})"));
+        }
+        let (width, height) = SIZE;
+        let description = escape(self.description);
+        let style = style();
+        format!(
+            r#"<svg class="chart" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{description}"><title>{description}</title><style>{style}</style>{body}"#
+        )
+    }
+}
+
+type LogRange = plotters::coord::combinators::LogCoord<f64>;
+
+impl Scale {
+    /// Where on the axis a value is.
+    fn place(self, value: f64) -> f64 {
+        match self {
+            Scale::Nines => -(1.0 - value.min(99.999) / 100.0).log10(),
+            Scale::Linear | Scale::Logarithmic => value,
+        }
+    }
+
+    fn label(self, place: f64) -> String {
+        match self {
+            // Only whole nines have a label.
+            Scale::Nines if (place - place.round()).abs() > 1e-6 => String::new(),
+            Scale::Nines => format!("{}%", number(100.0 * (1.0 - 10f64.powf(-place)))),
+            Scale::Linear | Scale::Logarithmic => number(place),
+        }
+    }
+}
+
+fn series_color(index: usize) -> RGBColor {
+    RGBColor(3, 0, u8::try_from(index).unwrap_or(u8::MAX))
+}
+
+fn hex(color: RGBColor) -> String {
+    format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2)
+}
+
+fn style() -> String {
+    let lines = |pick: fn(&(&'static str, &'static str)) -> &'static str| -> String {
+        SERIES.iter().enumerate().map(|(index, hues)| format!("--line{index}:{};", pick(hues))).collect()
+    };
+    let (light, dark) = (lines(|hues| hues.0), lines(|hues| hues.1));
+    format!(
+        "svg.chart{{width:100%;height:auto;--ink:#333;--grid:#ddd;{light}}}\
+         @media(prefers-color-scheme:dark){{svg.chart{{--ink:#ccc;--grid:#3a3a3a;{dark}}}}}"
+    )
+}
+
+/// As few digits as tell it: `0.1`, `20`, `99.9`, `1,000`.
+fn number(value: f64) -> String {
+    let rounded = (value * 1_000.0).round() / 1_000.0;
+    if rounded.abs() >= 1_000.0 && rounded.fract() == 0.0 {
+        return crate::contest::score::grouped(rounded.abs() as u64);
+    }
+    rounded.to_string()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(scale: Scale, lines: usize) -> LineChart<'static> {
+        let points = vec![(0.0, 0.4), (50.0, 2.0), (99.9, 31.0)];
+        LineChart {
+            description: "Time & percent",
+            x: Axis { label: "percent", scale: Scale::Nines },
+            y: Axis { label: "ms", scale },
+            lines: (0..lines).map(|_| Line { name: "debits", points: points.clone() }).collect(),
+        }
+    }
+
+    #[test]
+    fn no_placeholder_is_left() {
+        for scale in [Scale::Linear, Scale::Logarithmic] {
+            let svg = chart(scale, 4).to_svg().expect("it can be drawn");
+            assert!(svg.starts_with("<svg class=\"chart\"") && svg.trim_end().ends_with("</svg>"));
+            assert!(svg.contains("aria-label=\"Time &amp; percent\""));
+            assert!(svg.contains("var(--line3)") && svg.contains("var(--ink)"));
+            for placeholder in ["#0100", "#0200", "#0300"] {
+                assert!(!svg.contains(placeholder), "{placeholder} is left in {svg}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_draw_is_drawn_too() {
+        let mut empty = chart(Scale::Logarithmic, 1);
+        empty.lines[0].points.clear();
+        empty.to_svg().expect("an empty chart");
+        empty.y.scale = Scale::Linear;
+        empty.to_svg().expect("an empty chart");
+    }
+
+    #[test]
+    fn a_fifth_line_is_refused() {
+        assert!(chart(Scale::Linear, 5).to_svg().is_err());
+    }
+
+    #[test]
+    fn nines_are_evenly_spaced() {
+        let places = [0.0, 90.0, 99.0, 99.9].map(|percent| Scale::Nines.place(percent));
+        for (place, expected) in places.into_iter().zip([0.0, 1.0, 2.0, 3.0]) {
+            assert!((place - expected).abs() < 1e-9);
+        }
+        assert_eq!(Scale::Nines.label(3.0), "99.9%");
+        assert_eq!(Scale::Nines.label(0.5), "");
+    }
+}

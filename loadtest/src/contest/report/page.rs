@@ -1,0 +1,197 @@
+//! A run's outcome as one HTML page that needs nothing else.
+
+use anyhow::Result;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::chart::{Axis, Line, LineChart, Scale};
+use super::text;
+use crate::contest::plan::Operation;
+use crate::contest::result::ContestResult;
+use crate::contest::score::{grouped, usd};
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --ink: #222; --faint: #666; --ground: #fff; --edge: #ddd; --bad: #a8321c; --good: #1d6f42 }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --faint: #999; --ground: #161616; --edge: #3a3a3a; --bad: #ff9d85; --good: #6fd3a0 } }
+body { margin: 2rem auto; padding: 0 1rem; max-width: 64rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground) }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2.2rem }
+.score { font-size: 2.6rem; font-weight: 600; margin: .2rem 0 } .good { color: var(--good) } .bad { color: var(--bad) }
+p.faint, footer { color: var(--faint) }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--edge); white-space: nowrap }
+th:first-child, td:first-child { text-align: left } tr:last-child td { font-weight: 600 }
+";
+
+/// The page.
+///
+/// # Errors
+/// When a chart cannot be drawn.
+pub(super) fn of(result: &ContestResult) -> Result<Markup> {
+    let title = text::conditions(&result.conditions);
+    Ok(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (title) }
+                (verdict(result))
+                h2 { "Responses" }
+                (table(&text::operations(result)))
+                (charts(result)?)
+                @if !result.services.is_empty() {
+                    h2 { "What the services used" }
+                    (table(&text::services(&result.services, result.summary.tally().total())))
+                    p.faint {
+                        "Memory is the peak of samples taken once a second; page cache is charged to a service but is "
+                        "the kernel’s to drop."
+                    }
+                }
+                (footer(result))
+            }
+        }
+    })
+}
+
+fn verdict(result: &ContestResult) -> Markup {
+    let (score, tally) = (&result.score, result.summary.tally());
+    let class = if result.problems.is_empty() { "score good" } else { "score bad" };
+    html! {
+        p class=(class) { (usd(score.prize_cents)) }
+        p {
+            (format!("{:.2}", score.right_and_fast_percent)) "% of " (grouped(tally.total()))
+            " responses right and within 250 ms, fined " (usd(score.sla_fine_cents)) "; "
+            (grouped(tally.inconsistent)) " inconsistent, fined " (usd(score.inconsistency_fine_cents)) "."
+        }
+        @if let Some(books) = text::books(result) { p { "In the database: " (books) "." } }
+        @if !result.problems.is_empty() {
+            h2 { "Problems" }
+            ul.bad { @for problem in &result.problems { li { (problem) } } }
+        }
+        @if !result.summary.failures.is_empty() {
+            ul { @for failure in &result.summary.failures { li { (grouped(failure.count)) " × " (failure.what) } } }
+        }
+    }
+}
+
+fn table(rows: &[Vec<String>]) -> Markup {
+    let Some((header, rows)) = rows.split_first() else { return html! {} };
+    html! {
+        div.scroll { table {
+            thead { tr { @for cell in header { th scope="col" { (cell) } } } }
+            tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+        } }
+    }
+}
+
+fn charts(result: &ContestResult) -> Result<Markup> {
+    if result.timeline.is_empty() {
+        return Ok(html! {});
+    }
+    Ok(html! {
+        h2 { "How the response times are distributed" }
+        (PreEscaped(distribution(result).to_svg()?))
+        h2 { "Response times over the run" }
+        (PreEscaped(times(result).to_svg()?))
+        h2 { "Responses per second" }
+        (PreEscaped(rates(result).to_svg()?))
+    })
+}
+
+fn distribution(result: &ContestResult) -> LineChart<'static> {
+    let lines = result.curves.iter().map(|(operation, curve)| {
+        // The slowest of all is in the table; its place among the nines is unknown.
+        let points = curve.iter().filter(|point| point.percent < 100.0);
+        Line { name: operation.name(), points: points.map(|point| (point.percent, point.ms)).collect() }
+    });
+    LineChart {
+        description: "Response time in milliseconds by percentile, for each kind of request",
+        x: Axis { label: "percent of the responses that took at most", scale: Scale::Nines },
+        y: Axis { label: "milliseconds", scale: Scale::Logarithmic },
+        lines: lines.collect(),
+    }
+}
+
+fn times(result: &ContestResult) -> LineChart<'static> {
+    let line = |name, of: fn(&crate::contest::live::Second) -> f64| Line {
+        name,
+        points: result.timeline.iter().map(|second| (second.second as f64, of(second))).collect(),
+    };
+    LineChart {
+        description: "Median, 99th percentile and maximum of the response times of each second",
+        x: Axis { label: "seconds", scale: Scale::Linear },
+        y: Axis { label: "milliseconds", scale: Scale::Logarithmic },
+        lines: vec![
+            line("median", |second| second.p50_ms),
+            line("p99", |second| second.p99_ms),
+            line("max", |second| second.max_ms),
+        ],
+    }
+}
+
+fn rates(result: &ContestResult) -> LineChart<'static> {
+    let line = |operation: Operation| Line {
+        name: operation.name(),
+        points: result
+            .timeline
+            .iter()
+            .map(|second| {
+                (second.second as f64, second.responses.get(&operation).copied().unwrap_or(0) as f64)
+            })
+            .collect(),
+    };
+    LineChart {
+        description: "Responses per second of the open load, for each kind of request",
+        x: Axis { label: "seconds", scale: Scale::Linear },
+        y: Axis { label: "responses per second", scale: Scale::Linear },
+        lines: [Operation::Debits, Operation::Credits, Operation::Statements].map(line).into(),
+    }
+}
+
+fn footer(result: &ContestResult) -> Markup {
+    let conditions = &result.conditions;
+    html! {
+        footer {
+            p {
+                (conditions.started_at) ", against " (conditions.url) ", which was ready after "
+                (format!("{:.1}", conditions.ready_s)) " s. k6 " (conditions.k6) " used "
+                (format!("{:.1}", result.k6_cpu_s)) " s of CPU on the same machine, which has "
+                (conditions.machine_cpus) " CPUs. Response times include connecting."
+                @if let Some(stack) = &conditions.stack { " The data is on " (stack.disk) "." }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contest::live::Second;
+    use crate::contest::result::tests::flawless;
+
+    #[test]
+    fn the_page_stands_by_itself() {
+        let mut result = flawless();
+        result.problems.push("5 < 6 & so on".into());
+        result.timeline = (0..20)
+            .map(|second| Second {
+                second,
+                responses: [(Operation::Debits, 10 * second)].into(),
+                not_right: 0,
+                p50_ms: 1.0,
+                p99_ms: 2.5,
+                max_ms: 30.0,
+            })
+            .collect();
+        let page = of(&result).expect("a page").into_string();
+        for part in ["USD 100,000.00", "5 &lt; 6 &amp; so on", "<svg", "39,660"] {
+            assert!(page.contains(part), "{part} is missing");
+        }
+        let outside = page.replace("http://www.w3.org/2000/svg", "").replace("http://127.0.0.1:9999", "");
+        assert!(!outside.contains("http://") && !outside.contains("https://") && !page.contains("<script"));
+    }
+}

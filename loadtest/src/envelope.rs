@@ -1,0 +1,223 @@
+//! The contest's limits, enforced by the kernel: one cgroup per service.
+//!
+//! The library knows where the hierarchies are mounted and how both versions write a limit. What
+//! a service used is read from the cgroup's own files, which count every process that ever was in
+//! it: `rss` (v1) and `anon` (v2) are its anonymous memory, shared memory and page cache apart.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
+use cgroups_rs::fs::{Cgroup, hierarchies};
+
+use crate::split::{Service, Split};
+use crate::usage::Usage;
+
+/// The slice of time in which a quota is given out, in microseconds: what Docker uses.
+const PERIOD_MICROS: u64 = 100_000;
+
+/// Four cgroups with their limits set. [`Envelope::remove`] them when the services have ended.
+#[derive(Debug)]
+pub struct Envelope {
+    boxes: Vec<(Service, Cgroup)>,
+}
+
+impl Envelope {
+    /// Makes the cgroups `NAME-SERVICE` and sets the limits.
+    ///
+    /// # Errors
+    /// When this is not permitted here, or limits are not taken; nothing is left behind then.
+    pub fn create(name: &str, split: &Split) -> Result<Envelope> {
+        let mut envelope = Envelope { boxes: Vec::new() };
+        let result = Service::ALL.into_iter().try_for_each(|service| {
+            let path = format!("{name}-{}", service.name());
+            let made = create(&path, split.cpus(service), service.memory_bytes());
+            envelope.boxes.push((service, load(&path)));
+            made.with_context(|| format!("the cgroup {path}"))
+        });
+        match result {
+            Ok(()) => Ok(envelope),
+            Err(error) => {
+                let _ = envelope.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// The files that a process of `service` writes its pid to before it starts.
+    pub fn procs(&self, service: Service) -> Vec<PathBuf> {
+        self.directories_of(service).into_iter().map(|directory| directory.join("cgroup.procs")).collect()
+    }
+
+    /// The directories of all the cgroups.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        Service::ALL.into_iter().flat_map(|service| self.directories_of(service)).collect()
+    }
+
+    /// What `service` has used since its start.
+    ///
+    /// # Errors
+    /// When the kernel's files are not as they should be.
+    pub fn usage(&self, service: Service) -> Result<Usage> {
+        let files = Files(self.directories_of(service));
+        let (cpu, memory) = (files.read("cpu.stat")?, files.read("memory.stat")?);
+        let mut usage = decode(&cpu, files.read("cpuacct.usage").ok().as_deref(), &memory)?;
+        // Each version has the count in a file of its own, and old kernels have none.
+        let events = files.read("memory.events").or_else(|_| files.read("memory.oom_control"));
+        usage.oom_kills = number(&events.unwrap_or_default(), "oom_kill").unwrap_or(0);
+        Ok(usage)
+    }
+
+    /// Removes the cgroups.
+    ///
+    /// # Errors
+    /// When one still has processes.
+    pub fn remove(&self) -> Result<()> {
+        let results: Vec<_> = self.boxes.iter().map(|(_, cgroup)| cgroup.delete()).collect();
+        results.into_iter().collect::<Result<(), _>>().context("a cgroup cannot be removed")?;
+        let left: Vec<_> = self.directories().into_iter().filter(|directory| directory.exists()).collect();
+        ensure!(left.is_empty(), "cgroups are left behind: {left:?}");
+        Ok(())
+    }
+
+    fn directories_of(&self, service: Service) -> Vec<PathBuf> {
+        let of_service = self.boxes.iter().filter(|(owner, _)| *owner == service);
+        let mut directories: Vec<PathBuf> = of_service.flat_map(|(_, cgroup)| directories(cgroup)).collect();
+        directories.sort();
+        directories.dedup();
+        directories
+    }
+}
+
+/// Makes one cgroup. The limits are read back: a hierarchy without the controllers (a container's,
+/// say) takes writes that change nothing, or has no files to write to.
+fn create(path: &str, cpus: f64, memory_bytes: u64) -> Result<()> {
+    let quota = (cpus * PERIOD_MICROS as f64).round() as i64;
+    let limit = i64::try_from(memory_bytes).context("a limit beyond 63 bits")?;
+    let cgroup = CgroupBuilder::new(path)
+        .set_specified_controllers(controllers())
+        .cpu()
+        .period(PERIOD_MICROS)
+        .quota(quota)
+        .done()
+        .memory()
+        .memory_hard_limit(limit)
+        .done()
+        .build(hierarchies::auto())?;
+    let files = Files(directories(&cgroup));
+    let set_quota = files.read("cpu.cfs_quota_us").or_else(|_| files.read("cpu.max"))?;
+    let set_limit = files.read("memory.limit_in_bytes").or_else(|_| files.read("memory.max"))?;
+    ensure!(
+        first_number(&set_quota) == Some(quota),
+        "the CPU quota is {:?} instead of {quota}",
+        set_quota.trim()
+    );
+    ensure!(
+        first_number(&set_limit) == Some(limit),
+        "the memory limit is {:?} instead of {limit}",
+        set_limit.trim()
+    );
+    Ok(())
+}
+
+fn load(path: &str) -> Cgroup {
+    Cgroup::load_with_specified_controllers(hierarchies::auto(), path, controllers())
+}
+
+/// In version 1, `cpuacct` counts what `cpu` limits; version 2 has it in `cpu`.
+fn controllers() -> Vec<String> {
+    let names: &[&str] =
+        if hierarchies::auto().v2() { &["cpu", "memory"] } else { &["cpu", "cpuacct", "memory"] };
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn directories(cgroup: &Cgroup) -> Vec<PathBuf> {
+    cgroup.subsystems().iter().map(|subsystem| subsystem.to_controller().path().to_owned()).collect()
+}
+
+/// The files of one cgroup, which version 1 has in several directories.
+struct Files(Vec<PathBuf>);
+
+impl Files {
+    fn read(&self, name: &str) -> Result<String> {
+        let path = self.0.iter().map(|directory| directory.join(name)).find(|path| path.exists());
+        let path = path.with_context(|| format!("no file {name} in {:?}", self.0))?;
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+fn first_number(text: &str) -> Option<i64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// The number on the line of `name`.
+fn number(text: &str, name: &str) -> Result<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let value = lines.find_map(|(line, value)| (line == name).then_some(value));
+    let value = value.with_context(|| format!("no {name} in the kernel's accounting"))?;
+    value.trim().parse().with_context(|| format!("{name} is {value:?} in the kernel's accounting"))
+}
+
+/// `cpu` is `cpu.stat`; `accounted` is `cpuacct.usage` (nanoseconds), which only version 1 has;
+/// `memory` is `memory.stat`. Sizes are in bytes in both versions, and file pages include shared
+/// memory.
+fn decode(cpu: &str, accounted: Option<&str>, memory: &str) -> Result<Usage> {
+    let shared_bytes = number(memory, "shmem")?;
+    let (cpu, throttled, anonymous, file) = match accounted {
+        Some(nanos) => (
+            Duration::from_nanos(nanos.trim().parse().context("cpuacct.usage is no number")?),
+            Duration::from_nanos(number(cpu, "throttled_time")?),
+            "rss",
+            "cache",
+        ),
+        None => (
+            Duration::from_micros(number(cpu, "usage_usec")?),
+            Duration::from_micros(number(cpu, "throttled_usec")?),
+            "anon",
+            "file",
+        ),
+    };
+    let anonymous_bytes = number(memory, anonymous)?;
+    let cache_bytes = number(memory, file)?.saturating_sub(shared_bytes);
+    Ok(Usage { cpu, throttled, anonymous_bytes, shared_bytes, cache_bytes, oom_kills: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_1_is_read_in_its_units() {
+        let cpu = "nr_periods 10\nnr_throttled 2\nthrottled_time 3000000\n";
+        let memory = "cache 5000\nrss 7000\nshmem 1000\ntotal_rss 7000\n";
+        let usage = decode(cpu, Some("1500000000\n"), memory).expect("it is complete");
+        assert_eq!(usage.cpu, Duration::from_millis(1500));
+        assert_eq!(usage.throttled, Duration::from_millis(3));
+        assert_eq!((usage.anonymous_bytes, usage.shared_bytes, usage.cache_bytes), (7000, 1000, 4000));
+    }
+
+    #[test]
+    fn version_2_is_read_in_its_units() {
+        let cpu = "usage_usec 1500000\nuser_usec 1000000\nnr_throttled 2\nthrottled_usec 3000\n";
+        let memory = "anon 7000\nfile 5000\nkernel 300\nshmem 1000\n";
+        let usage = decode(cpu, None, memory).expect("it is complete");
+        assert_eq!(usage.cpu, Duration::from_millis(1500));
+        assert_eq!(usage.throttled, Duration::from_millis(3));
+        assert_eq!((usage.anonymous_bytes, usage.shared_bytes, usage.cache_bytes), (7000, 1000, 4000));
+    }
+
+    #[test]
+    fn a_limit_is_the_first_number() {
+        assert_eq!(first_number("40000 100000\n"), Some(40_000));
+        assert_eq!(first_number("-1\n"), Some(-1));
+        assert_eq!(first_number("max 100000\n"), None);
+    }
+
+    #[test]
+    fn a_file_that_lacks_a_line_is_an_error() {
+        let error = decode("", None, "anon 1\nfile 1\nshmem 0\n").expect_err("no usage_usec");
+        assert!(error.to_string().contains("usage_usec"), "{error}");
+    }
+}

@@ -1,0 +1,40 @@
+//! The command line of the load tests.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use loadtest::args::StackArgs;
+use loadtest::contest::{self, ContestArgs};
+use loadtest::up;
+
+/// Starts guiche's whole topology on this machine and plays loads against it.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start PostgreSQL, two instances and NGINX, and follow their health until Ctrl-C
+    Up(StackArgs),
+    /// Start the stack and play the official simulation against it; fails if anything is fined
+    Contest(ContestArgs),
+}
+
+// One thread: what is measured needs the cores more than this program does.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(args) => up::run(&args).await,
+        Command::Contest(args) => contest::run(&args).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! NGINX on this machine, from the same files that the containers run.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use nix::unistd::{Group, Uid, User};
+
+use crate::http::Endpoint;
+use crate::process::{Launch, Process};
+
+/// The instances' addresses in the files, as in the Compose network.
+const UPSTREAMS: [&str; 2] = ["webapi1-guiche:8080", "webapi2-guiche:8080"];
+
+/// The address that the files listen on.
+const LISTEN: &str = "listen 9999";
+
+/// The only directory that the files write to.
+const SCRATCH: &str = "/tmp/";
+
+/// How requests are shared out between the instances: one file of `nginx/` each.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Balancing {
+    /// To the instance with the fewest requests open.
+    #[default]
+    LeastConn,
+    /// In turn.
+    RoundRobin,
+    /// By client: even ids to one, odd ids to the other.
+    Affinity,
+    /// By connection, without looking into it.
+    Layer4,
+}
+
+impl Balancing {
+    /// Its name: that of its file, without `.conf`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Balancing::LeastConn => "least_conn",
+            Balancing::RoundRobin => "round_robin",
+            Balancing::Affinity => "affinity",
+            Balancing::Layer4 => "layer4",
+        }
+    }
+}
+
+impl std::fmt::Display for Balancing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// An installed NGINX, and what it needs to be told on its command line.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    directives: String,
+}
+
+impl Program {
+    /// Finds NGINX, and for layer 4 the stream module where it is not built in.
+    ///
+    /// # Errors
+    /// When either is missing; says which package has it.
+    pub fn find(balancing: Balancing) -> Result<Program> {
+        let path =
+            crate::programs::find("nginx").context("NGINX is not installed (Debian: apt install nginx)")?;
+        let mut directives = "daemon off;".to_owned();
+        if balancing == Balancing::Layer4
+            && let Some(module) = stream_module(&path)?
+        {
+            directives.push_str(&format!(" load_module {};", module.display()));
+        }
+        if Uid::effective().is_root() {
+            directives.push_str(&worker_user()?);
+        }
+        Ok(Program { path, directives })
+    }
+
+    /// The launch of NGINX with a copy of `balancing`'s file, below `directory`, which listens on
+    /// `port` of 127.0.0.1 and forwards to `instances`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the copy not be written.
+    pub fn launch(
+        &self,
+        balancing: Balancing,
+        directory: &Path,
+        port: u16,
+        instances: [&Endpoint; 2],
+    ) -> Result<Launch> {
+        let original = crate::repository_root().join("nginx").join(format!("{balancing}.conf"));
+        let text =
+            fs::read_to_string(&original).with_context(|| format!("cannot read {}", original.display()))?;
+        let scratch = directory.join("nginx");
+        fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+        let text =
+            render(&text, port, instances, &scratch).with_context(|| original.display().to_string())?;
+        let copy = scratch.join("nginx.conf");
+        fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))?;
+        Ok(Launch::new("nginx", &self.path, directory.join("nginx.log"))
+            .args(["-e", "stderr", "-p"])
+            .arg(&scratch)
+            .arg("-c")
+            .arg(&copy)
+            .args(["-g", &self.directives]))
+    }
+}
+
+/// A running NGINX.
+#[derive(Debug)]
+pub struct Nginx {
+    /// The master process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Nginx {
+    /// Starts it. Whether it answers is asked through the whole stack.
+    ///
+    /// # Errors
+    /// When it cannot be launched.
+    pub fn start(launch: &Launch, port: u16) -> Result<Nginx> {
+        Ok(Nginx { process: launch.spawn()?, address: (Ipv4Addr::LOCALHOST, port).into() })
+    }
+}
+
+/// The text with the addresses of one run. Each of the names must be in it: a file that no longer
+/// says what is replaced here would run with the wrong address, or not at all.
+fn render(text: &str, port: u16, instances: [&Endpoint; 2], scratch: &Path) -> Result<String> {
+    let listen = format!("listen 127.0.0.1:{port}");
+    let scratch = format!("{}/", scratch.display());
+    let instances = instances.map(ToString::to_string);
+    // The scratch directory first: what the others put in may well be below some /tmp/ itself.
+    let replacements = [
+        (SCRATCH, &scratch),
+        (LISTEN, &listen),
+        (UPSTREAMS[0], &instances[0]),
+        (UPSTREAMS[1], &instances[1]),
+    ];
+    replacements.into_iter().try_fold(text.to_owned(), |text, (from, to)| {
+        ensure!(text.contains(from), "{from:?} is not in it");
+        Ok(text.replace(from, to))
+    })
+}
+
+/// The stream module's path, `None` where it is built in.
+fn stream_module(nginx: &Path) -> Result<Option<PathBuf>> {
+    let output =
+        Command::new(nginx).arg("-V").output().with_context(|| format!("cannot run {}", nginx.display()))?;
+    let built = String::from_utf8_lossy(&output.stderr);
+    if built.split_whitespace().any(|option| option == "--with-stream") {
+        return Ok(None);
+    }
+    let named = built.split_whitespace().find_map(|option| option.strip_prefix("--modules-path="));
+    let directories = named.into_iter().chain(["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]);
+    let mut modules = directories.map(|directory| Path::new(directory).join("ngx_stream_module.so"));
+    let module = modules.find(|path| path.is_file());
+    let module =
+        module.context("NGINX's stream module is not installed (Debian: apt install libnginx-mod-stream)")?;
+    Ok(Some(module))
+}
+
+/// Root's NGINX lets its worker be nobody, whose group has a name of its own on each distribution.
+fn worker_user() -> Result<String> {
+    let nobody = User::from_name("nobody")
+        .context("looking up the user nobody")?
+        .context("there is no user nobody")?;
+    let group =
+        Group::from_gid(nobody.gid).context("looking up nobody's group")?.context("nobody has no group")?;
+    Ok(format!(" user nobody {};", group.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints() -> [Endpoint; 2] {
+        [Endpoint::Tcp(([127, 0, 0, 1], 5001).into()), Endpoint::Unix("/var/tmp/2.sock".into())]
+    }
+
+    #[test]
+    fn every_file_gets_this_runs_addresses() {
+        let [one, two] = endpoints();
+        for balancing in [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity, Balancing::Layer4]
+        {
+            let file = crate::repository_root().join(format!("nginx/{balancing}.conf"));
+            let text = fs::read_to_string(file).expect("it is in the repository");
+            let text = render(&text, 7777, [&one, &two], Path::new("/run/x")).expect("it has the names");
+            assert!(text.contains("listen 127.0.0.1:7777 "), "{text}");
+            assert!(
+                text.contains("server 127.0.0.1:5001 ") && text.contains("server unix:/var/tmp/2.sock "),
+                "{text}"
+            );
+            assert!(text.contains("pid /run/x/nginx.pid;") && !text.contains(" /tmp/"), "{text}");
+            assert!(!text.contains("guiche:8080"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_the_names_is_refused() {
+        let [one, two] = endpoints();
+        let error = render("listen 9999", 1, [&one, &two], Path::new("/x")).expect_err("no upstreams");
+        assert!(error.to_string().contains("webapi1-guiche:8080"), "{error}");
+    }
+}

@@ -1,0 +1,437 @@
+//! A child process that can be trusted to end.
+//!
+//! Every program of a stack is launched from here, and each one
+//!
+//! * leads a process group of its own, so that a Ctrl-C typed at the terminal reaches only
+//!   `loadtest`, which then stops its children in the right order;
+//! * is sent its last signal by the kernel when `loadtest` dies without a word (`setpriv
+//!   --pdeathsig`);
+//! * writes to a log file, whose end is part of every error about it;
+//! * is stopped when its [`Process`] is dropped, on a panic too.
+//!
+//! The kernel ties the parent-death signal to the *thread* that forked, and an async runtime's
+//! threads come and go. So each child has a thread of its own that starts it and then waits for
+//! it to end: the thread lives exactly as long as the child. Waiting in one place also makes
+//! signals safe: the child is reaped under the lock that signals are sent under, so a signal
+//! never reaches another process that was given the same pid.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sys::signal::{self, Signal};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tokio::sync::watch;
+
+use crate::user::Account;
+
+/// How long a dropped [`Process`] has, from its last signal on, before it is killed.
+const DROP_GRACE: Duration = Duration::from_secs(3);
+
+/// How much of the end of a log is shown with an error, in bytes and in lines.
+const TAIL_BYTES: u64 = 8 * 1024;
+const TAIL_LINES: usize = 20;
+
+/// Joins cgroups: `$1` is their number, then come their files, then the command.
+const JOIN: &str = r#"
+n=$1; shift
+while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 125; shift; n=$((n - 1)); done
+exec "$@""#;
+
+/// Goes on only as a child of `$1`, whose death is from here on announced by the last signal.
+const ONLY_CHILD: &str = r#"[ "$PPID" = "$1" ] || exit 125; shift; exec "$@""#;
+
+/// What to launch. Only `PATH` is taken over from this process's environment: a `MODE` or a
+/// `PGHOST` that happens to be set in a user's shell must not change a measurement.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    log: PathBuf,
+    account: Option<Account>,
+    cgroups: Vec<PathBuf>,
+    cpus: Option<String>,
+    last_signal: Signal,
+}
+
+impl Launch {
+    /// A `program` (a path, or a name to be looked for in `PATH`) that writes its output to the
+    /// end of the file `log`. `name` is what messages call it.
+    pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+        Launch {
+            name: name.into(),
+            program: program.into(),
+            args: Vec::new(),
+            env: vec![("PATH".into(), path)],
+            log: log.into(),
+            account: None,
+            cgroups: Vec::new(),
+            cpus: None,
+            last_signal: Signal::SIGTERM,
+        }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds several arguments.
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(self, args: I) -> Self {
+        args.into_iter().fold(self, Launch::arg)
+    }
+
+    /// Sets one environment variable; of a name set twice the last value counts.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs it as another user, which only root can do.
+    pub fn account(mut self, account: Option<Account>) -> Self {
+        self.account = account;
+        self
+    }
+
+    /// Lets it join these cgroups, each given as its `cgroup.procs` file, before it executes:
+    /// whatever it allocates or forks is accounted there from the first instruction on.
+    pub fn cgroups(mut self, procs: Vec<PathBuf>) -> Self {
+        self.cgroups = procs;
+        self
+    }
+
+    /// Restricts it to these CPUs, a list as `taskset` takes it (`0`, `0,2-3`).
+    pub fn cpus(mut self, cpus: Option<String>) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// The signal that ends it quickly and cleanly: sent by the kernel when `loadtest` dies,
+    /// and when the [`Process`] is dropped. `SIGTERM` unless told otherwise.
+    pub fn last_signal(mut self, signal: Signal) -> Self {
+        self.last_signal = signal;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When its log cannot be written, or when the program cannot be executed. A program that is
+    /// missing is only noticed by a wrapper after the start: callers check for it beforehand.
+    pub fn spawn(&self) -> Result<Process> {
+        let log = open_log(&self.log)?;
+        let mut command = self.command();
+        command
+            .stdin(Stdio::null())
+            .stderr(log.try_clone().context("duplicating a log's handle")?)
+            .stdout(log);
+        let shared = Arc::new(Shared::default());
+        let (started, start) = mpsc::sync_channel(1);
+        let (ended_sender, ended) = watch::channel(None);
+        let watched = Arc::clone(&shared);
+        thread::Builder::new()
+            .name(format!("wait-{}", self.name))
+            .spawn(move || match command.spawn() {
+                Ok(child) => {
+                    // The receiver waits for exactly this message, so it is there.
+                    let _ = started.send(Ok(child.id()));
+                    watched.wait_and_reap(child, &ended_sender);
+                }
+                Err(error) => drop(started.send(Err(error))),
+            })
+            .context("starting the thread that waits for a child")?;
+        let id = start
+            .recv()
+            .map_err(|_| anyhow!("the thread that starts {} died", self.name))?
+            .with_context(|| format!("cannot start {} ({})", self.name, self.program.display()))?;
+        let pid = Pid::from_raw(i32::try_from(id).context("a pid beyond the range of pid_t")?);
+        Ok(Process {
+            name: self.name.clone(),
+            pid,
+            log: self.log.clone(),
+            last_signal: self.last_signal,
+            shared,
+            ended,
+        })
+    }
+
+    /// Runs it to its end, which must come within `deadline` and be a success.
+    ///
+    /// # Errors
+    /// When it does not; the error carries the end of its log. Dropping the future stops it.
+    pub async fn run(&self, deadline: Duration) -> Result<()> {
+        let mut process = self.spawn()?;
+        let Ok(status) = tokio::time::timeout(deadline, process.wait()).await else {
+            bail!("{} did not end within {deadline:?}{}", self.name, tail(&self.log));
+        };
+        if !status.success() {
+            bail!("{} failed ({status}){}", self.name, tail(&self.log));
+        }
+        Ok(())
+    }
+
+    /// The whole command line: `sh` (joins the cgroups) → `taskset` → `setpriv` (drops root, asks
+    /// for the last signal) → `sh` (ends here if this process has died before it was asked for) →
+    /// the program. Each replaces the one before it, so that all of them have the one pid.
+    fn command(&self) -> Command {
+        let mut words: Vec<OsString> = Vec::new();
+        if !self.cgroups.is_empty() {
+            words.extend(["sh", "-c", JOIN, "sh"].map(OsString::from));
+            words.push(self.cgroups.len().to_string().into());
+            words.extend(self.cgroups.iter().map(|path| path.as_os_str().to_owned()));
+        }
+        if let Some(cpus) = &self.cpus {
+            words.extend(["taskset", "-c", cpus].map(OsString::from));
+        }
+        let last_signal = self.last_signal.as_str().trim_start_matches("SIG");
+        words.extend(["setpriv", "--pdeathsig", last_signal].map(OsString::from));
+        if let Some(account) = &self.account {
+            let (uid, gid) = (account.uid(), account.gid());
+            words.extend([
+                format!("--reuid={uid}").into(),
+                format!("--regid={gid}").into(),
+                "--clear-groups".into(),
+            ]);
+        }
+        let parent = std::process::id().to_string();
+        words.extend(["--", "sh", "-c", ONLY_CHILD, "sh", &parent].map(OsString::from));
+        words.push(self.program.as_os_str().to_owned());
+        words.extend(self.args.iter().cloned());
+
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().envs(self.env.iter().cloned()).process_group(0);
+        command
+    }
+}
+
+/// A running child. Dropping it stops it: its last signal, a short grace, then a kill.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    pid: Pid,
+    log: PathBuf,
+    last_signal: Signal,
+    shared: Arc<Shared>,
+    ended: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl Process {
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
+    /// Where it writes.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        *self.shared.lock()
+    }
+
+    /// An error that says that it has ended, how, and the last lines of its log.
+    pub fn obituary(&self) -> anyhow::Error {
+        let how = self.exit_status().map_or_else(|| "still running".into(), |status| status.to_string());
+        anyhow!("{} (pid {}) ended: {how}{}", self.name, self.pid, tail(&self.log))
+    }
+
+    /// Sends it a signal; one that has ended is left alone.
+    pub fn signal(&self, signal: Signal) {
+        self.shared.signal(self.pid, signal);
+    }
+
+    /// Waits for its end. Cancel safe.
+    pub async fn wait(&mut self) -> ExitStatus {
+        // The sender is dropped only after it has sent; were it not so, the status is in `shared`.
+        if let Ok(status) = self.ended.wait_for(Option::is_some).await
+            && let Some(status) = *status
+        {
+            return status;
+        }
+        self.exit_status().unwrap_or_default()
+    }
+
+    /// Asks it to end with `signal` and waits; after `grace` it is killed.
+    ///
+    /// # Errors
+    /// When it had to be killed: a service that does not end by itself is a fault worth showing.
+    pub async fn stop(&mut self, signal: Signal, grace: Duration) -> Result<ExitStatus> {
+        self.signal(signal);
+        if let Ok(status) = tokio::time::timeout(grace, self.wait()).await {
+            return Ok(status);
+        }
+        self.kill().await;
+        bail!(
+            "{} (pid {}) did not end within {grace:?} of {signal} and was killed{}",
+            self.name,
+            self.pid,
+            tail(&self.log)
+        )
+    }
+
+    /// Kills it (`SIGKILL`) and waits until it is gone.
+    pub async fn kill(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGKILL);
+        self.wait().await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        for signal in [self.last_signal, Signal::SIGKILL] {
+            self.signal(signal);
+            if self.shared.wait_blocking(DROP_GRACE) {
+                return;
+            }
+        }
+    }
+}
+
+/// The last lines of a log, set off and indented to follow a sentence; empty when there are none.
+pub fn tail(log: &Path) -> String {
+    let text = read_end(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    format!("\n  the end of {}:\n    {}", log.display(), last.join("\n    "))
+}
+
+fn read_end(log: &Path) -> std::io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// How a child ended (`None` while it runs), and the news of it for those who block.
+#[derive(Debug, Default)]
+struct Shared {
+    status: Mutex<Option<ExitStatus>>,
+    ended: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {
+        // The value is a plain `Option` that no panic can leave half-written.
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, pid: Pid, signal: Signal) {
+        let status = self.lock();
+        if status.is_none() {
+            // It fails only for a child that has ended but is not reaped yet, which is as good.
+            let _ = signal::kill(pid, signal);
+        }
+    }
+
+    /// Waits for the end without reaping, takes what is left of its group along, then reaps:
+    /// until then the pid, which names the group too, cannot be given to anyone else.
+    fn wait_and_reap(&self, mut child: Child, news: &watch::Sender<Option<ExitStatus>>) {
+        let pid = Pid::from_raw(child.id().cast_signed());
+        while let Err(nix::Error::EINTR) = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+        }
+        let mut status = self.lock();
+        let _ = signal::killpg(pid, Signal::SIGKILL);
+        *status = Some(child.wait().unwrap_or_default());
+        let _ = news.send(*status);
+        self.ended.notify_all();
+    }
+
+    /// Whether it ended within `limit`.
+    fn wait_blocking(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut status = self.lock();
+        while status.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            status = self.ended.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(name: &str, script: &str) -> (Launch, crate::rundir::RunDir) {
+        let dir = crate::rundir::RunDir::create().expect("a run directory");
+        let launch = Launch::new(name, "sh", dir.path().join("log")).args(["-c", script]);
+        (launch, dir)
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_the_end_of_the_log() {
+        let (launch, _dir) = shell("grumbler", "echo first; echo last words >&2; exit 3");
+        let error = launch.run(Duration::from_secs(10)).await.expect_err("it exits 3").to_string();
+        assert!(error.contains("grumbler failed (exit status: 3)"), "{error}");
+        assert!(error.contains("    first\n    last words"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_ignores_its_signal_is_killed_and_reported() {
+        let (launch, _dir) = shell("stubborn", "trap '' TERM; echo deaf; exec sleep 1000");
+        let mut process = launch.spawn().expect("sh starts");
+        until(|| tail(process.log()).contains("deaf")).await;
+        let error = process.stop(Signal::SIGTERM, Duration::from_millis(50)).await.expect_err("it is deaf");
+        assert!(error.to_string().contains("was killed"), "{error}");
+        assert!(process.exit_status().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_leader_takes_its_group_along() {
+        let (launch, dir) = shell("parent", "sleep 1000 & echo $!; exec sleep 1000");
+        let process = launch.spawn().expect("sh starts");
+        let log = dir.path().join("log");
+        let read = || fs::read_to_string(&log).unwrap_or_default();
+        until(|| read().ends_with('\n')).await;
+        let child = Pid::from_raw(read().trim().parse().expect("a pid"));
+        drop(process);
+        until(|| signal::kill(child, None).is_err() || is_zombie(child)).await;
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !condition() {
+            assert!(Instant::now() < deadline, "in vain");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn is_zombie(pid: Pid) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    }
+}

@@ -1,0 +1,218 @@
+//! The one table of what is answered when a request is not: status, problem type, title.
+//!
+//! Bodies follow RFC 9457 (`application/problem+json`). A 5xx never tells its cause, which is in
+//! the log, but its `type` tells a caller whether trying again is safe.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use serde::Serialize;
+
+use super::wire::{BadBody, FieldProblem};
+use crate::domain::Outcome;
+use crate::mailbox::{Bound, Refusal};
+
+/// Why a request gets no 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// No such route.
+    NoSuchPath,
+    /// The route exists, but not for this method.
+    MethodNotAllowed,
+    /// There is no such client, or the id cannot be one.
+    UnknownClient,
+    /// The body is not JSON.
+    MalformedBody(String),
+    /// The body is JSON, but no transaction.
+    InvalidTransaction(Vec<FieldProblem>),
+    /// The body is larger than the bound, in bytes.
+    BodyTooLarge(usize),
+    /// The body did not come in time, or the connection broke.
+    BodyIncomplete,
+    /// A debit beyond the credit limit.
+    LimitExceeded,
+    /// A balance beyond 64 bits.
+    BalanceOverflow,
+    /// A bound is reached.
+    Overloaded(Bound),
+    /// Nothing was applied; trying again is safe.
+    Unavailable,
+    /// The transaction was sent, and may have been applied.
+    OutcomeUnknown,
+    /// The instance is not ready; says why.
+    NotReady(&'static str),
+}
+
+/// Seconds after which a refused caller may try again.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What a problem looks like from outside.
+struct Row {
+    status: StatusCode,
+    /// The last part of the problem's `type`.
+    slug: &'static str,
+    title: &'static str,
+    /// Whether `Retry-After` says that trying again is safe.
+    retry: bool,
+}
+
+impl Problem {
+    fn row(&self) -> Row {
+        let row = |status, slug, title| Row { status, slug, title, retry: false };
+        let again = |slug, title| Row { status: StatusCode::SERVICE_UNAVAILABLE, slug, title, retry: true };
+        match self {
+            Self::NoSuchPath => row(StatusCode::NOT_FOUND, "no-such-path", "There is nothing at this path"),
+            Self::MethodNotAllowed => row(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "This path does not take this method",
+            ),
+            Self::UnknownClient => row(StatusCode::NOT_FOUND, "unknown-client", "There is no such client"),
+            Self::MalformedBody(_) => row(StatusCode::BAD_REQUEST, "malformed-body", "The body is not JSON"),
+            Self::InvalidTransaction(_) => row(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-transaction",
+                "The body is not a valid transaction",
+            ),
+            Self::BodyTooLarge(_) => {
+                row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large")
+            }
+            Self::BodyIncomplete => {
+                row(StatusCode::REQUEST_TIMEOUT, "body-incomplete", "The body did not arrive in time")
+            }
+            Self::LimitExceeded => row(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "limit-exceeded",
+                "The debit would take the balance below the credit limit",
+            ),
+            Self::BalanceOverflow => row(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "balance-overflow",
+                "The transaction would take the balance out of its range",
+            ),
+            Self::Overloaded(_) => again("overloaded", "A bound is reached; nothing was applied"),
+            Self::Unavailable => again("unavailable", "The service cannot answer now; nothing was applied"),
+            Self::OutcomeUnknown => row(
+                StatusCode::GATEWAY_TIMEOUT,
+                "outcome-unknown",
+                "The transaction was sent, but whether it was applied is not known; read the statement before trying again",
+            ),
+            Self::NotReady(_) => again("not-ready", "The instance is not ready"),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::MalformedBody(why) => Some(why.clone()),
+            Self::BodyTooLarge(limit) => Some(format!("a body may have at most {limit} bytes")),
+            Self::Overloaded(bound) => Some(bound.to_string()),
+            Self::NotReady(why) => Some((*why).to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The last part of its `type`.
+    pub(super) fn slug(&self) -> &'static str {
+        self.row().slug
+    }
+
+    /// The whole response.
+    pub(super) fn response(&self) -> HttpResponse {
+        let Row { status, slug, title, retry } = self.row();
+        let errors = match self {
+            Self::InvalidTransaction(problems) => problems.as_slice(),
+            _ => &[],
+        };
+        let body = Body {
+            kind: format_args!("/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            errors,
+        };
+        let json = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        if retry {
+            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        response.body(json)
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: std::fmt::Arguments<'a>,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldProblem],
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Shed(bound) => Self::Overloaded(bound),
+            Refusal::Unavailable | Refusal::MailboxLost | Refusal::TimedOut => Self::Unavailable,
+            Refusal::OutcomeUnknown => Self::OutcomeUnknown,
+        }
+    }
+}
+
+impl From<BadBody> for Problem {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::NotJson(why) => Self::MalformedBody(why),
+            BadBody::Invalid(problems) => Self::InvalidTransaction(problems),
+        }
+    }
+}
+
+impl From<Outcome> for Problem {
+    /// Of an outcome that is a refusal; an applied one has an answer of its own.
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::UnknownClient => Self::UnknownClient,
+            Outcome::BalanceOverflow => Self::BalanceOverflow,
+            Outcome::LimitExceeded | Outcome::Applied { .. } => Self::LimitExceeded,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table that README and API users rely on.
+    #[test]
+    fn the_status_table() {
+        let field = FieldProblem { field: "valor", detail: "x".into() };
+        for (problem, status, slug, retry) in [
+            (Problem::NoSuchPath, 404, "no-such-path", false),
+            (Problem::MethodNotAllowed, 405, "method-not-allowed", false),
+            (Problem::UnknownClient, 404, "unknown-client", false),
+            (Problem::MalformedBody("x".into()), 400, "malformed-body", false),
+            (Problem::InvalidTransaction(vec![field]), 422, "invalid-transaction", false),
+            (Problem::BodyTooLarge(1), 413, "body-too-large", false),
+            (Problem::BodyIncomplete, 408, "body-incomplete", false),
+            (Problem::LimitExceeded, 422, "limit-exceeded", false),
+            (Problem::BalanceOverflow, 422, "balance-overflow", false),
+            (Problem::Overloaded(Bound::ClientQueue), 503, "overloaded", true),
+            (Problem::from(Refusal::Unavailable), 503, "unavailable", true),
+            (Problem::from(Refusal::MailboxLost), 503, "unavailable", true),
+            (Problem::from(Refusal::TimedOut), 503, "unavailable", true),
+            (Problem::from(Refusal::OutcomeUnknown), 504, "outcome-unknown", false),
+            (Problem::NotReady("x"), 503, "not-ready", true),
+        ] {
+            let response = problem.response();
+            assert_eq!(response.status(), status, "{problem:?}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), retry, "{problem:?}");
+            let content_type = response.headers().get(CONTENT_TYPE).expect("it is set");
+            assert_eq!(content_type, "application/problem+json");
+            assert_eq!(problem.slug(), slug);
+        }
+    }
+}

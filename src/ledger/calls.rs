@@ -1,0 +1,180 @@
+//! The stored functions: their texts, their parameters, and how their rows are read.
+//!
+//! Each is a bare `SELECT * FROM f(…)` outside a transaction block, with one client as its first
+//! argument or with parallel arrays keyed by an ordinal: the shapes that Citus delegates and
+//! PL/Proxy routes or splits. One statement is one database transaction, and its rows are only
+//! looked at when `ReadyForQuery` has come, which is after the commit.
+
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use time::OffsetDateTime;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
+
+use super::error::{failed, malformed};
+use crate::domain::{BankStatement, ClientId, Entry, Kind, Outcome, Transaction};
+use crate::mailbox::{Applied, LedgerError, Run};
+
+const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
+const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
+const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
+const STATEMENT: &str = "SELECT * FROM GetSaldoClienteById($1)";
+pub(super) const STATE: &str = "SELECT * FROM EstadoDoBanco()";
+
+/// Prepares every call, so that a connection's first request costs what the others do.
+pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), Error> {
+    for sql in [ONE, RUN, BATCH, STATEMENT, STATE] {
+        connection.prepare_cached(sql).await?;
+    }
+    Ok(())
+}
+
+/// Applies the runs with the cheapest function that can carry them.
+pub(super) async fn apply(connection: &ClientWrapper, runs: &[Run]) -> Result<Applied, LedgerError> {
+    match runs {
+        [Run { client, transactions }] => match transactions.as_slice() {
+            [transaction] => apply_one(connection, *client, transaction).await,
+            _ => apply_run(connection, *client, transactions).await,
+        },
+        _ => apply_batch(connection, runs).await,
+    }
+}
+
+async fn apply_one(
+    connection: &ClientWrapper,
+    client: ClientId,
+    transaction: &Transaction,
+) -> Result<Applied, LedgerError> {
+    let amount = transaction.amount.cents();
+    let kind = letter(transaction);
+    let description = transaction.description.as_str();
+    let rows = query(connection, ONE, &[&client.get(), &amount, &kind, &description]).await?;
+    read_outcomes(&rows, 1)
+}
+
+async fn apply_run(
+    connection: &ClientWrapper,
+    client: ClientId,
+    transactions: &[Transaction],
+) -> Result<Applied, LedgerError> {
+    let amounts: Vec<i64> = transactions.iter().map(|transaction| transaction.amount.cents()).collect();
+    let kinds: Vec<i8> = transactions.iter().map(letter).collect();
+    let descriptions: Vec<&str> = transactions.iter().map(|t| t.description.as_str()).collect();
+    let rows = query(connection, RUN, &[&client.get(), &amounts, &kinds, &descriptions]).await?;
+    read_outcomes(&rows, transactions.len())
+}
+
+async fn apply_batch(connection: &ClientWrapper, runs: &[Run]) -> Result<Applied, LedgerError> {
+    let size = runs.iter().map(|run| run.transactions.len()).sum();
+    let mut clients: Vec<i32> = Vec::with_capacity(size);
+    let mut amounts: Vec<i64> = Vec::with_capacity(size);
+    let mut kinds: Vec<i8> = Vec::with_capacity(size);
+    let mut descriptions: Vec<&str> = Vec::with_capacity(size);
+    for run in runs {
+        for transaction in &run.transactions {
+            clients.push(run.client.get());
+            amounts.push(transaction.amount.cents());
+            kinds.push(letter(transaction));
+            descriptions.push(transaction.description.as_str());
+        }
+    }
+    let ordinals: Vec<i32> = (1..).take(size).collect();
+    let rows = query(connection, BATCH, &[&clients, &ordinals, &amounts, &kinds, &descriptions]).await?;
+    read_outcomes(&rows, size)
+}
+
+/// Reads one client's statement; the function gives no row for a client that does not exist.
+pub(super) async fn statement(
+    connection: &ClientWrapper,
+    client: ClientId,
+) -> Result<Option<BankStatement>, LedgerError> {
+    let rows = query(connection, STATEMENT, &[&client.get()]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut statement = BankStatement {
+        balance: column(first, 0)?,
+        credit_limit: column(first, 1)?,
+        issued_at: column::<OffsetDateTime>(first, 2)?,
+        latest: Vec::with_capacity(rows.len()),
+    };
+    for row in &rows {
+        // A client without transactions has one row, with nothing but its own columns.
+        if let Some(amount) = column::<Option<i64>>(row, 3)? {
+            let kind = read_kind(column(row, 4)?)?;
+            let description = column(row, 5)?;
+            statement.latest.push(Entry { amount, kind, description, performed_at: column(row, 6)? });
+        }
+    }
+    Ok(Some(statement))
+}
+
+/// Runs a prepared statement to its end, which is after its commit.
+pub(super) async fn query(
+    connection: &ClientWrapper,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, LedgerError> {
+    let statement = connection.prepare_cached(sql).await.map_err(|error| failed(&error))?;
+    connection.query(&statement, params).await.map_err(|error| failed(&error))
+}
+
+/// Puts the rows (ordinal, resultado, saldo, limite, espera_us, trabalho_us) into their order.
+fn read_outcomes(rows: &[Row], expected: usize) -> Result<Applied, LedgerError> {
+    let mut outcomes = vec![None; expected];
+    for row in rows {
+        let ordinal: i32 = column(row, 0)?;
+        let place = usize::try_from(ordinal - 1).ok().and_then(|position| outcomes.get_mut(position));
+        let Some(place) = place else {
+            return Err(malformed(format!(
+                "the database answered for ordinal {ordinal}, which was not sent"
+            )));
+        };
+        *place = Some(read_outcome(row)?);
+    }
+    let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
+    let outcomes = outcomes.ok_or_else(|| malformed("the database left a transaction without an outcome"))?;
+    let mut applied = Applied { outcomes, ..Applied::default() };
+    if let Some(row) = rows.first() {
+        applied.lock_wait = micros(column(row, 4)?);
+        applied.work = micros(column(row, 5)?);
+    }
+    Ok(applied)
+}
+
+fn read_outcome(row: &Row) -> Result<Outcome, LedgerError> {
+    match column::<i16>(row, 1)? {
+        0 => Ok(Outcome::Applied { balance: column(row, 2)?, credit_limit: column(row, 3)? }),
+        1 => Ok(Outcome::LimitExceeded),
+        2 => Ok(Outcome::BalanceOverflow),
+        3 => Ok(Outcome::UnknownClient),
+        code => Err(malformed(format!("the database answered with the unknown result {code}"))),
+    }
+}
+
+pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    position: usize,
+) -> Result<T, LedgerError> {
+    row.try_get(position).map_err(|error| malformed(error.to_string()))
+}
+
+/// The kind as PostgreSQL's `"char"`.
+fn letter(transaction: &Transaction) -> i8 {
+    match transaction.kind {
+        Kind::Credit => b'c' as i8,
+        Kind::Debit => b'd' as i8,
+    }
+}
+
+fn read_kind(letter: i8) -> Result<Kind, LedgerError> {
+    match letter as u8 {
+        b'c' => Ok(Kind::Credit),
+        b'd' => Ok(Kind::Debit),
+        other => Err(malformed(format!("the database holds a transaction of kind {other}"))),
+    }
+}
+
+/// The database measures in whole microseconds; its clock may step back.
+fn micros(micros: i32) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

@@ -1,0 +1,314 @@
+//! Mailboxes: one queue and one actor per client, and what gathers their runs into batches.
+//!
+//! # How a request travels
+//!
+//! ```text
+//! handler ── Mailboxes::apply ──▶ registry ──▶ actor ──▶ queue ─┐
+//!                                (client id → actor)            │ ready
+//!                                                               ▼
+//! handler ◀── outcome ── oneshot ◀── commit ── one call ◀── gatherer
+//! ```
+//!
+//! # What is ordered, and how
+//!
+//! 1. The registry looks an actor up **and** enqueues under one guard of its map, so requests of
+//!    one client enter the actor's channel in the order in which they arrived on a thread.
+//! 2. The actor moves them to its queue in that order, and marks its mailbox *ready*, once, with
+//!    the gatherer of its arbiter. While a run of the mailbox is in flight it is never ready.
+//! 3. When the gatherer may send, it *cuts* a run from each ready mailbox, oldest ready first:
+//!    the front of the queue, up to what the batch still holds. Cutting as late as this is what
+//!    makes batches large: whatever came while the last call was out goes in the next one.
+//! 4. Once the call is answered, the replies go out, and a mailbox with more in its queue is
+//!    ready again, behind those that were waiting.
+//!
+//! So per instance and client transactions reach the database in arrival order, with at most one
+//! run in flight. Statements in a run are read after the run's transactions have committed, on
+//! the same connection: each is of a moment when it was outstanding, and the ones side by side
+//! share one query. A statement that arrives after the cut waits for the next run, so it never
+//! joins a query already sent: it could miss a transaction whose 200 its caller has seen.
+//!
+//! # Activation and passivation
+//!
+//! Each map entry counts what its mailbox holds ([`Load`]); only whoever holds the entry's guard
+//! adds to it. Forgetting an entry checks, under the same guard, that the count is zero. So there
+//! is never an actor with work and no entry, nor two actors with work for one client.
+//!
+//! # Failure
+//!
+//! Whoever drops a reply unanswered (a panicking actor, a stopped arbiter) answers it with that:
+//! the caller sees a closed channel, and the job's `sent` flag tells a refusal from an unknown
+//! outcome. Nothing here retries.
+
+mod actor;
+mod gather;
+mod job;
+mod queue;
+mod registry;
+mod shard;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tracing::Span;
+
+use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
+use crate::metrics::MailboxMetrics;
+use job::Job;
+use registry::Registry;
+
+pub use job::Timing;
+pub use shard::{Shard, ShardOptions};
+
+/// A future of the thread that made it.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Where transactions are kept. One lives on each arbiter.
+pub trait Ledger {
+    /// Takes a connection, waiting for one where all are in use.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotSent`] when none can be had in time.
+    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
+}
+
+/// One connection to a [`Ledger`]. Calls polled together are sent one behind the other.
+pub trait LedgerConnection {
+    /// Applies all runs in one database transaction, each run in its order.
+    ///
+    /// The answer has one outcome for each transaction, in the order of `runs`.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; a refusal of one transaction is its outcome, never an error.
+    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<Applied, LedgerError>>;
+
+    /// Reads one client's statement as of one instant; `None` when there is no such client.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>>;
+}
+
+/// The transactions that one mailbox hands over at a time, in arrival order. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Whose they are.
+    pub client: ClientId,
+    /// What is to be applied, first come first.
+    pub transactions: Vec<Transaction>,
+}
+
+/// What a call to [`LedgerConnection::apply`] brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// One for each transaction, in the order in which they were handed over.
+    pub outcomes: Vec<Outcome>,
+    /// How long the database waited for the clients' row locks.
+    pub lock_wait: Duration,
+    /// How long the database worked once it had them.
+    pub work: Duration,
+}
+
+/// Why a call to the ledger brought nothing, told apart by what the caller may do next.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Nothing was sent: it may be tried again.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// The database said that it undid all of it: it may be tried again.
+    #[error("rolled back: {0}")]
+    RolledBack(String),
+    /// It was sent and the answer was lost: it may or may not have been applied.
+    #[error("outcome unknown: {0}")]
+    OutcomeUnknown(String),
+}
+
+/// Why a request was not answered with an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A bound is reached; nothing was sent.
+    #[error("{0}")]
+    Shed(Bound),
+    /// The database cannot be reached, or undid the transaction.
+    #[error("the ledger is not available")]
+    Unavailable,
+    /// The client's actor ended before anything was sent.
+    #[error("the client's mailbox was lost before anything was sent")]
+    MailboxLost,
+    /// The answer deadline passed before anything was sent.
+    #[error("the request waited too long and was not sent")]
+    TimedOut,
+    /// The transaction was sent; whether it was applied is not known.
+    #[error("the transaction was sent but its outcome is not known")]
+    OutcomeUnknown,
+}
+
+/// The bounds at which requests are shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Bound {
+    /// `QUEUE_PER_CLIENT`.
+    #[error("the client's queue is full")]
+    ClientQueue,
+    /// `LIVE_ACTORS`, none of them idle.
+    #[error("too many clients are active")]
+    LiveActors,
+    /// `REQUESTS_IN_FLIGHT`.
+    #[error("too many requests are in flight")]
+    RequestsInFlight,
+}
+
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::NotSent(_) | LedgerError::RolledBack(_) => Self::Unavailable,
+            LedgerError::OutcomeUnknown(_) => Self::OutcomeUnknown,
+        }
+    }
+}
+
+/// An answer, and where its time went.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed<T> {
+    /// The answer.
+    pub value: T,
+    /// Where its time went.
+    pub timing: Timing,
+}
+
+/// Settings of [`Mailboxes`].
+#[derive(Clone, Copy, Debug)]
+pub struct MailboxOptions {
+    /// Whether requests go past the mailboxes, each on a connection of its own.
+    pub direct: bool,
+    /// Requests that one client may have waiting or in flight.
+    pub queue_per_client: usize,
+    /// Actors alive at once.
+    pub live_actors: usize,
+    /// Requests that the instance works on at once.
+    pub requests_in_flight: usize,
+    /// Time for an answer, queueing included.
+    pub answer_deadline: Duration,
+}
+
+/// The handle that request handlers call: cheap to clone, one for all threads.
+#[derive(Clone)]
+pub struct Mailboxes {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: MailboxOptions,
+    registry: Arc<Registry>,
+    metrics: MailboxMetrics,
+    in_flight: AtomicUsize,
+    open: AtomicBool,
+}
+
+impl Mailboxes {
+    /// Makes a handle with no shard yet: each serving thread adds its own with
+    /// [`Mailboxes::install_shard`]. It refuses everything until [`Mailboxes::open`].
+    pub fn new(options: MailboxOptions, metrics: MailboxMetrics) -> Self {
+        let registry = Registry::new(options.queue_per_client, options.live_actors, metrics.clone());
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                registry: Arc::new(registry),
+                metrics,
+                in_flight: AtomicUsize::new(0),
+                open: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Makes the current arbiter one of those that actors live on.
+    pub fn install_shard(&self, options: ShardOptions, ledger: Box<dyn Ledger>) {
+        Shard::install(options, ledger, &self.inner.registry, self.inner.metrics.clone());
+    }
+
+    /// Starts to take requests: the ledger is known to be the right one.
+    pub fn open(&self) {
+        self.inner.open.store(true, Ordering::Release);
+    }
+
+    /// Actors alive now.
+    pub fn live_actors(&self) -> usize {
+        self.inner.registry.len()
+    }
+
+    /// Applies one transaction and returns once it is committed or refused.
+    ///
+    /// # Errors
+    /// [`Refusal`]: only [`Refusal::OutcomeUnknown`] leaves open whether it was applied.
+    pub async fn apply(
+        &self,
+        client: ClientId,
+        transaction: Transaction,
+        span: Span,
+    ) -> Result<Timed<Outcome>, Refusal> {
+        let _admitted = self.admit()?;
+        let (job, answer) = job::transaction(transaction, span);
+        self.submit(client, job, answer).await
+    }
+
+    /// Reads one client's statement; `None` when there is no such client.
+    ///
+    /// # Errors
+    /// [`Refusal`]: a statement may always be asked for again.
+    pub async fn statement(
+        &self,
+        client: ClientId,
+        span: Span,
+    ) -> Result<Timed<Option<Arc<BankStatement>>>, Refusal> {
+        let _admitted = self.admit()?;
+        let (job, answer) = job::statement(span);
+        match self.submit(client, job, answer).await {
+            // Reading changes nothing, so there is no outcome to be unsure of.
+            Err(Refusal::OutcomeUnknown) => Err(Refusal::Unavailable),
+            other => other,
+        }
+    }
+
+    async fn submit<T>(
+        &self,
+        client: ClientId,
+        job: Job,
+        answer: job::Answer<T>,
+    ) -> Result<Timed<T>, Refusal> {
+        if self.inner.options.direct {
+            let shard = Shard::current().ok_or(Refusal::Unavailable)?;
+            tokio::task::spawn_local(shard.carry_directly(client, job));
+        } else {
+            self.inner.registry.submit(client, job)?;
+        }
+        answer.wait(self.inner.options.answer_deadline).await
+    }
+
+    fn admit(&self) -> Result<Admitted<'_>, Refusal> {
+        if !self.inner.open.load(Ordering::Acquire) {
+            return Err(Refusal::Unavailable);
+        }
+        let in_flight = &self.inner.in_flight;
+        // The guard is made first, so that a refusal counts itself out again.
+        let before = in_flight.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(in_flight);
+        if before >= self.inner.options.requests_in_flight {
+            self.inner.metrics.sheds.requests_in_flight.inc();
+            return Err(Refusal::Shed(Bound::RequestsInFlight));
+        }
+        Ok(admitted)
+    }
+}
+
+/// A request that is being worked on; dropping it makes room for another.
+struct Admitted<'a>(&'a AtomicUsize);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

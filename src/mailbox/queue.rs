@@ -1,0 +1,173 @@
+//! A client's queue and how a run is cut from it: synchronous and pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::job::{Job, Reply};
+use crate::domain::{BankStatement, Outcome, Transaction};
+
+/// How many requests a mailbox holds: on their way to its queue, in it, or in flight.
+///
+/// It grows only under the guard of the registry's entry, so that "nothing is held" can be
+/// relied on there; it shrinks anywhere.
+#[derive(Debug, Default)]
+pub(super) struct Load(AtomicUsize);
+
+impl Load {
+    /// Counts one more, unless `bound` are held already.
+    pub(super) fn try_enter(&self, bound: usize) -> bool {
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < bound).then_some(held + 1))
+            .is_ok()
+    }
+
+    /// Counts `jobs` out.
+    pub(super) fn leave(&self, jobs: usize) {
+        self.0.fetch_sub(jobs, Ordering::AcqRel);
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+/// Requests of one client in arrival order. What bounds it is its [`Load`].
+#[derive(Default)]
+pub(super) struct Queue(VecDeque<Job>);
+
+/// What was cut from a queue: the transactions in arrival order, and the statements to be read
+/// once those are committed.
+#[derive(Default)]
+pub(super) struct Cut {
+    pub(super) transactions: Vec<(Transaction, Reply<Outcome>)>,
+    pub(super) statements: Vec<Reply<Option<Arc<BankStatement>>>>,
+}
+
+impl Cut {
+    /// Requests of both kinds.
+    pub(super) fn len(&self) -> usize {
+        self.transactions.len() + self.statements.len()
+    }
+}
+
+impl Queue {
+    /// Adds to the end.
+    pub(super) fn push(&mut self, job: Job) {
+        self.0.push_back(job);
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes the longest front that has at most `room` transactions. Statements take no room:
+    /// all that are cut share one query.
+    ///
+    /// With `alone` at most one request is taken, of whichever kind (`serial`).
+    pub(super) fn cut(&mut self, room: usize, alone: bool) -> Cut {
+        let mut cut = Cut::default();
+        while let Some(job) = self.0.pop_front() {
+            match job {
+                Job::Transaction(..) if cut.transactions.len() == room => {
+                    self.0.push_front(job);
+                    break;
+                }
+                Job::Transaction(transaction, reply) => cut.transactions.push((transaction, reply)),
+                Job::Statement(reply) => cut.statements.push(reply),
+            }
+            if alone {
+                break;
+            }
+        }
+        self.release_memory();
+        cut
+    }
+
+    /// Lets go of everything that waits, unanswered: their callers are told so.
+    pub(super) fn clear(&mut self) -> usize {
+        let jobs = self.0.len();
+        self.0 = VecDeque::new();
+        jobs
+    }
+
+    /// An idle mailbox keeps no buffer that only a burst needed.
+    fn release_memory(&mut self) {
+        const KEPT: usize = 4;
+        if self.0.is_empty() && self.0.capacity() > KEPT {
+            self.0 = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Span;
+
+    use super::super::job;
+    use super::*;
+    use crate::domain::{Amount, Description, Kind};
+
+    fn transaction(cents: i64) -> Job {
+        let transaction = Transaction {
+            amount: Amount::try_from(cents).expect("positive"),
+            kind: Kind::Credit,
+            description: Description::try_from("x").expect("one character"),
+        };
+        job::transaction(transaction, Span::none()).0
+    }
+
+    fn statement() -> Job {
+        job::statement(Span::none()).0
+    }
+
+    fn queue(jobs: Vec<Job>) -> Queue {
+        let mut queue = Queue::default();
+        jobs.into_iter().for_each(|job| queue.push(job));
+        queue
+    }
+
+    fn cents(cut: &Cut) -> Vec<i64> {
+        cut.transactions.iter().map(|(transaction, _)| transaction.amount.cents()).collect()
+    }
+
+    #[test]
+    fn a_cut_keeps_the_order_and_leaves_what_does_not_fit() {
+        let mut queue = queue((1..=5).map(transaction).collect());
+        assert_eq!(cents(&queue.cut(3, false)), [1, 2, 3]);
+        assert_eq!(cents(&queue.cut(3, false)), [4, 5]);
+        assert!(queue.is_empty());
+        assert_eq!(queue.cut(3, false).len(), 0);
+    }
+
+    #[test]
+    fn statements_take_no_room_but_never_overtake_a_transaction_left_behind() {
+        let jobs = vec![statement(), transaction(1), statement(), transaction(2), statement()];
+        let mut queue = queue(jobs);
+        let cut = queue.cut(1, false);
+        assert_eq!((cents(&cut), cut.statements.len()), (vec![1], 2));
+        let cut = queue.cut(1, false);
+        assert_eq!((cents(&cut), cut.statements.len()), (vec![2], 1));
+    }
+
+    #[test]
+    fn alone_takes_one_request_of_either_kind() {
+        let mut queue = queue(vec![transaction(1), statement(), transaction(2)]);
+        let sizes: Vec<_> = std::iter::repeat_with(|| queue.cut(1, true))
+            .take(3)
+            .map(|c| (c.transactions.len(), c.statements.len()))
+            .collect();
+        assert_eq!(sizes, [(1, 0), (0, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn a_load_is_bounded() {
+        let load = Load::default();
+        assert!(load.try_enter(2) && load.try_enter(2));
+        assert!(!load.try_enter(2), "the bound is reached");
+        load.leave(1);
+        assert!(load.try_enter(2) && !load.is_empty());
+    }
+}

@@ -1,0 +1,161 @@
+//! Client id → actor: activates on first use, forgets what is idle, bounds how many are alive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use actix::{Actor, Addr};
+use actix_rt::ArbiterHandle;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as MapEntry;
+
+use super::actor::{ClientActor, Enqueue};
+use super::job::Job;
+use super::queue::Load;
+use super::shard::Shard;
+use super::{Bound, Refusal};
+use crate::domain::ClientId;
+use crate::metrics::MailboxMetrics;
+
+/// All live actors of the instance.
+pub(super) struct Registry {
+    actors: DashMap<ClientId, Entry>,
+    /// What [`DashMap::len`] would count by locking every part of the map.
+    live: AtomicUsize,
+    arbiters: RwLock<Vec<ArbiterHandle>>,
+    queue_per_client: usize,
+    live_actors: usize,
+    metrics: MailboxMetrics,
+}
+
+struct Entry {
+    address: Addr<ClientActor>,
+    load: Arc<Load>,
+}
+
+impl Registry {
+    pub(super) fn new(queue_per_client: usize, live_actors: usize, metrics: MailboxMetrics) -> Self {
+        Self {
+            actors: DashMap::new(),
+            live: AtomicUsize::new(0),
+            arbiters: RwLock::default(),
+            queue_per_client,
+            live_actors,
+            metrics,
+        }
+    }
+
+    /// Lets actors live on the current arbiter; returns its position among them.
+    pub(super) fn add_current_arbiter(&self) -> usize {
+        let mut arbiters = self.arbiters.write().unwrap_or_else(PoisonError::into_inner);
+        arbiters.push(actix_rt::Arbiter::current());
+        arbiters.len() - 1
+    }
+
+    /// Actors alive.
+    pub(super) fn len(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Looks the client's actor up, or starts it, and enqueues: one step under one guard.
+    pub(super) fn submit(&self, client: ClientId, job: Job) -> Result<(), Refusal> {
+        if let Some(entry) = self.actors.get(&client) {
+            return self.enqueue(&entry, job);
+        }
+        // Room is made before the entry's guard is taken: forgetting an actor takes one too.
+        self.reserve()?;
+        match self.actors.entry(client) {
+            MapEntry::Occupied(entry) => {
+                self.release();
+                self.enqueue(entry.get(), job)
+            }
+            MapEntry::Vacant(vacant) => {
+                let entry = self.activate(client).inspect_err(|_| self.release())?;
+                self.enqueue(&entry, job)?;
+                vacant.insert(entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets an idle actor, which then ends by itself; false if it has work or is not the
+    /// registered one. The check and the removal are one step.
+    pub(super) fn passivate(&self, client: ClientId, load: &Arc<Load>) -> bool {
+        let idle = |_: &ClientId, entry: &Entry| Arc::ptr_eq(&entry.load, load) && entry.load.is_empty();
+        let forgotten = self.actors.remove_if(&client, idle).is_some();
+        if forgotten {
+            self.release();
+            self.metrics.passivations.inc();
+            tracing::debug!(target: "guiche::actor", client = client.get(), "passivated");
+        }
+        forgotten
+    }
+
+    /// Forgets an actor that has ended, whatever it held.
+    pub(super) fn forget(&self, client: ClientId, load: &Arc<Load>) {
+        if self.actors.remove_if(&client, |_, entry| Arc::ptr_eq(&entry.load, load)).is_some() {
+            self.release();
+        }
+    }
+
+    fn enqueue(&self, entry: &Entry, job: Job) -> Result<(), Refusal> {
+        if !entry.load.try_enter(self.queue_per_client) {
+            self.metrics.sheds.client_queue.inc();
+            return Err(Refusal::Shed(Bound::ClientQueue));
+        }
+        // Goes past actix's own bound on purpose: the load is the bound.
+        entry.address.do_send(Enqueue(job));
+        Ok(())
+    }
+
+    fn activate(&self, client: ClientId) -> Result<Entry, Refusal> {
+        let load = Arc::new(Load::default());
+        let address = self.start(client, Arc::clone(&load)).ok_or(Refusal::Unavailable)?;
+        self.metrics.activations.inc();
+        tracing::debug!(target: "guiche::actor", client = client.get(), "activated");
+        Ok(Entry { address, load })
+    }
+
+    /// Starts the actor on the arbiter that the client is pinned to; `None` before there is one.
+    fn start(&self, client: ClientId, load: Arc<Load>) -> Option<Addr<ClientActor>> {
+        let arbiters = self.arbiters.read().unwrap_or_else(PoisonError::into_inner);
+        let position = usize::try_from(client.get()).ok()?.checked_rem(arbiters.len())?;
+        match Shard::current() {
+            Some(shard) if shard.position() == position => {
+                Some(ClientActor::new(client, load, shard).start())
+            }
+            _ => Some(ClientActor::start_in_arbiter(&arbiters[position], move |_| {
+                let shard = Shard::current().expect("only arbiters with a shard are in the list");
+                ClientActor::new(client, load, shard)
+            })),
+        }
+    }
+
+    /// Counts one more actor, making room for it if it must.
+    fn reserve(&self) -> Result<(), Refusal> {
+        loop {
+            let add = |live| (live < self.live_actors).then_some(live + 1);
+            if self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok() {
+                self.metrics.live_actors.inc();
+                return Ok(());
+            }
+            if !Shard::current().is_some_and(|shard| shard.passivate_longest_idle()) {
+                self.metrics.sheds.live_actors.inc();
+                return Err(Refusal::Shed(Bound::LiveActors));
+            }
+        }
+    }
+
+    fn release(&self) {
+        self.live.fetch_sub(1, Ordering::AcqRel);
+        self.metrics.live_actors.dec();
+    }
+
+    /// Makes a client's actor panic.
+    #[cfg(test)]
+    pub(super) fn panic_in(&self, client: ClientId) {
+        if let Some(entry) = self.actors.get(&client) {
+            entry.address.do_send(super::actor::Panic);
+        }
+    }
+}

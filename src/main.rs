@@ -1,0 +1,49 @@
+//! The guiche service: reads its settings from the environment and serves until SIGTERM.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use guiche::config::Config;
+use guiche::{health, server, telemetry};
+
+/// A bank ledger in which every client has an actor and a mailbox.
+///
+/// Without a command it serves. Its settings come from the environment; the README lists them.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM (the default)
+    Serve,
+    /// Ask the instance that listens on LISTEN whether it can serve; exit code 0 if so
+    Health {
+        /// Ask only whether it is alive
+        #[arg(long)]
+        live: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => serve().map_err(|error| error.to_string()),
+        Command::Health { live } => health::check(live).map_err(|error| error.to_string()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("guiche: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), server::StartError> {
+    let config = Config::from_env()?;
+    telemetry::start(&config)?;
+    actix_rt::System::new().block_on(server::run(config))
+}
