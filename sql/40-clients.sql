@@ -1,4 +1,6 @@
--- The five clients of the contest. A second run fails on the primary key and changes nothing.
+-- The five clients of the contest, balance 0; a client 6 must not exist. Limits in cents.
+--
+-- After 10-tables.sql. A second run fails on the primary key and changes nothing.
 
 INSERT INTO clientes (id, limite, saldo) VALUES
     (1,   100000, 0),

@@ -17,6 +17,7 @@
 //! | `QUEUE_PER_CLIENT` | 1024 | requests that one client may have waiting or in flight |
 //! | `LIVE_ACTORS` | 16384 | actors alive at once; at the bound the longest idle one makes room |
 //! | `REQUESTS_IN_FLIGHT` | 4096 | requests that the instance works on at once |
+//! | `CONNECTIONS` | 8192 | HTTP connections, idle ones included; further ones wait to be accepted |
 //! | `POOL_SIZE` | 16 | database connections per instance, shared out over the workers |
 //! | `BODY_LIMIT_BYTES` | 4096 | the largest request body |
 //! | `READ_TIMEOUT_MS` | 5000 | time for a request's head, and again for its body |
@@ -28,6 +29,11 @@
 //! | `LOG` | `info` | a `tracing` filter, such as `guiche=debug` |
 //! | `LOG_FORMAT` | `human` | `human` or `json` |
 //! | `SERVER_TIMING` | `off` | `on` adds a `Server-Timing` header to answers |
+//! | `TRACE` | `off` | the file that a trace of the mailboxes is written to (`guiche traces` reads it); `{instance}` in it is replaced by the instance's name |
+//! | `TRACE_MAX_BYTES` | 67108864 | bytes of one trace file; then it becomes `TRACE.1`, and that `TRACE.2`, … |
+//! | `TRACE_FILES` | 4 | trace files kept, the one being written included |
+//! | `TRACE_QUEUE` | 16384 | trace lines that may wait to be written; further ones are dropped and counted |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | off | where spans are sent over OTLP/HTTP (cargo feature `otlp`); OpenTelemetry's other `OTEL_*` variables hold too |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,6 +69,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether answers carry `Server-Timing`.
     pub server_timing: bool,
+    /// Where a trace is written, if anywhere.
+    pub trace: Option<TraceFiles>,
+    /// Whether spans are sent over OTLP.
+    pub otlp: bool,
 }
 
 /// A database's address. It may hold a password: nothing prints it.
@@ -139,10 +149,26 @@ pub struct Bounds {
     pub live_actors: usize,
     /// Requests that the instance works on at once.
     pub requests_in_flight: usize,
-    /// Connections per instance.
+    /// HTTP connections, idle ones included. More than requests in flight, so that a request
+    /// beyond that bound is refused and not left waiting.
+    pub connections: usize,
+    /// Database connections per instance.
     pub pool_size: usize,
     /// Bytes of a request's body.
     pub body_limit_bytes: usize,
+}
+
+/// Where a trace is written, and its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceFiles {
+    /// The newest file; older ones are beside it as `path.1`, `path.2` …
+    pub path: PathBuf,
+    /// Bytes of one file.
+    pub max_file_bytes: u64,
+    /// Files kept, the newest included.
+    pub files: usize,
+    /// Lines that may wait to be written.
+    pub queue: usize,
 }
 
 /// Bounds on time. They nest: statement < call < answer < NGINX's.
@@ -195,10 +221,13 @@ impl Config {
         let workers = vars.number("WORKERS", available_cpus(), 1, 256)?;
         let bounds = Bounds::read(&vars, mode)?;
         let deadlines = Deadlines::read(&vars)?;
+        let instance = vars.get("INSTANCE").map_or_else(host_name, str::to_owned);
         Ok(Self {
             listen: Listen::read(&vars)?,
             metrics_listen: vars.metrics_listen()?,
-            instance: vars.get("INSTANCE").map_or_else(host_name, str::to_owned),
+            trace: vars.trace(&instance)?,
+            otlp: vars.get("OTEL_EXPORTER_OTLP_ENDPOINT").is_some(),
+            instance,
             database_url: vars.database_url()?,
             profile: vars.parse("PROFILE", Profile::Durable)?,
             mode,
@@ -230,6 +259,14 @@ impl Bounds {
         let calls_default = if clients_per_call == 1 { pool_size } else { 1 };
         let calls_in_flight = vars.number("CALLS_IN_FLIGHT", calls_default, 1, 1_000)?;
         let overlap_calls = vars.number("OVERLAP_CALLS", 4, 1, 1_000)?;
+        let requests_in_flight = vars.number("REQUESTS_IN_FLIGHT", 4_096, 1, 1_000_000)?;
+        let connections = vars.number("CONNECTIONS", 8_192, 1, 1_000_000)?;
+        if connections <= requests_in_flight {
+            return Err(ConfigError::new(
+                "CONNECTIONS",
+                "must be more than REQUESTS_IN_FLIGHT, so that a request beyond that bound is refused at once",
+            ));
+        }
         Ok(Self {
             clients_per_call,
             calls_in_flight,
@@ -238,7 +275,8 @@ impl Bounds {
             batch_max,
             queue_per_client: vars.number("QUEUE_PER_CLIENT", 1_024, 1, 1_000_000)?,
             live_actors: vars.number("LIVE_ACTORS", 16_384, 1, 10_000_000)?,
-            requests_in_flight: vars.number("REQUESTS_IN_FLIGHT", 4_096, 1, 1_000_000)?,
+            requests_in_flight,
+            connections,
             pool_size,
             body_limit_bytes: vars.number("BODY_LIMIT_BYTES", 4_096, 64, 1_048_576)?,
         })
@@ -325,6 +363,16 @@ impl Vars<'_> {
         }
     }
 
+    fn trace(&self, instance: &str) -> Result<Option<TraceFiles>, ConfigError> {
+        let max_file_bytes = self.number("TRACE_MAX_BYTES", 64 << 20, 1 << 20, 1 << 40)? as u64;
+        let files = self.number("TRACE_FILES", 4, 1, 1_000)?;
+        let queue = self.number("TRACE_QUEUE", 16_384, 1, 10_000_000)?;
+        let path = self.get("TRACE").filter(|path| *path != "off");
+        // An instance's name must not lead to another directory.
+        let path = path.map(|path| path.replace("{instance}", &instance.replace('/', "_")).into());
+        Ok(path.map(|path| TraceFiles { path, max_file_bytes, files, queue }))
+    }
+
     fn database_url(&self) -> Result<DatabaseUrl, ConfigError> {
         self.get("DATABASE_URL").map(|url| DatabaseUrl(url.to_owned())).ok_or_else(|| {
             ConfigError::new(
@@ -398,6 +446,17 @@ impl FromStr for Mode {
             "serial" => Ok(Self::Serial),
             "batched" => Ok(Self::Batched),
             _ => Err("expected direct, serial or batched"),
+        }
+    }
+}
+
+impl Mode {
+    /// As the setting spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Serial => "serial",
+            Self::Batched => "batched",
         }
     }
 }
@@ -480,8 +539,10 @@ mod tests {
             ("QUEUE_PER_CLIENT", "-1", "whole number"),
             ("CALL_DEADLINE_MS", "5000", "longer than STATEMENT_TIMEOUT_MS"),
             ("ANSWER_DEADLINE_MS", "6000", "longer than CALL_DEADLINE_MS"),
+            ("CONNECTIONS", "4096", "more than REQUESTS_IN_FLIGHT"),
             ("SERVER_TIMING", "yes", "expected on or off"),
             ("LOG_FORMAT", "xml", "expected human or json"),
+            ("TRACE_MAX_BYTES", "1000", "from 1048576 to"),
         ] {
             let error = read(&[(name, value)]).expect_err(name).to_string();
             assert!(error.contains(name) && error.contains(says), "{error}");
@@ -500,6 +561,15 @@ mod tests {
         let config = read(&[("CLIENTS_PER_CALL", "1"), ("POOL_SIZE", "9")]).expect("valid");
         assert_eq!(config.bounds.calls_in_flight, 9);
         assert_eq!(read(&[]).expect("valid").bounds.calls_in_flight, 1);
+    }
+
+    #[test]
+    fn a_trace_is_off_unless_it_has_a_path() {
+        assert!(read(&[]).expect("valid").trace.is_none());
+        assert!(read(&[("TRACE", "off")]).expect("valid").trace.is_none());
+        let vars = [("TRACE", "/traces/{instance}.jsonl"), ("INSTANCE", "../api1")];
+        let trace = read(&vars).expect("valid").trace.expect("it has a path");
+        assert_eq!(trace.path, PathBuf::from("/traces/.._api1.jsonl"));
     }
 
     #[test]

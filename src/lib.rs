@@ -13,6 +13,7 @@
 //! - [`ledger`] carries a batch to PostgreSQL, whose stored functions (`sql/`) hold the rules.
 //! - [`domain`] has the values that all of them speak in.
 //! - [`health`] is the same binary asking an instance how it is.
+//! - [`traces`] writes what the mailboxes did, and reads it again for people.
 //! - [`server`] is the only place where these are put together.
 
 pub mod config;
@@ -24,3 +25,4 @@ pub mod mailbox;
 pub mod metrics;
 pub mod server;
 pub mod telemetry;
+pub mod traces;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use guiche::config::Config;
-use guiche::{health, server, telemetry};
+use guiche::{health, server, telemetry, traces};
 
 /// A bank ledger in which every client has an actor and a mailbox.
 ///
@@ -26,12 +26,15 @@ enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Read what instances traced (TRACE=FILE): a summary, the slowest requests, a page, Perfetto
+    Traces(traces::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command.unwrap_or(Command::Serve) {
         Command::Serve => serve().map_err(|error| error.to_string()),
         Command::Health { live } => health::check(live).map_err(|error| error.to_string()),
+        Command::Traces(arguments) => traces::run(&arguments).map_err(|error| error.to_string()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), server::StartError> {
     let config = Config::from_env()?;
-    telemetry::start(&config)?;
+    // Dropped at the very end, when everything that is to be traced has happened.
+    let _telemetry = telemetry::start(&config)?;
     actix_rt::System::new().block_on(server::run(config))
 }

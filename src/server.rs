@@ -153,10 +153,7 @@ fn serve(
         mailboxes.install_shard(shard, Box::new(ledger.clone()));
         let api = Api {
             mailboxes: mailboxes.clone(),
-            readiness: Box::new(move || {
-                let ledger = ledger.clone();
-                Box::pin(async move { readiness(&ledger, profile).await })
-            }),
+            readiness: probe(mailboxes.clone(), ledger, profile),
             body_limit_bytes,
             read_timeout,
             server_timing,
@@ -169,7 +166,9 @@ fn serve(
     .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
     .client_request_timeout(config.deadlines.read)
     .shutdown_timeout(config.deadlines.drain.as_secs().max(1))
-    .max_connections(config.bounds.requests_in_flight)
+    // A caller that closes its connection has gone: what it asked for is not to be sent any more.
+    .h1_allow_half_closed(false)
+    .max_connections((config.bounds.connections / config.workers).max(1))
     .disable_signals();
     let server = match bind(&config.listen)? {
         Listener::Tcp(listener) => server.listen(listener)?,
@@ -290,7 +289,17 @@ fn check_profile(state: &DatabaseState, wanted: Profile) -> Result<(), StartErro
     }
 }
 
-async fn readiness(ledger: &PgLedger, profile: Profile) -> Readiness {
+fn probe(mailboxes: Mailboxes, ledger: PgLedger, profile: Profile) -> http::ReadinessProbe {
+    Box::new(move || {
+        let (mailboxes, ledger) = (mailboxes.clone(), ledger.clone());
+        Box::pin(async move { readiness(&mailboxes, &ledger, profile).await })
+    })
+}
+
+async fn readiness(mailboxes: &Mailboxes, ledger: &PgLedger, profile: Profile) -> Readiness {
+    if !mailboxes.is_open() {
+        return Readiness::NotReady("starting: the database has not answered yet");
+    }
     let state = match tokio::time::timeout(PROBE_DEADLINE, ledger.state()).await {
         Ok(Ok(state)) => state,
         Ok(Err(_)) | Err(_) => return Readiness::NotReady("the database does not answer"),

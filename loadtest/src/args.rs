@@ -5,14 +5,29 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use crate::cluster::{ClusterOptions, Profile};
+use crate::docker::DockerOptions;
 use crate::instance::Mode;
 use crate::nginx::Balancing;
 use crate::split::{CPU_BUDGET, Split};
 use crate::stack::{StackOptions, Transport};
 
+/// What the services run in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum StackKind {
+    /// Processes of this machine.
+    #[default]
+    Native,
+    /// Containers, with the Compose files of the repository; their limits always hold.
+    Docker,
+}
+
 /// Which stack to start.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StackArgs {
+    /// What the services run in
+    #[arg(long = "stack", value_enum, default_value_t)]
+    pub kind: StackKind,
+
     /// How transactions reach the database
     #[arg(long, value_enum, default_value_t)]
     pub mode: Mode,
@@ -72,12 +87,7 @@ impl StackArgs {
     /// # Errors
     /// When the split is over the contest's budget and `--over` is not given.
     pub fn options(&self) -> Result<StackOptions> {
-        let total = self.cpus.total();
-        ensure!(
-            self.over || !self.cpus.is_over_budget(),
-            "--cpus {} is {total:.2} CPUs; the contest allows {CPU_BUDGET} (--over goes beyond)",
-            self.cpus
-        );
+        self.check_budget()?;
         let pg =
             ClusterOptions { bin: self.pg_bin.clone(), data: self.data.clone(), ..ClusterOptions::default() };
         Ok(StackOptions {
@@ -94,6 +104,43 @@ impl StackArgs {
             keep: self.keep,
             ..StackOptions::default()
         })
+    }
+
+    /// What they ask for, of containers.
+    ///
+    /// # Errors
+    /// As [`StackArgs::options`], and when something is given that only a native stack has.
+    pub fn docker_options(&self) -> Result<DockerOptions> {
+        self.check_budget()?;
+        for (name, given) in [
+            ("--transport", self.transport != Transport::default()),
+            ("--data", self.data.is_some()),
+            ("--keep", self.keep),
+            ("--guiche", self.guiche.is_some()),
+            ("--pg-bin", self.pg_bin.is_some()),
+        ] {
+            ensure!(!given, "{name} does not go with --stack docker");
+        }
+        ensure!(self.port != 0, "--stack docker needs a --port");
+        Ok(DockerOptions {
+            mode: self.mode,
+            profile: self.profile,
+            balancing: self.balancing,
+            split: self.cpus,
+            port: self.port,
+            api_env: self.env.clone(),
+            ..DockerOptions::default()
+        })
+    }
+
+    fn check_budget(&self) -> Result<()> {
+        let total = self.cpus.total();
+        ensure!(
+            self.over || !self.cpus.is_over_budget(),
+            "--cpus {} is {total:.2} CPUs; the contest allows {CPU_BUDGET} (--over goes beyond)",
+            self.cpus
+        );
+        Ok(())
     }
 }
 
@@ -131,6 +178,20 @@ mod tests {
         assert_eq!(options.split, Split { api: 0.25, nginx: 0.3, postgres: 0.7 });
         assert_eq!((options.envelope, options.port), (true, 0));
         assert_eq!(options.api_env, [("BATCH_MAX".into(), "64".into()), ("X".into(), "a=b".into())]);
+    }
+
+    #[test]
+    fn containers_take_what_they_can() {
+        let docker = |line: &str| {
+            let words = std::iter::once("loadtest").chain(line.split_whitespace());
+            let cli = Cli::try_parse_from(words).expect("it parses");
+            (cli.stack.kind, cli.stack.docker_options().map_err(|error| error.to_string()))
+        };
+        let (kind, options) = docker("--stack docker --mode serial --balancing affinity --port 1234");
+        let options = options.expect("they are right");
+        assert_eq!((kind, options.mode, options.port), (StackKind::Docker, Mode::Serial, 1234));
+        let (_, refused) = docker("--stack docker --transport unix");
+        assert_eq!(refused.expect_err("no such thing"), "--transport does not go with --stack docker");
     }
 
     #[test]

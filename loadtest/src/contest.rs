@@ -41,7 +41,8 @@ use anyhow::{Context, Result, bail};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::args::StackArgs;
+use crate::args::{StackArgs, StackKind};
+use crate::docker;
 use crate::signals::interrupted;
 use crate::stack::{Limits, Stack};
 use k6::K6;
@@ -63,7 +64,7 @@ pub struct ContestArgs {
 
     /// Play against a stack that something else started, if all its balances are zero
     #[arg(long, value_name = "URL", conflicts_with_all = [
-        "mode", "profile", "balancing", "envelope", "cpus", "port", "transport", "data", "env", "guiche", "pg_bin",
+        "kind", "mode", "profile", "balancing", "envelope", "cpus", "port", "transport", "data", "env", "guiche", "pg_bin",
     ])]
     pub target: Option<String>,
 
@@ -81,7 +82,7 @@ pub struct ContestArgs {
 }
 
 impl ContestArgs {
-    fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         if self.quick { Plan::QUICK } else { Plan::FULL }
     }
 
@@ -105,6 +106,9 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
     let k6 = K6::find(args.k6.as_deref())?;
     let directory = args.report_directory();
     let result = match &args.target {
+        None if args.stack.kind == StackKind::Docker => {
+            docker::commands::contest(args, &k6, &directory).await?
+        }
         None => against_own_stack(args, &k6, &directory).await?,
         Some(url) => {
             let game = Game {
@@ -187,7 +191,7 @@ fn conditions_of(stack: &Stack) -> StackConditions {
 }
 
 /// Now, in UTC, as a part of a file's name.
-fn timestamp() -> String {
+pub(crate) fn timestamp() -> String {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     OffsetDateTime::now_utc().format(&format).unwrap_or_else(|_| "undated".to_owned())
 }

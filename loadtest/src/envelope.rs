@@ -70,6 +70,15 @@ impl Envelope {
         Ok(usage)
     }
 
+    /// How often `service` has used up its quota so far.
+    ///
+    /// # Errors
+    /// When the kernel's files are not as they should be.
+    pub fn throttling(&self, service: Service) -> Result<Throttling> {
+        let cpu = Files(self.directories_of(service)).read("cpu.stat")?;
+        Ok(Throttling { periods: number(&cpu, "nr_periods")?, throttled: number(&cpu, "nr_throttled")? })
+    }
+
     /// Removes the cgroups.
     ///
     /// # Errors
@@ -88,6 +97,24 @@ impl Envelope {
         directories.sort();
         directories.dedup();
         directories
+    }
+}
+
+/// Slices of time (of 100 ms) in which a service wanted to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttling {
+    /// All of them.
+    pub periods: u64,
+    /// Those in which its quota was used up, and it had to wait for the next.
+    pub throttled: u64,
+}
+
+impl Throttling {
+    /// The share of slices since `earlier` in which the quota was used up, 0 to 1.
+    pub fn share_since(&self, earlier: &Throttling) -> f64 {
+        let periods = self.periods.saturating_sub(earlier.periods);
+        let throttled = self.throttled.saturating_sub(earlier.throttled);
+        if periods == 0 { 0.0 } else { throttled as f64 / periods as f64 }
     }
 }
 
@@ -206,6 +233,13 @@ mod tests {
         assert_eq!(usage.cpu, Duration::from_millis(1500));
         assert_eq!(usage.throttled, Duration::from_millis(3));
         assert_eq!((usage.anonymous_bytes, usage.shared_bytes, usage.cache_bytes), (7000, 1000, 4000));
+    }
+
+    #[test]
+    fn throttling_is_a_share_of_the_slices() {
+        let before = Throttling { periods: 100, throttled: 10 };
+        assert_eq!(Throttling { periods: 180, throttled: 50 }.share_since(&before), 0.5);
+        assert_eq!(before.share_since(&before), 0.0);
     }
 
     #[test]

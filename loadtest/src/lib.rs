@@ -1,18 +1,24 @@
 //! Starts guiche's whole topology on this machine and plays loads against it.
 
 pub mod args;
+pub mod bench;
 pub mod check;
 pub mod cluster;
 pub mod contest;
 pub mod disk;
+pub mod docker;
 pub mod envelope;
 pub mod http;
 pub mod instance;
+pub mod machine;
 pub mod nginx;
 pub mod process;
 pub mod procfs;
 pub mod programs;
+pub mod report;
 pub mod rundir;
+pub mod sampler;
+pub mod scrape;
 pub mod signals;
 pub mod split;
 pub mod stack;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use loadtest::args::StackArgs;
+use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
 use loadtest::up;
 
@@ -21,6 +22,8 @@ enum Command {
     Up(StackArgs),
     /// Start the stack and play the official simulation against it; fails if anything is fined
     Contest(ContestArgs),
+    /// Load the stack within the contest's limits with wrk, case by case, and compare
+    Bench(BenchArgs),
 }
 
 // One thread: what is measured needs the cores more than this program does.
@@ -29,6 +32,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(args) => up::run(&args).await,
         Command::Contest(args) => contest::run(&args).await,
+        Command::Bench(args) => bench::run(&args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

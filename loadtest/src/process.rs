@@ -15,12 +15,12 @@
 //! signals safe: the child is reaped under the lock that signals are sent under, so a signal
 //! never reaches another process that was given the same pid.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+mod launch;
+
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::watch;
 
-use crate::user::Account;
+pub use launch::Launch;
 
 /// How long a dropped [`Process`] has, from its last signal on, before it is killed.
 const DROP_GRACE: Duration = Duration::from_secs(3);
@@ -39,182 +39,6 @@ const DROP_GRACE: Duration = Duration::from_secs(3);
 /// How much of the end of a log is shown with an error, in bytes and in lines.
 const TAIL_BYTES: u64 = 8 * 1024;
 const TAIL_LINES: usize = 20;
-
-/// Joins cgroups: `$1` is their number, then come their files, then the command.
-const JOIN: &str = r#"
-n=$1; shift
-while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 125; shift; n=$((n - 1)); done
-exec "$@""#;
-
-/// Goes on only as a child of `$1`, whose death is from here on announced by the last signal.
-const ONLY_CHILD: &str = r#"[ "$PPID" = "$1" ] || exit 125; shift; exec "$@""#;
-
-/// What to launch. Only `PATH` is taken over from this process's environment: a `MODE` or a
-/// `PGHOST` that happens to be set in a user's shell must not change a measurement.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    name: String,
-    program: PathBuf,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    log: PathBuf,
-    account: Option<Account>,
-    cgroups: Vec<PathBuf>,
-    cpus: Option<String>,
-    last_signal: Signal,
-}
-
-impl Launch {
-    /// A `program` (a path, or a name to be looked for in `PATH`) that writes its output to the
-    /// end of the file `log`. `name` is what messages call it.
-    pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
-        Launch {
-            name: name.into(),
-            program: program.into(),
-            args: Vec::new(),
-            env: vec![("PATH".into(), path)],
-            log: log.into(),
-            account: None,
-            cgroups: Vec::new(),
-            cpus: None,
-            last_signal: Signal::SIGTERM,
-        }
-    }
-
-    /// Adds one argument.
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
-        self.args.push(arg.as_ref().to_owned());
-        self
-    }
-
-    /// Adds several arguments.
-    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(self, args: I) -> Self {
-        args.into_iter().fold(self, Launch::arg)
-    }
-
-    /// Sets one environment variable; of a name set twice the last value counts.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
-        self
-    }
-
-    /// Runs it as another user, which only root can do.
-    pub fn account(mut self, account: Option<Account>) -> Self {
-        self.account = account;
-        self
-    }
-
-    /// Lets it join these cgroups, each given as its `cgroup.procs` file, before it executes:
-    /// whatever it allocates or forks is accounted there from the first instruction on.
-    pub fn cgroups(mut self, procs: Vec<PathBuf>) -> Self {
-        self.cgroups = procs;
-        self
-    }
-
-    /// Restricts it to these CPUs, a list as `taskset` takes it (`0`, `0,2-3`).
-    pub fn cpus(mut self, cpus: Option<String>) -> Self {
-        self.cpus = cpus;
-        self
-    }
-
-    /// The signal that ends it quickly and cleanly: sent by the kernel when `loadtest` dies,
-    /// and when the [`Process`] is dropped. `SIGTERM` unless told otherwise.
-    pub fn last_signal(mut self, signal: Signal) -> Self {
-        self.last_signal = signal;
-        self
-    }
-
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When its log cannot be written, or when the program cannot be executed. A program that is
-    /// missing is only noticed by a wrapper after the start: callers check for it beforehand.
-    pub fn spawn(&self) -> Result<Process> {
-        let log = open_log(&self.log)?;
-        let mut command = self.command();
-        command
-            .stdin(Stdio::null())
-            .stderr(log.try_clone().context("duplicating a log's handle")?)
-            .stdout(log);
-        let shared = Arc::new(Shared::default());
-        let (started, start) = mpsc::sync_channel(1);
-        let (ended_sender, ended) = watch::channel(None);
-        let watched = Arc::clone(&shared);
-        thread::Builder::new()
-            .name(format!("wait-{}", self.name))
-            .spawn(move || match command.spawn() {
-                Ok(child) => {
-                    // The receiver waits for exactly this message, so it is there.
-                    let _ = started.send(Ok(child.id()));
-                    watched.wait_and_reap(child, &ended_sender);
-                }
-                Err(error) => drop(started.send(Err(error))),
-            })
-            .context("starting the thread that waits for a child")?;
-        let id = start
-            .recv()
-            .map_err(|_| anyhow!("the thread that starts {} died", self.name))?
-            .with_context(|| format!("cannot start {} ({})", self.name, self.program.display()))?;
-        let pid = Pid::from_raw(i32::try_from(id).context("a pid beyond the range of pid_t")?);
-        Ok(Process {
-            name: self.name.clone(),
-            pid,
-            log: self.log.clone(),
-            last_signal: self.last_signal,
-            shared,
-            ended,
-        })
-    }
-
-    /// Runs it to its end, which must come within `deadline` and be a success.
-    ///
-    /// # Errors
-    /// When it does not; the error carries the end of its log. Dropping the future stops it.
-    pub async fn run(&self, deadline: Duration) -> Result<()> {
-        let mut process = self.spawn()?;
-        let Ok(status) = tokio::time::timeout(deadline, process.wait()).await else {
-            bail!("{} did not end within {deadline:?}{}", self.name, tail(&self.log));
-        };
-        if !status.success() {
-            bail!("{} failed ({status}){}", self.name, tail(&self.log));
-        }
-        Ok(())
-    }
-
-    /// The whole command line: `sh` (joins the cgroups) → `taskset` → `setpriv` (drops root, asks
-    /// for the last signal) → `sh` (ends here if this process has died before it was asked for) →
-    /// the program. Each replaces the one before it, so that all of them have the one pid.
-    fn command(&self) -> Command {
-        let mut words: Vec<OsString> = Vec::new();
-        if !self.cgroups.is_empty() {
-            words.extend(["sh", "-c", JOIN, "sh"].map(OsString::from));
-            words.push(self.cgroups.len().to_string().into());
-            words.extend(self.cgroups.iter().map(|path| path.as_os_str().to_owned()));
-        }
-        if let Some(cpus) = &self.cpus {
-            words.extend(["taskset", "-c", cpus].map(OsString::from));
-        }
-        let last_signal = self.last_signal.as_str().trim_start_matches("SIG");
-        words.extend(["setpriv", "--pdeathsig", last_signal].map(OsString::from));
-        if let Some(account) = &self.account {
-            let (uid, gid) = (account.uid(), account.gid());
-            words.extend([
-                format!("--reuid={uid}").into(),
-                format!("--regid={gid}").into(),
-                "--clear-groups".into(),
-            ]);
-        }
-        let parent = std::process::id().to_string();
-        words.extend(["--", "sh", "-c", ONLY_CHILD, "sh", &parent].map(OsString::from));
-        words.push(self.program.as_os_str().to_owned());
-        words.extend(self.args.iter().cloned());
-
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_clear().envs(self.env.iter().cloned()).process_group(0);
-        command
-    }
-}
 
 /// A running child. Dropping it stops it: its last signal, a short grace, then a kill.
 #[derive(Debug)]
@@ -228,6 +52,27 @@ pub struct Process {
 }
 
 impl Process {
+    fn start(name: &str, mut command: Command, log: &Path, last_signal: Signal) -> Result<Process> {
+        let shared = Arc::new(Shared::default());
+        let (started, start) = mpsc::sync_channel(1);
+        let (ended_sender, ended) = watch::channel(None);
+        let watched = Arc::clone(&shared);
+        thread::Builder::new()
+            .name(format!("wait-{}", name))
+            .spawn(move || match command.spawn() {
+                Ok(child) => {
+                    // The receiver waits for exactly this message, so it is there.
+                    let _ = started.send(Ok(child.id()));
+                    watched.wait_and_reap(child, &ended_sender);
+                }
+                Err(error) => drop(started.send(Err(error))),
+            })
+            .context("starting the thread that waits for a child")?;
+        let id = start.recv().map_err(|_| anyhow!("the thread that starts {name} died"))??;
+        let pid = Pid::from_raw(i32::try_from(id).context("a pid beyond the range of pid_t")?);
+        Ok(Process { name: name.to_owned(), pid, log: log.to_owned(), last_signal, shared, ended })
+    }
+
     /// What messages call it.
     pub fn name(&self) -> &str {
         &self.name
@@ -326,14 +171,6 @@ fn read_end(log: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn open_log(path: &Path) -> Result<File> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// How a child ended (`None` while it runs), and the news of it for those who block.
 #[derive(Debug, Default)]
 struct Shared {
@@ -385,6 +222,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn shell(name: &str, script: &str) -> (Launch, crate::rundir::RunDir) {

@@ -1,6 +1,7 @@
 //! The whole topology on this machine: PostgreSQL, two instances, NGINX, on loopback.
 
-use std::fmt;
+mod options;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,16 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, ClusterOptions, Profile, StopMode, free_port};
+use crate::cluster::{Cluster, ClusterOptions, StopMode, free_port};
 use crate::disk::Disk;
 use crate::envelope::Envelope;
 use crate::http::Endpoint;
-use crate::instance::{Instance, Mode, find_guiche};
-use crate::nginx::{Balancing, Nginx, Program};
+use crate::instance::{Instance, find_guiche};
+use crate::nginx::{Nginx, Program};
 use crate::process::{Launch, tail};
-use crate::rundir::{self, RunDir};
-use crate::split::{Service, Split};
+use crate::rundir::RunDir;
+use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
+
+pub use options::{Limits, Pinning, StackOptions, Transport};
 
 /// The database's name, as in the Compose file.
 pub const DATABASE: &str = "rinha";
@@ -32,122 +35,6 @@ const NGINX_STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Told about each step, in a sentence without a full stop.
 pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
-
-/// How NGINX reaches the instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// TCP on loopback.
-    #[default]
-    Tcp,
-    /// Unix sockets in the run directory.
-    Unix,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Transport::Tcp => "tcp",
-            Transport::Unix => "unix",
-        })
-    }
-}
-
-/// The CPUs that each service may use, as `taskset` takes them; `None` for all.
-#[derive(Clone, Debug, Default)]
-pub struct Pinning {
-    /// Of both instances.
-    pub api: Option<String>,
-    /// Of NGINX.
-    pub nginx: Option<String>,
-    /// Of PostgreSQL.
-    pub postgres: Option<String>,
-}
-
-impl Pinning {
-    fn of(&self, service: Service) -> Option<String> {
-        match service {
-            Service::Api1 | Service::Api2 => self.api.clone(),
-            Service::Nginx => self.nginx.clone(),
-            Service::Database => self.postgres.clone(),
-        }
-    }
-}
-
-/// What to start. The default is the shipped topology without limits.
-#[derive(Clone, Debug)]
-pub struct StackOptions {
-    /// The service's mode.
-    pub mode: Mode,
-    /// The profile of the database and of the service.
-    pub profile: Profile,
-    /// NGINX's file.
-    pub balancing: Balancing,
-    /// CPU per service, enforced with `envelope`.
-    pub split: Split,
-    /// Whether to enforce the contest's limits.
-    pub envelope: bool,
-    /// NGINX's port on 127.0.0.1; 0 for a free one.
-    pub port: u16,
-    /// How NGINX reaches the instances.
-    pub transport: Transport,
-    /// Which CPUs the services may use.
-    pub pin: Pinning,
-    /// Settings of the service in addition.
-    pub api_env: Vec<(String, String)>,
-    /// Whether the instances serve their metrics, see [`Stack::metrics`].
-    pub metrics: bool,
-    /// Further options of the cluster; its profile, cgroups and CPUs come from above.
-    pub pg: ClusterOptions,
-    /// The service's program, see [`find_guiche`].
-    pub guiche: Option<PathBuf>,
-    /// The run directory, which must not exist yet.
-    pub dir: PathBuf,
-    /// Whether the run directory stays at the end.
-    pub keep: bool,
-}
-
-impl Default for StackOptions {
-    fn default() -> Self {
-        StackOptions {
-            mode: Mode::default(),
-            profile: Profile::default(),
-            balancing: Balancing::default(),
-            split: Split::default(),
-            envelope: false,
-            port: 9999,
-            transport: Transport::default(),
-            pin: Pinning::default(),
-            api_env: Vec::new(),
-            metrics: false,
-            pg: ClusterOptions::default(),
-            guiche: None,
-            dir: rundir::fresh_path(),
-            keep: false,
-        }
-    }
-}
-
-/// Whether the contest's limits hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Limits {
-    /// They do.
-    Enforced,
-    /// They were not asked for.
-    NotAsked,
-    /// They were asked for, but this machine does not permit it, for this reason.
-    NotPermitted(String),
-}
-
-impl fmt::Display for Limits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Limits::Enforced => f.write_str("CPU and memory limits are enforced"),
-            Limits::NotAsked => f.write_str("no limits (--envelope enforces the contest's)"),
-            Limits::NotPermitted(why) => write!(f, "limits are NOT enforced, for want of cgroups: {why}"),
-        }
-    }
-}
 
 /// A running stack. Dropped, it is gone with everything it made; [`Stack::stop`] does the same in
 /// good order and says what went wrong.
@@ -207,8 +94,7 @@ impl Stack {
             nginx.launch(options.balancing, dir.path(), options.port, [one.endpoint(), two.endpoint()])?;
         let nginx = Nginx::start(&boxes.place(launch, Service::Nginx), options.port)?;
         let instances = [one, two];
-        let mut stack =
-            Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, dir };
+        let mut stack = Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, dir };
         stack.ready().await?;
         Ok(stack)
     }
@@ -288,11 +174,15 @@ impl Stack {
     /// Waits until a part ends by itself; returns which, and the end of its log.
     pub async fn ended(&mut self) -> anyhow::Error {
         let [one, two] = &mut self.instances;
-        tokio::select! {
+        let error = tokio::select! {
             error = self.cluster.ended() => error,
             error = one.ended() => error,
             error = two.ended() => error,
             _ = self.nginx.process.wait() => self.nginx.process.obituary(),
+        };
+        match self.usage().into_iter().find(|usage| usage.oom_kills > 0) {
+            Some(usage) => error.context(format!("the kernel killed {} at its memory limit", usage.service)),
+            None => error,
         }
     }
 

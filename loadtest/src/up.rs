@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::args::StackArgs;
+use crate::args::{StackArgs, StackKind};
 use crate::cluster::connect;
+use crate::docker;
 use crate::http::Endpoint;
 use crate::process::Process;
 use crate::signals::interrupted;
@@ -20,6 +21,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the stack does not start, when a part of it dies, or when it does not stop cleanly.
 pub async fn run(args: &StackArgs) -> Result<()> {
+    if args.kind == StackKind::Docker {
+        return docker::commands::up(args).await;
+    }
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
     let mut stack = tokio::select! {

@@ -161,7 +161,7 @@ async fn without_any_instance_nothing_is_applied_and_callers_may_try_again() {
     let answer = nginx.post("/clientes/1/transacoes", &" ".repeat(9000)).await.expect("NGINX answers");
     assert_eq!(answer.status, 413, "{}", answer.body);
 
-    for service in stack.usage() {
-        assert_eq!(service.cpu.is_zero(), service.service.starts_with("webapi"), "{service:?}");
+    for usage in stack.usage() {
+        assert_eq!(usage.anonymous_bytes == 0, usage.service.starts_with("webapi"), "{usage:?}");
     }
 }

@@ -4,11 +4,10 @@
 //! the log, but its `type` tells a caller whether trying again is safe.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use serde::Serialize;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 
-use super::wire::{BadBody, FieldProblem};
+use super::wire::{BadBody, FieldProblem, ProblemBody};
 use crate::domain::Outcome;
 use crate::mailbox::{Bound, Refusal};
 
@@ -17,8 +16,8 @@ use crate::mailbox::{Bound, Refusal};
 pub(super) enum Problem {
     /// No such route.
     NoSuchPath,
-    /// The route exists, but not for this method.
-    MethodNotAllowed,
+    /// The route exists, but only for this method.
+    MethodNotAllowed(Method),
     /// There is no such client, or the id cannot be one.
     UnknownClient,
     /// The body is not JSON.
@@ -62,7 +61,7 @@ impl Problem {
         let again = |slug, title| Row { status: StatusCode::SERVICE_UNAVAILABLE, slug, title, retry: true };
         match self {
             Self::NoSuchPath => row(StatusCode::NOT_FOUND, "no-such-path", "There is nothing at this path"),
-            Self::MethodNotAllowed => row(
+            Self::MethodNotAllowed(_) => row(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "This path does not take this method",
@@ -123,33 +122,17 @@ impl Problem {
             Self::InvalidTransaction(problems) => problems.as_slice(),
             _ => &[],
         };
-        let body = Body {
-            kind: format_args!("/problems/{slug}"),
-            title,
-            status: status.as_u16(),
-            detail: self.detail(),
-            errors,
-        };
-        let json = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
+        let body = ProblemBody::new(slug, title, status.as_u16(), self.detail(), errors);
         let mut response = HttpResponse::build(status);
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if retry {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
-        response.body(json)
+        if let Self::MethodNotAllowed(allowed) = self {
+            response.insert_header((ALLOW, allowed.as_str()));
+        }
+        response.body(body.to_json())
     }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(rename = "type")]
-    kind: std::fmt::Arguments<'a>,
-    title: &'a str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldProblem],
 }
 
 impl From<Refusal> for Problem {
@@ -192,7 +175,7 @@ mod tests {
         let field = FieldProblem { field: "valor", detail: "x".into() };
         for (problem, status, slug, retry) in [
             (Problem::NoSuchPath, 404, "no-such-path", false),
-            (Problem::MethodNotAllowed, 405, "method-not-allowed", false),
+            (Problem::MethodNotAllowed(Method::GET), 405, "method-not-allowed", false),
             (Problem::UnknownClient, 404, "unknown-client", false),
             (Problem::MalformedBody("x".into()), 400, "malformed-body", false),
             (Problem::InvalidTransaction(vec![field]), 422, "invalid-transaction", false),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,8 +15,10 @@ use super::{Api, Readiness};
 use crate::domain::{ClientId, Kind, Transaction};
 use crate::mailbox::{Timed, Timing};
 use crate::metrics::Route;
+use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The longest request id that is taken over from a caller, in bytes.
@@ -56,8 +59,8 @@ pub(super) async fn no_such_path() -> HttpResponse {
 }
 
 /// A route's path with another method.
-pub(super) async fn method_not_allowed() -> HttpResponse {
-    Problem::MethodNotAllowed.response()
+pub(super) async fn method_not_allowed(allowed: Method) -> HttpResponse {
+    Problem::MethodNotAllowed(allowed).response()
 }
 
 /// An answer, and the word for it in traces.
@@ -159,6 +162,8 @@ fn request_span(request: &HttpRequest, kind: &'static str) -> Span {
         client = field::Empty,
         kind,
         flush = field::Empty,
+        shed = field::Empty,
+        abandoned = field::Empty,
         outcome = field::Empty,
         status = field::Empty,
         queued_us = field::Empty,
@@ -167,6 +172,9 @@ fn request_span(request: &HttpRequest, kind: &'static str) -> Span {
     if !span.is_disabled() {
         span.record("request_id", &*request_id(request));
         span.record("client", request.match_info().get("id").unwrap_or_default());
+        if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()) {
+            telemetry::adopt_parent(&span, parent);
+        }
     }
     span
 }
@@ -196,7 +204,12 @@ fn finish(
             }
             (response, outcome)
         }
-        Err(problem) => (problem.response(), problem.slug()),
+        Err(problem) => {
+            if let Problem::Overloaded(bound) = &problem {
+                span.record("shed", bound.name());
+            }
+            (problem.response(), problem.slug())
+        }
     };
     let took = started.elapsed();
     api.metrics.answered(route, response.status().as_u16(), took);

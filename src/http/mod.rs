@@ -7,7 +7,9 @@ mod wire;
 use std::pin::Pin;
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Resource, Route};
 
 use crate::mailbox::Mailboxes;
 use crate::metrics::HttpMetrics;
@@ -42,23 +44,16 @@ pub enum Readiness {
 
 /// Adds the routes to a worker's application.
 pub fn routes(config: &mut ServiceConfig) {
-    let other_method = || web::route().to(handlers::method_not_allowed);
     config
-        .service(
-            web::resource("/clientes/{id}/transacoes")
-                .route(web::post().to(handlers::post_transaction))
-                .default_service(other_method()),
-        )
-        .service(
-            web::resource("/clientes/{id}/extrato")
-                .route(web::get().to(handlers::get_statement))
-                .default_service(other_method()),
-        )
-        .service(
-            web::resource("/healthz").route(web::get().to(handlers::healthz)).default_service(other_method()),
-        )
-        .service(
-            web::resource("/readyz").route(web::get().to(handlers::readyz)).default_service(other_method()),
-        )
+        .service(only(Method::POST, "/clientes/{id}/transacoes", web::post().to(handlers::post_transaction)))
+        .service(only(Method::GET, "/clientes/{id}/extrato", web::get().to(handlers::get_statement)))
+        .service(only(Method::GET, "/healthz", web::get().to(handlers::healthz)))
+        .service(only(Method::GET, "/readyz", web::get().to(handlers::readyz)))
         .default_service(web::route().to(handlers::no_such_path));
+}
+
+/// A path with one method; others are told which it is.
+fn only(method: Method, path: &str, route: Route) -> Resource {
+    let refuse = web::route().to(move || handlers::method_not_allowed(method.clone()));
+    web::resource(path).route(route).default_service(refuse)
 }

@@ -118,6 +118,36 @@ fn text_problem<T, E: fmt::Display>(
     }
 }
 
+/// The body of an answer that is no 200 (RFC 9457).
+#[derive(Serialize)]
+pub(super) struct ProblemBody<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldProblem],
+}
+
+impl<'a> ProblemBody<'a> {
+    /// `slug` is the last part of the problem's `type`.
+    pub(super) fn new(
+        slug: &str,
+        title: &'a str,
+        status: u16,
+        detail: Option<String>,
+        errors: &'a [FieldProblem],
+    ) -> Self {
+        Self { kind: format!("/problems/{slug}"), title, status, detail, errors }
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers are always JSON")
+    }
+}
+
 /// The answer to a transaction that was applied, in cents.
 #[derive(Serialize)]
 pub(super) struct AppliedBody {

@@ -33,7 +33,6 @@ struct Flight {
     parts: Vec<Part>,
     size: usize,
     cut_at: Instant,
-    cut: CutReason,
     span: Span,
 }
 
@@ -124,8 +123,9 @@ impl Shard {
         let size = parts.iter().map(|part| part.cut.len()).sum();
         self.calls.set(self.calls.get() + 1);
         self.carried.set(self.carried.get() + size);
-        let span = flush_span(&parts);
-        Flight { shard: Rc::clone(self), parts, size, cut_at: Instant::now(), cut, span }
+        let cut_at = Instant::now();
+        let span = flush_span(&parts, cut, cut_at);
+        Flight { shard: Rc::clone(self), parts, size, cut_at, span }
     }
 }
 
@@ -159,7 +159,6 @@ impl Flight {
         let parts = &mut self.parts;
         let shard = &self.shard;
         let cut_at = self.cut_at;
-        let oldest = replies.iter().map(|reply| reply.arrived).min();
         let mut flush = Flush { clients: runs.len(), connection: timing.connection, ..Flush::default() };
         let write = async {
             if runs.is_empty() {
@@ -171,6 +170,7 @@ impl Flight {
             shard.answer_transactions(&runs, replies, applied, &mut flush, cut_at)
         };
         let statement_queries = statements.len();
+        let sent_at = Instant::now();
         let read = shard.answer_statements(&*connection, statements, timing, cut_at);
         let (unknown_by_write, unknown_by_read) = tokio::join!(write, read);
         for part in parts {
@@ -182,10 +182,8 @@ impl Flight {
             clients = self.parts.len(),
             size = self.size,
             statement_queries,
-            cut = self.cut.as_str(),
-            oldest_wait_us = oldest.map_or(0, |oldest| micros(cut_at.saturating_duration_since(oldest))),
             connection_us = micros(flush.connection),
-            database_us = micros(flush.database),
+            database_us = micros(sent_at.elapsed()),
             lock_wait_us = micros(flush.lock_wait),
             work_us = micros(flush.work),
             total_us = micros(cut_at.elapsed()),
@@ -200,6 +198,8 @@ impl Flight {
     /// Nothing was sent: says so to everybody.
     fn refuse_all(mut self, error: &LedgerError) {
         self.shard.note_failure(error);
+        let waited_us = micros(self.cut_at.elapsed());
+        tracing::debug!(target: FLUSH, connection_us = waited_us, total_us = waited_us, "not sent");
         let refusal = Refusal::from(error.clone());
         for part in &mut self.parts {
             let cut = std::mem::take(&mut part.cut);
@@ -325,11 +325,14 @@ impl Shard {
     /// Logs the first failure of an outage with its cause.
     fn note_failure(&self, error: &LedgerError) {
         let failures = &self.metrics.failures;
-        match error {
-            LedgerError::NotSent(_) => failures.not_sent.inc(),
-            LedgerError::RolledBack(_) => failures.rolled_back.inc(),
-            LedgerError::OutcomeUnknown(_) => failures.unknown.inc(),
+        let (counter, fate) = match error {
+            LedgerError::NotSent(_) => (&failures.not_sent, "not_sent"),
+            LedgerError::RolledBack(_) => (&failures.rolled_back, "rolled_back"),
+            LedgerError::OutcomeUnknown(_) => (&failures.unknown, "unknown"),
         };
+        counter.inc();
+        // The call's span: this is told of while it is entered.
+        Span::current().record("failure", fate);
         if self.failing.replace(true) {
             tracing::debug!(%error, "a database call failed again");
         } else {
@@ -354,22 +357,35 @@ fn count(flush: &mut Flush, outcome: Outcome) {
 }
 
 /// A span for one call, linked with the requests that it carries; none while nobody listens.
-fn flush_span(parts: &[Part]) -> Span {
+fn flush_span(parts: &[Part], cut: CutReason, cut_at: Instant) -> Span {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let span = tracing::debug_span!(target: FLUSH, parent: None, "flush", flush = field::Empty, carries = field::Empty);
+    let span = tracing::debug_span!(
+        target: FLUSH,
+        parent: None,
+        "flush",
+        flush = field::Empty,
+        cut = cut.as_str(),
+        carries = field::Empty,
+        oldest_wait_us = field::Empty,
+        failure = field::Empty,
+    );
     if span.is_disabled() {
         return span;
     }
     let flush = NEXT.fetch_add(1, Ordering::Relaxed);
-    span.record("flush", flush);
-    span.record("carries", Carries(parts).to_string());
+    let mut oldest = cut_at;
     for part in parts {
-        let transactions = part.cut.transactions.iter().map(|(_, reply)| &reply.span);
-        for request in transactions.chain(part.cut.statements.iter().map(|reply| &reply.span)) {
+        let transactions = part.cut.transactions.iter().map(|(_, reply)| (&reply.span, reply.arrived));
+        let statements = part.cut.statements.iter().map(|reply| (&reply.span, reply.arrived));
+        for (request, arrived) in transactions.chain(statements) {
+            oldest = oldest.min(arrived);
             request.record("flush", flush);
             span.follows_from(request);
         }
     }
+    span.record("flush", flush);
+    span.record("carries", Carries(parts).to_string());
+    span.record("oldest_wait_us", micros(cut_at.saturating_duration_since(oldest)));
     span
 }
 

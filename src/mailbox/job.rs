@@ -72,7 +72,11 @@ impl<T> Reply<T> {
     /// way round.
     pub(super) fn begin_send(&self) -> bool {
         self.sent.store(true, Ordering::SeqCst);
-        !self.sender.is_closed()
+        let waits = !self.sender.is_closed();
+        if !waits {
+            self.span.record("abandoned", true);
+        }
+        waits
     }
 
     /// Gives the caller its answer. One who has left does not mind.

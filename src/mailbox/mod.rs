@@ -159,6 +159,17 @@ pub enum Bound {
     RequestsInFlight,
 }
 
+impl Bound {
+    /// Its name in metrics and traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientQueue => "client_queue",
+            Self::LiveActors => "live_actors",
+            Self::RequestsInFlight => "requests_in_flight",
+        }
+    }
+}
+
 impl From<LedgerError> for Refusal {
     fn from(error: LedgerError) -> Self {
         match error {
@@ -232,6 +243,11 @@ impl Mailboxes {
         self.inner.open.store(true, Ordering::Release);
     }
 
+    /// Whether requests are taken.
+    pub fn is_open(&self) -> bool {
+        self.inner.open.load(Ordering::Acquire)
+    }
+
     /// Actors alive now.
     pub fn live_actors(&self) -> usize {
         self.inner.registry.len()
@@ -286,7 +302,7 @@ impl Mailboxes {
     }
 
     fn admit(&self) -> Result<Admitted<'_>, Refusal> {
-        if !self.inner.open.load(Ordering::Acquire) {
+        if !self.is_open() {
             return Err(Refusal::Unavailable);
         }
         let in_flight = &self.inner.in_flight;

@@ -190,7 +190,7 @@ impl Shard {
         }
         if panicked {
             self.metrics.actor_panics.inc();
-            tracing::error!(client = mailbox.client.get(), lost, "an actor panicked");
+            tracing::error!(target: "guiche::actor", client = mailbox.client.get(), lost, "panicked");
         }
     }
 

@@ -58,8 +58,10 @@ pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
         Some(url) => Books::read(url).await?.rows,
         None => 0,
     };
-    let started_at =
-        OffsetDateTime::now_utc().format(&Rfc3339).context("the clock shows no year of our era")?;
+    let started_at = OffsetDateTime::now_utc()
+        .truncate_to_second()
+        .format(&Rfc3339)
+        .context("the clock shows no year of our era")?;
 
     let mut watch = Watch::new(game);
     let summary_path = game.directory.join("summary.json");

@@ -18,7 +18,6 @@ const TEMPLATE: &str = "{prefix:<26} [{bar:24}] {msg}";
 #[derive(Debug)]
 pub struct Progress {
     plan: Plan,
-    start: Instant,
     load_since: Option<Instant>,
     bar: Option<ProgressBar>,
     last_line: Instant,
@@ -34,7 +33,7 @@ impl Progress {
             bar.set_prefix(phase(&plan, None));
             bar
         });
-        Progress { plan, start: now, load_since: None, bar, last_line: now }
+        Progress { plan, load_since: None, bar, last_line: now }
     }
 
     /// Shows how far it is. To be called about once a second.
@@ -42,8 +41,9 @@ impl Progress {
         if live.is_loaded() && self.load_since.is_none() {
             self.load_since = Some(Instant::now());
         }
-        let phase = phase(&self.plan, self.load_since.map(|since| since.elapsed()));
-        let message = self.message(live);
+        let loaded_for = self.load_since.map(|since| since.elapsed());
+        let phase = phase(&self.plan, loaded_for);
+        let message = self.message(live, loaded_for.unwrap_or_default());
         if let Some(bar) = &self.bar {
             bar.set_prefix(phase);
             bar.set_position(live.tally().total());
@@ -61,11 +61,11 @@ impl Progress {
         }
     }
 
-    fn message(&self, live: &Live) -> String {
+    fn message(&self, live: &Live, loaded_for: Duration) -> String {
         let tally = live.tally();
         format!(
             "{}/{} · {}/{} requests · {}/s · p99 {:.1} ms · {}",
-            clock(self.start.elapsed()),
+            clock(loaded_for),
             clock(self.plan.duration()),
             grouped(tally.total()),
             grouped(self.plan.expected_total()),

@@ -1,6 +1,5 @@
 //! A run's outcome on paper: a table for the terminal, a page for the browser, JSON for programs.
 
-pub mod chart;
 mod page;
 pub mod text;
 

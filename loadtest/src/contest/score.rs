@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::report::text::grouped;
+
 /// The prize before any fine, in cents of a dollar.
 const PRIZE_CENTS: i64 = 100_000 * 100;
 
@@ -99,19 +101,6 @@ pub fn usd(cents: i64) -> String {
     format!("USD {sign}{}.{:02}", grouped(cents / 100), cents % 100)
 }
 
-/// A number with a comma between its thousands.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,14 +148,5 @@ mod tests {
     #[test]
     fn fines_have_no_floor() {
         assert_eq!(usd(score(0, 0, 0, 200).prize_cents), "USD -158,602.00");
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (61_503, "61,503"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

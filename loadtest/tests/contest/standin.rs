@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 /// What it gets wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nothing.
     None,
-    /// Debits are answered 200 with a balance one cent below -limit.
+    /// Debits are never refused, and answered with a balance one cent below -limit.
     OverLimit,
     /// The total of a statement is that from before its newest entry.
     Torn,
@@ -24,19 +24,19 @@ pub enum Fault {
     Slow,
     /// What must be refused is answered 200.
     Lenient,
-    /// Transactions are applied, but not all are remembered: client 1 starts with a balance.
+    /// Client 1 begins with a balance.
     Used,
 }
 
 /// A running stand-in; it stops when this is dropped.
-pub struct Standin {
-    pub url: String,
+pub(crate) struct Standin {
+    pub(crate) url: String,
     handle: ServerHandle,
 }
 
 impl Standin {
     /// Starts it on a free port of its own.
-    pub fn start(fault: Fault) -> io::Result<Standin> {
+    pub(crate) fn start(fault: Fault) -> io::Result<Standin> {
         let bank = Data::new(Bank::new(fault));
         let server = HttpServer::new(move || {
             App::new()
@@ -130,7 +130,7 @@ impl Bank {
         let Some(transaction) = parse(body) else { return refused(account) };
         let amount = i64::from(transaction.amount);
         let after = account.balance + if transaction.kind == 'c' { amount } else { -amount };
-        if after < -account.limit {
+        if after < -account.limit && self.fault != Fault::OverLimit {
             return refused(account);
         }
         account.balance = after;

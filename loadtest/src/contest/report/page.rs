@@ -1,60 +1,36 @@
 //! A run's outcome as one HTML page that needs nothing else.
 
 use anyhow::Result;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
-use super::chart::{Axis, Line, LineChart, Scale};
 use super::text;
 use crate::contest::plan::Operation;
 use crate::contest::result::ContestResult;
 use crate::contest::score::{grouped, usd};
-
-const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #222; --faint: #666; --ground: #fff; --edge: #ddd; --bad: #a8321c; --good: #1d6f42 }
-@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --faint: #999; --ground: #161616; --edge: #3a3a3a; --bad: #ff9d85; --good: #6fd3a0 } }
-body { margin: 2rem auto; padding: 0 1rem; max-width: 64rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground) }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2.2rem }
-.score { font-size: 2.6rem; font-weight: 600; margin: .2rem 0 } .good { color: var(--good) } .bad { color: var(--bad) }
-p.faint, footer { color: var(--faint) }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--edge); white-space: nowrap }
-th:first-child, td:first-child { text-align: left } tr:last-child td { font-weight: 600 }
-";
+use crate::report::lines::{Axis, Line, LineChart, Scale};
+use crate::report::page::{page, table};
 
 /// The page.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
 pub(super) fn of(result: &ContestResult) -> Result<Markup> {
-    let title = text::conditions(&result.conditions);
-    Ok(html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { (title) }
-                (verdict(result))
-                h2 { "Responses" }
-                (table(&text::operations(result)))
-                (charts(result)?)
-                @if !result.services.is_empty() {
-                    h2 { "What the services used" }
-                    (table(&text::services(&result.services, result.summary.tally().total())))
-                    p.faint {
-                        "Memory is the peak of samples taken once a second; page cache is charged to a service but is "
-                        "the kernel’s to drop."
-                    }
-                }
-                (footer(result))
+    let body = html! {
+        (verdict(result))
+        h2 { "Responses" }
+        div.sums { (table(&text::operations(result))) }
+        (charts(result)?)
+        @if !result.services.is_empty() {
+            h2 { "What the services used" }
+            div.sums { (table(&text::services(&result.services, result.summary.tally().total()))) }
+            p.faint {
+                "Memory is the peak of samples taken once a second; page cache is charged to a service but is "
+                "the kernel’s to drop."
             }
         }
-    })
+        (footer(result))
+    };
+    Ok(page(&text::conditions(&result.conditions), body))
 }
 
 fn verdict(result: &ContestResult) -> Markup {
@@ -75,16 +51,6 @@ fn verdict(result: &ContestResult) -> Markup {
         @if !result.summary.failures.is_empty() {
             ul { @for failure in &result.summary.failures { li { (grouped(failure.count)) " × " (failure.what) } } }
         }
-    }
-}
-
-fn table(rows: &[Vec<String>]) -> Markup {
-    let Some((header, rows)) = rows.split_first() else { return html! {} };
-    html! {
-        div.scroll { table {
-            thead { tr { @for cell in header { th scope="col" { (cell) } } } }
-            tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
-        } }
     }
 }
 

@@ -7,9 +7,7 @@ use crate::contest::plan::Operation;
 use crate::contest::result::{Conditions, ContestResult};
 use crate::contest::score::{Tally, grouped, usd};
 use crate::contest::summary::Times;
-
-/// A megabyte as Compose's `MB` means it.
-const BYTES_PER_MB: u64 = 1024 * 1024;
+use crate::report::text::{BYTES_PER_MB, megabytes, table};
 
 /// The whole outcome, for a terminal.
 pub fn of(result: &ContestResult) -> String {
@@ -136,28 +134,6 @@ pub fn books(result: &ContestResult) -> Option<String> {
     ))
 }
 
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / BYTES_PER_MB as f64)
-}
-
-/// Rows in columns, the first to the left and the others to the right.
-fn table(rows: &[Vec<String>]) -> String {
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..).map_while(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            match column {
-                0 => text += &format!("{cell:<width$}"),
-                _ => text += &format!("  {cell:>width$}"),
-            }
-        }
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,11 +148,5 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [vec!["a".to_owned(), "10 µs".to_owned()], vec!["bcd".to_owned(), "5 s".to_owned()]];
-        assert_eq!(table(&rows), "a    10 µs\nbcd    5 s\n");
     }
 }

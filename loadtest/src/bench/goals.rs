@@ -1,0 +1,245 @@
+//! What the project wants to reach within the contest's limits, beside what was measured.
+//!
+//! A goal that compares two cases is judged only where both were run in one comparison, in turn:
+//! the machine is another from one hour to the next.
+
+use serde::Serialize;
+
+use super::case::{Case, Mix, Pace};
+use super::result::{CaseResult, ComparisonResult, Run};
+use crate::cluster::Profile;
+use crate::instance::Mode;
+use crate::report::text::{BYTES_PER_MB, grouped};
+
+/// A goal and what was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Goal {
+    /// What was measured.
+    pub what: String,
+    /// The figure, with its unit.
+    pub measured: String,
+    /// What it should be.
+    pub goal: &'static str,
+    /// Whether it is.
+    pub met: bool,
+}
+
+/// The goals that these results can be held against, around `base`.
+pub fn judge(results: &[ComparisonResult], base: &Case) -> Vec<Goal> {
+    let results = Results { results, base };
+    let mut goals = Vec::new();
+    goals.extend(results.shipped());
+    goals.extend(results.best(64, 15_000.0, "at least 15,000/s, at most 80 µs"));
+    goals.extend(results.best(128, 20_000.0, "at least 20,000/s, at most 80 µs"));
+    goals.extend(results.ratios());
+    goals.extend(results.row_locks());
+    goals.extend(results.at_the_contests_rate());
+    goals
+}
+
+/// One as text, in the columns of [`HEADER`].
+pub fn row(goal: &Goal) -> Vec<String> {
+    let met = if goal.met { "met" } else { "missed" };
+    vec![goal.what.clone(), goal.measured.clone(), goal.goal.to_owned(), met.to_owned()]
+}
+
+/// The columns of [`row`].
+pub const HEADER: [&str; 4] = ["what", "measured", "goal", ""];
+
+struct Results<'a> {
+    results: &'a [ComparisonResult],
+    base: &'a Case,
+}
+
+/// Two cases by their settings, and what their requests per second should be to each other.
+const RATIOS: [(&str, &str, &str, &str, std::ops::RangeInclusive<f64>); 5] = [
+    ("batched to direct", "mode=batched", "mode=direct", "at least 5", 5.0..=f64::INFINITY),
+    (
+        "batched to direct, one connection",
+        "mode=batched,connections=1",
+        "mode=direct,connections=1",
+        "at least 0.9",
+        0.9..=f64::INFINITY,
+    ),
+    ("profile contest to durable", "profile=contest", "profile=durable", "at least 1.1", 1.1..=f64::INFINITY),
+    ("one client to five", "clients=1", "clients=5", "0.8 to 1.2", 0.8..=1.2),
+    ("100,000 clients to five", "clients=100000", "clients=5", "at least 0.5", 0.5..=f64::INFINITY),
+];
+
+impl<'a> Results<'a> {
+    fn cases(&self) -> impl Iterator<Item = &'a CaseResult> {
+        let cases = self.results.iter().flat_map(|comparison| &comparison.cases);
+        cases.filter(|case| !case.runs.is_empty())
+    }
+
+    /// The cases with these settings around the base, if one comparison has them all.
+    fn together<const N: usize>(&self, settings: [&str; N]) -> Option<[&'a CaseResult; N]> {
+        self.results.iter().find_map(|comparison| {
+            let find = |settings: &str| {
+                let wanted = self.base.with(settings).ok()?;
+                comparison.cases.iter().find(|case| case.case == wanted && !case.runs.is_empty())
+            };
+            let found: Vec<&CaseResult> = settings.into_iter().filter_map(find).collect();
+            found.try_into().ok()
+        })
+    }
+
+    fn shipped(&self) -> Option<Goal> {
+        let shipped = Case::default();
+        let case = self.cases().find(|case| case.case == shipped)?;
+        let measured = rate(case);
+        Some(Goal {
+            what: "as shipped, 64 connections".to_owned(),
+            measured: format!("{}/s at {:.0} µs", whole(measured), cpu(case)),
+            goal: "at least 12,000/s",
+            met: measured >= 12_000.0,
+        })
+    }
+
+    fn best(&self, connections: u32, at_least: f64, goal: &'static str) -> Option<Goal> {
+        let durable = self.cases().filter(|case| {
+            let case = &case.case;
+            case.mode == Mode::Batched
+                && case.profile == Profile::Durable
+                && (case.connections, case.clients) == (connections, 5)
+                && (case.pace, case.mix) == (Pace::Saturating, Mix::Contest)
+        });
+        let best = durable.max_by(|a, b| rate(a).total_cmp(&rate(b)))?;
+        let (measured, cpu) = (rate(best), cpu(best));
+        Some(Goal {
+            what: format!(
+                "best, durable, {connections} connections: {}, {}",
+                best.case.split, best.case.balancing
+            ),
+            measured: format!("{}/s at {cpu:.0} µs", whole(measured)),
+            goal,
+            met: measured >= at_least && cpu <= 80.0,
+        })
+    }
+
+    fn ratios(&self) -> Vec<Goal> {
+        let goal = |(what, one, other, goal, wanted): &(&str, &str, &str, &'static str, _)| {
+            let [one, other] = self.together([one, other])?;
+            let ratio = rate(one) / rate(other);
+            let wanted: &std::ops::RangeInclusive<f64> = wanted;
+            Some(Goal {
+                what: (*what).to_owned(),
+                measured: format!("{ratio:.2} ({} : {})", whole(rate(one)), whole(rate(other))),
+                goal,
+                met: wanted.contains(&ratio),
+            })
+        };
+        RATIOS.iter().filter_map(goal).collect()
+    }
+
+    fn row_locks(&self) -> Option<Goal> {
+        let [batched, direct] = self.together(["mode=batched", "mode=direct"])?;
+        let mean = |case: &CaseResult| case.figure(|run| run.waits.row_lock_mean).median;
+        let most = |case: &CaseResult| case.figure(|run| f64::from(run.waits.row_lock_max)).most;
+        Some(Goal {
+            what: "sessions waiting for a row lock, mean and most, batched : direct".to_owned(),
+            measured: format!(
+                "{:.1}, {:.0} : {:.1}, {:.0}",
+                mean(batched),
+                most(batched),
+                mean(direct),
+                most(direct)
+            ),
+            goal: "at most 1 on average",
+            met: mean(batched) <= 1.0,
+        })
+    }
+
+    fn at_the_contests_rate(&self) -> Vec<Goal> {
+        let pair = self.together(["mode=batched,pace=contest", "mode=direct,pace=contest"]);
+        let Some([batched, direct]) = pair else { return Vec::new() };
+        let ms = |case: &CaseResult, of: fn(&Run) -> u64| case.figure(|run| of(run) as f64 / 1_000.0);
+        let p99 = |run: &Run| run.load.outcome.latency_us.p99;
+        let (ours, others) = (ms(batched, p99).median, ms(direct, p99).median);
+        let max = ms(batched, |run| run.load.outcome.latency_us.max).most;
+        let bytes = |of: fn(&Run) -> u64| batched.figure(|run| of(run) as f64).most / BYTES_PER_MB as f64;
+        let api = bytes(|run| {
+            run.services[..2].iter().map(|service| service.anonymous_peak_bytes).max().unwrap_or(0)
+        });
+        let stack = bytes(|run| {
+            run.services.iter().map(|service| service.anonymous_peak_bytes + service.shared_peak_bytes).sum()
+        });
+        let goal = |what: &str, measured: String, goal, met| Goal {
+            what: format!("at the contest’s rate: {what}"),
+            measured,
+            goal,
+            met,
+        };
+        vec![
+            goal("p99", format!("{ours:.1} ms"), "at most 3 ms", ours <= 3.0),
+            goal(
+                "p99 to that of direct",
+                format!("{:.2} ({ours:.1} : {others:.1} ms)", ours / others),
+                "at most 1.1",
+                ours / others <= 1.1,
+            ),
+            goal("slowest", format!("{max:.1} ms"), "at most 50 ms", max <= 50.0),
+            goal("memory of an instance", format!("{api:.1} MB"), "under 20 MB", api < 20.0),
+            goal(
+                "memory of the stack, shared buffers included",
+                format!("{stack:.0} MB"),
+                "under 250 MB",
+                stack < 250.0,
+            ),
+        ]
+    }
+}
+
+fn rate(case: &CaseResult) -> f64 {
+    case.figure(Run::requests_per_s).median
+}
+
+fn cpu(case: &CaseResult) -> f64 {
+    case.figure(Run::cpu_us_per_request).median
+}
+
+fn whole(value: f64) -> String {
+    grouped(value.round().max(0.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::result::tests::case;
+
+    fn comparison(cases: &[(&str, u64)]) -> ComparisonResult {
+        let cases = cases.iter().map(|(settings, per_s)| case(settings, *per_s));
+        ComparisonResult { title: "Test".to_owned(), cases: cases.collect() }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged() {
+        assert_eq!(judge(&[], &Case::default()), []);
+    }
+
+    #[test]
+    fn goals_are_judged_within_one_comparison() {
+        let together = comparison(&[("mode=direct", 1_000), ("mode=batched", 6_000)]);
+        let goals = judge(&[together], &Case::default());
+        let find = |what: &str| goals.iter().find(|goal| goal.what.contains(what)).expect(what);
+        assert!(find("batched to direct").met);
+        assert_eq!(find("batched to direct").measured, "6.00 (6,000 : 1,000)");
+        assert!(!find("as shipped").met);
+
+        let apart = [comparison(&[("mode=direct", 1_000)]), comparison(&[("mode=batched", 6_000)])];
+        let goals = judge(&apart, &Case::default());
+        assert!(goals.iter().all(|goal| !goal.what.contains("to direct")), "{goals:?}");
+    }
+
+    #[test]
+    fn the_best_is_named() {
+        let splits = comparison(&[
+            ("split=0.4/0.4/0.2/0.5", 9_000),
+            ("split=0.3/0.3/0.35/0.55,balancing=layer4", 16_000),
+            ("split=0.3/0.3/0.35/0.55,profile=contest", 30_000),
+        ]);
+        let goals = judge(&[splits], &Case::default());
+        let best = goals.iter().find(|goal| goal.what.starts_with("best")).expect("64 connections");
+        assert!(best.what.contains("0.3/0.3/0.35/0.55, layer4") && best.met, "{best:?}");
+    }
+}

@@ -1,0 +1,142 @@
+//! `loadtest up` from outside: however it ends, it leaves nothing behind.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use loadtest::cluster::free_port;
+use loadtest::rundir::RunDir;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn up(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.arg("up").args(args).env("GUICHE_BIN", common::guiche());
+    command
+}
+
+/// A stack that is ready, and what it said about itself.
+struct Up {
+    child: Child,
+    port: u16,
+    parts: Vec<(String, Pid)>,
+    dir: PathBuf,
+}
+
+impl Up {
+    fn start(args: &[&str]) -> Up {
+        let port = free_port().expect("a port");
+        let mut child = up(args)
+            .args(["--port", &port.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
+        let (mut parts, mut dir) = (Vec::new(), None);
+        for line in lines.map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C stops")) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if let [name, _, "pid", pid, log] = words[..] {
+                parts.push((name.to_owned(), Pid::from_raw(pid.parse().expect("a pid"))));
+                dir = Path::new(log).parent().map(Path::to_owned);
+            }
+        }
+        Up { child, port, parts, dir: dir.expect("it was ready and said where its logs are") }
+    }
+
+    fn pid(&self, part: &str) -> Pid {
+        self.parts.iter().find(|(name, _)| name == part).expect(part).1
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it runs");
+    }
+
+    /// How it ended and what it complained about, after making sure that all is gone.
+    fn end(self) -> (ExitStatus, String) {
+        let Output { status, stderr, .. } = self.child.wait_with_output().expect("it ends");
+        // What is left after a SIGKILL is cleared up by others, soon.
+        until("the run directory goes", || !self.dir.exists());
+        for (name, pid) in &self.parts {
+            until(name, || !Path::new(&format!("/proc/{pid}")).exists());
+        }
+        TcpStream::connect(("127.0.0.1", self.port)).expect_err("nobody listens");
+        (status, String::from_utf8_lossy(&stderr).into_owned())
+    }
+}
+
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn it_ends_well_on_ctrl_c() {
+    let up = Up::start(&[]);
+    TcpStream::connect(("127.0.0.1", up.port)).expect("NGINX listens");
+    assert_eq!(up.parts.len(), 4);
+    up.signal(Signal::SIGINT);
+    let (status, complaints) = up.end();
+    assert!(status.success(), "{complaints}");
+    assert_eq!(complaints, "");
+}
+
+#[test]
+fn nothing_outlives_it_when_it_is_killed() {
+    let up = Up::start(&["--balancing", "layer4", "--transport", "unix", "--envelope"]);
+    up.signal(Signal::SIGKILL);
+    up.end();
+}
+
+#[test]
+fn the_death_of_a_part_is_its_end() {
+    for part in ["webapi2-guiche", "nginx", "db"] {
+        let up = Up::start(&[]);
+        kill(up.pid(part), Signal::SIGKILL).expect("it runs");
+        let (status, complaints) = up.end();
+        assert!(!status.success(), "{part}");
+        assert!(complaints.contains("SIGKILL"), "{part}: {complaints}");
+    }
+}
+
+#[test]
+fn data_of_the_other_profile_is_refused_and_left_alone() {
+    let home = RunDir::create().expect("a run directory");
+    let data = home.path().join("data");
+    let data = data.to_str().expect("it is UTF-8");
+    let first = Up::start(&["--data", data]);
+    first.signal(Signal::SIGTERM);
+    assert!(first.end().0.success());
+
+    let refused = up(&["--data", data, "--profile", "contest", "--port", "0"]).output().expect("it runs");
+    let complaints = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{complaints}");
+    assert!(complaints.contains("PROFILE"), "{complaints}");
+
+    let again = Up::start(&["--data", data]);
+    again.signal(Signal::SIGINT);
+    assert!(again.end().0.success());
+}
+
+#[test]
+fn what_is_missing_is_named_before_anything_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    for (args, says) in [
+        (["--port", &port], "is taken"),
+        (["--guiche", "/nonexistent/guiche"], "there is no program /nonexistent/guiche"),
+        (["--pg-bin", "/nonexistent"], "/nonexistent has no initdb"),
+    ] {
+        let output = up(&args).output().expect("it runs");
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && complaints.contains(says), "{complaints}");
+        assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

@@ -1,0 +1,88 @@
+-- A mix of the contest's requests, for wrk.
+--
+--   CLIENTS=5 DEBITS=220 CREDITS=110 STATEMENTS=10 wrk -t1 -c64 -d10s -s loadtest/wrk/mix.lua http://127.0.0.1:9999
+--
+-- Each request has a random client, value and description. They are made before the load
+-- begins: what is left per request is to take the next one, so that wrk stays cheap. With so
+-- many clients that a list would not have them all, a request is put together from a ready head
+-- and a ready tail instead.
+--
+-- | variable   | default |                                                          |
+-- | ---------- | ------- | -------------------------------------------------------- |
+-- | CLIENTS    | 5       | clients 1 to this                                        |
+-- | DEBITS     | 220     | parts of the mix that are debits                         |
+-- | CREDITS    | 110     | parts that are credits                                   |
+-- | STATEMENTS | 10      | parts that are statements                                |
+-- | SEED       | 1       | two runs with the same seed send the same requests       |
+-- | RESULT     |         | a file that takes the outcome as JSON, times in µs       |
+
+local function setting(name, default) return tonumber(os.getenv(name) or default) end
+
+local CLIENTS = setting("CLIENTS", 5)
+local DEBITS, CREDITS, STATEMENTS = setting("DEBITS", 220), setting("CREDITS", 110), setting("STATEMENTS", 10)
+
+-- How many requests are made in advance; clients beyond this are drawn request by request.
+local PREPARED = 16384
+local FEW_CLIENTS = 1000
+
+local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+-- The threads of wrk differ in their seeds.
+local threads = 0
+function setup(thread)
+  thread:set("thread_number", threads)
+  threads = threads + 1
+end
+
+local function description()
+  local letters = {}
+  for i = 1, 10 do
+    local at = math.random(#ALPHABET)
+    letters[i] = ALPHABET:sub(at, at)
+  end
+  return table.concat(letters)
+end
+
+-- Method and path up to the client, and everything after the client.
+local function pieces()
+  local drawn = math.random(DEBITS + CREDITS + STATEMENTS)
+  if drawn > DEBITS + CREDITS then
+    return "GET /clientes/", "/extrato HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
+  end
+  local tipo = drawn <= DEBITS and "d" or "c"
+  local body = string.format('{"valor": %d, "tipo": "%s", "descricao": "%s"}', math.random(10000), tipo, description())
+  local head = "/transacoes HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\nContent-Type: application/json\r\n"
+  return "POST /clientes/", head .. "Content-Length: " .. #body .. "\r\n\r\n" .. body
+end
+
+local heads, tails, ready, at = {}, {}, {}, 0
+
+function init(args)
+  math.randomseed(setting("SEED", 1) * 1000 + thread_number)
+  for i = 1, PREPARED do
+    heads[i], tails[i] = pieces()
+    if CLIENTS <= FEW_CLIENTS then ready[i] = heads[i] .. math.random(CLIENTS) .. tails[i] end
+  end
+end
+
+function request()
+  at = at % PREPARED + 1
+  return ready[at] or heads[at] .. math.random(CLIENTS) .. tails[at]
+end
+
+local OUTCOME = [[
+{"requests": %d, "duration_us": %d, "bytes": %d,
+ "errors": {"connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d},
+ "latency_us": {"mean": %.1f, "p50": %d, "p98": %d, "p99": %d, "max": %d}}
+]]
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  local text = string.format(OUTCOME, summary.requests, summary.duration, summary.bytes,
+    errors.connect, errors.read, errors.write, errors.status, errors.timeout,
+    latency.mean, latency:percentile(50), latency:percentile(98), latency:percentile(99), latency.max)
+  if not os.getenv("RESULT") then return io.write(text) end
+  local file = assert(io.open(os.getenv("RESULT"), "w"))
+  file:write(text)
+  file:close()
+end

@@ -1,0 +1,87 @@
+//! What the page says in words: its notes, and the table that says the same as the lanes.
+
+use std::fmt::Write;
+
+use super::collect::Collected;
+use super::page::escape;
+use super::quantiles::Durations;
+use super::reader::Damage;
+use super::summary::{ClientSummary, Summary};
+use super::text::{Count, Micros, Timestamp};
+
+/// Clients in the page's table.
+const CLIENTS_SHOWN: usize = 50;
+
+/// What a reader must know before looking: what was left out, dropped, or could not be read.
+pub(super) fn notes(collected: &Collected, summary: &Summary, damage: &Damage) -> String {
+    let mut notes = Vec::new();
+    let until = collected.complete_until();
+    if until < u64::MAX {
+        notes.push(format!(
+            "This page shows the first part of the trace, until {}. The whole has {} requests; \
+             --from, --to and --client choose others, --page-requests sets how many fit.",
+            Timestamp(until),
+            Count(summary.total.requests)
+        ));
+    }
+    if summary.dropped > 0 {
+        notes.push(format!("{} lines are missing: the writer could not keep up.", Count(summary.dropped)));
+    }
+    if damage.malformed > 0 {
+        notes
+            .push(format!("{} lines of the files make no sense and were left out.", Count(damage.malformed)));
+    }
+    for path in &damage.torn {
+        notes.push(format!("The last line of {} is not whole.", path.display()));
+    }
+    notes.iter().fold(String::new(), |mut html, note| {
+        write!(html, "<p class=\"note\">{}</p>", escape(note)).expect("a String takes everything");
+        html
+    })
+}
+
+/// The summary as a table, for those who do not see the lanes.
+pub(super) fn summary_table(summary: &Summary) -> String {
+    let mut html = String::from(
+        "<table><caption>Each client in figures</caption><thead><tr><th scope=col>client</th>\
+         <th scope=col>requests</th><th scope=col>calls</th><th scope=col>a call carried, mean</th>\
+         <th scope=col>most</th><th scope=col>wait in mailbox p50</th><th scope=col>p99</th><th scope=col>max</th>\
+         <th scope=col>database p50</th><th scope=col>p99</th><th scope=col>max</th>\
+         <th scope=col>row locks p99</th><th scope=col>max</th><th scope=col>busy</th><th scope=col>shed</th></tr></thead><tbody>",
+    );
+    add_row(&mut html, "all", &summary.total);
+    for (client, row) in summary.clients.iter().take(CLIENTS_SHOWN) {
+        add_row(&mut html, &client.to_string(), row);
+    }
+    if let Some(others) = &summary.others {
+        add_row(&mut html, "others", others);
+    }
+    html.push_str("</tbody></table>");
+    let hidden = summary.clients.len().saturating_sub(CLIENTS_SHOWN);
+    if hidden > 0 {
+        write!(html, "<p>{} further clients are not in the table.</p>", Count(hidden as u64))
+            .expect("a String takes everything");
+    }
+    html
+}
+
+fn add_row(html: &mut String, name: &str, row: &ClientSummary) {
+    let times = |Durations { count, p50, p99, max }: Durations| {
+        [p50, p99, max].map(|micros| if count == 0 { "–".to_owned() } else { Micros(micros).to_string() })
+    };
+    let [wait, database, locks] = [times(row.wait), times(row.database), times(row.lock_wait)];
+    let busy = row.busy.map_or_else(|| "–".to_owned(), |busy| format!("{:.0}%", busy * 100.0));
+    let mut cells = vec![
+        Count(row.requests).to_string(),
+        Count(row.flushes).to_string(),
+        format!("{:.1}", row.batch_mean),
+        Count(row.batch_max).to_string(),
+    ];
+    cells.extend(wait.into_iter().chain(database).chain(locks.into_iter().skip(1)));
+    cells.extend([busy, Count(row.shed).to_string()]);
+    write!(html, "<tr><th scope=row>{}</th>", escape(name)).expect("a String takes everything");
+    for cell in cells {
+        write!(html, "<td>{cell}</td>").expect("a String takes everything");
+    }
+    html.push_str("</tr>");
+}

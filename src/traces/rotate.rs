@@ -1,0 +1,124 @@
+//! A file of bounded size that makes room by moving itself aside.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// `path`, and the files before it as `path.1`, `path.2` …: at most `files` of them, each of at
+/// most `max_bytes`. What falls off the end is removed.
+pub(super) struct RotatedFile {
+    path: PathBuf,
+    max_bytes: u64,
+    files: usize,
+    current: Option<Current>,
+}
+
+struct Current {
+    file: File,
+    bytes: u64,
+    /// The last write failed, perhaps within a line.
+    torn: bool,
+}
+
+impl RotatedFile {
+    /// Does not touch the disk yet.
+    pub(super) fn new(path: &Path, max_bytes: u64, files: usize) -> Self {
+        Self { path: path.to_owned(), max_bytes, files: files.max(1), current: None }
+    }
+
+    /// Whether `more` bytes need a new file: [`RotatedFile::start`] one before writing them.
+    pub(super) fn is_full(&self, more: usize) -> bool {
+        self.current.as_ref().is_none_or(|current| current.bytes + more as u64 > self.max_bytes)
+    }
+
+    /// Moves what is there aside and starts a new file with `head`.
+    ///
+    /// What is not a plain file (a device, say) is neither moved nor written to.
+    pub(super) fn start(&mut self, head: &[u8]) -> io::Result<()> {
+        self.current = None;
+        if fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is not a plain file"));
+        }
+        for older in (1..self.files).rev() {
+            move_if_there(&self.numbered(older - 1), &self.numbered(older))?;
+        }
+        let file = File::create(&self.path)?;
+        self.current = Some(Current { file, bytes: 0, torn: false });
+        self.write(head)
+    }
+
+    /// Adds whole lines. After a failure the next ones start on a line of their own.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let current = self.current.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        if current.torn {
+            current.file.write_all(b"\n")?;
+            current.bytes += 1;
+        }
+        current.torn = true;
+        current.file.write_all(lines)?;
+        current.torn = false;
+        current.bytes += lines.len() as u64;
+        Ok(())
+    }
+
+    fn numbered(&self, number: usize) -> PathBuf {
+        if number == 0 {
+            return self.path.clone();
+        }
+        let mut name = OsString::from(&self.path);
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+fn move_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("guiche-rotate-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("the temporary directory is writable");
+        path
+    }
+
+    #[test]
+    fn only_the_newest_files_stay() {
+        let directory = directory("newest");
+        let path = directory.join("t");
+        let mut file = RotatedFile::new(&path, 8, 3);
+        for line in ["one\n", "two\n", "three\n", "four\n", "five\n", "six\n"] {
+            if file.is_full(line.len()) {
+                file.start(b"").expect("a new file");
+            }
+            file.write(line.as_bytes()).expect("there is room");
+        }
+        let read = |name: &str| fs::read_to_string(directory.join(name)).ok();
+        assert_eq!(read("t").as_deref(), Some("six\n"));
+        assert_eq!(read("t.1").as_deref(), Some("five\n"));
+        assert_eq!(read("t.2").as_deref(), Some("four\n"));
+        assert_eq!(read("t.3"), None, "three files are the bound");
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_moved_aside() {
+        let directory = directory("earlier");
+        let path = directory.join("t");
+        fs::write(&path, "old\n").expect("writable");
+        let mut file = RotatedFile::new(&path, 100, 2);
+        assert!(file.is_full(0), "nothing is open yet");
+        file.start(b"head\n").expect("a new file");
+        assert_eq!(fs::read_to_string(directory.join("t.1")).expect("moved"), "old\n");
+        assert_eq!(fs::read_to_string(&path).expect("new"), "head\n");
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+}

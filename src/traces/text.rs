@@ -1,0 +1,318 @@
+//! A summary as text for a terminal.
+
+use std::fmt::{self, Display, Write};
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::quantiles::Durations;
+use super::reader::Damage;
+use super::slowest::SlowRequest;
+use super::summary::{CLIENTS_MAX, ClientSummary, Summary, Words};
+
+/// Clients that the table shows; `--json` has them all.
+const CLIENTS_SHOWN: usize = 20;
+
+/// Everything that a reader is told.
+pub(super) struct Report<'a> {
+    pub(super) summary: &'a Summary,
+    pub(super) slowest: &'a [SlowRequest],
+    pub(super) damage: &'a Damage,
+}
+
+impl Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let summary = self.summary;
+        if summary.total.requests == 0 && summary.total.flushes == 0 {
+            f.write_str("Nothing was traced (in what was asked for).\n")?;
+            return write_damage(f, summary, self.damage);
+        }
+        write_head(f, summary)?;
+        write_damage(f, summary, self.damage)?;
+        write_clients(f, summary)?;
+        if !self.slowest.is_empty() {
+            write_slowest(f, self.slowest)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let span = Micros(summary.to.saturating_sub(summary.from));
+    writeln!(f, "{span} from {}", Timestamp(summary.from))?;
+    for instance in &summary.instances {
+        let end = if instance.ended { "" } else { ", without its end" };
+        writeln!(
+            f,
+            "  {} ({}): {} requests, {} calls{end}",
+            instance.instance,
+            instance.mode,
+            Count(instance.requests),
+            Count(instance.flushes)
+        )?;
+    }
+    writeln!(f)?;
+    writeln!(f, "requests  {}", Listed(&summary.kinds))?;
+    writeln!(f, "outcomes  {}", Listed(&summary.outcomes))?;
+    writeln!(f, "calls     {}", Listed(&summary.cuts))?;
+    for (title, words) in
+        [("failed    ", &summary.failures), ("shed      ", &summary.sheds), ("actors    ", &summary.actors)]
+    {
+        if !words.is_empty() {
+            writeln!(f, "{title}{}", Listed(words))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_damage(f: &mut fmt::Formatter<'_>, summary: &Summary, damage: &Damage) -> fmt::Result {
+    if summary.dropped > 0 {
+        writeln!(f, "missing   {} lines were dropped by the writer", Count(summary.dropped))?;
+    }
+    if let Some((path, line)) = &damage.first_malformed {
+        let count = Count(damage.malformed);
+        writeln!(f, "malformed {count} lines make no sense, the first is line {line} of {}", path.display())?;
+    }
+    for path in &damage.torn {
+        writeln!(f, "torn      the last line of {} is not whole", path.display())?;
+    }
+    Ok(())
+}
+
+fn write_clients(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let mut table = Table::new(&[
+        "client",
+        "requests",
+        "calls",
+        "a call",
+        "most",
+        "wait p50",
+        "p99",
+        "max",
+        "database p50",
+        "p99",
+        "max",
+        "lock p99",
+        "answer p99",
+        "busy",
+        "shed",
+        "left",
+    ]);
+    table.row(client_row("all", &summary.total));
+    for (client, row) in summary.clients.iter().take(CLIENTS_SHOWN) {
+        table.row(client_row(&client.to_string(), row));
+    }
+    if let Some(others) = &summary.others {
+        table.row(client_row("others", others));
+    }
+    writeln!(f, "\n{table}")?;
+    let hidden = summary.clients.len().saturating_sub(CLIENTS_SHOWN);
+    if hidden > 0 {
+        writeln!(f, "{} further clients: see --json or --client.", Count(hidden as u64))?;
+    }
+    if summary.others.is_some() {
+        writeln!(f, "others: paths that name no client, and clients beyond the first {CLIENTS_MAX} met.")?;
+    }
+    writeln!(
+        f,
+        "a call, most: requests that one database call carried, of the row's clients. wait: in the mailbox.\n\
+         database: a whole call. lock: waiting for row locks in it. busy: time with a call in flight."
+    )
+}
+
+fn client_row(name: &str, summary: &ClientSummary) -> Vec<String> {
+    let mut row = vec![
+        name.to_owned(),
+        Count(summary.requests).to_string(),
+        Count(summary.flushes).to_string(),
+        format!("{:.1}", summary.batch_mean),
+        Count(summary.batch_max).to_string(),
+    ];
+    let durations = |Durations { count, p50, p99, max }: Durations| {
+        [p50, p99, max].map(|micros| if count == 0 { "-".into() } else { Micros(micros).to_string() })
+    };
+    row.extend(durations(summary.wait));
+    row.extend(durations(summary.database));
+    row.push(durations(summary.lock_wait)[1].clone());
+    row.push(durations(summary.took)[1].clone());
+    row.push(summary.busy.map_or_else(|| "-".into(), |busy| format!("{:.0}%", busy * 100.0)));
+    row.push(Count(summary.shed).to_string());
+    row.push(Count(summary.left).to_string());
+    row
+}
+
+fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Result {
+    let mut table = Table::new(&[
+        "took",
+        "body",
+        "mailbox",
+        "connection",
+        "lock",
+        "work",
+        "rest",
+        "client",
+        "kind",
+        "outcome",
+        "instance",
+        "call",
+        "arrived",
+        "id",
+    ]);
+    for request in slowest {
+        let part =
+            |micros: Option<u64>| micros.map_or_else(|| "-".into(), |micros| Micros(micros).to_string());
+        let number = |number: Option<String>| number.unwrap_or_else(|| "-".into());
+        let outcome = match request.status {
+            Some(status) => format!("{status} {}", request.outcome),
+            None => request.outcome.clone(),
+        };
+        table.row(vec![
+            Micros(request.took).to_string(),
+            part(request.body),
+            part(request.queued),
+            part(request.connection),
+            part(request.lock_wait),
+            part(request.work),
+            part(request.rest),
+            number(request.client.map(|client| client.to_string())),
+            request.kind.clone(),
+            outcome,
+            request.instance.clone(),
+            number(request.flush.map(|flush| flush.to_string())),
+            TimeOfDay(request.at).to_string(),
+            request.id.clone(),
+        ]);
+    }
+    writeln!(
+        f,
+        "\nThe slowest requests, and where their time went (rest: the commit, the way there and back):"
+    )?;
+    writeln!(f, "{table}")
+}
+
+/// Columns as wide as they need to be; words to the left, numbers to the right.
+struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new(head: &[&str]) -> Self {
+        Self { rows: vec![head.iter().map(|title| (*title).to_owned()).collect()] }
+    }
+
+    fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows[0].len();
+        let width =
+            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let numeric = |column: usize| {
+            let mut cells = self.rows[1..].iter().map(|row| &row[column]);
+            cells.all(|cell| {
+                cell == "-" || (cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 16)
+            })
+        };
+        let numeric: Vec<bool> = (0..columns).map(numeric).collect();
+        for (position, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let width = widths[column];
+                if column > 0 {
+                    line.push_str("  ");
+                }
+                if numeric[column] {
+                    write!(line, "{cell:>width$}")?
+                } else {
+                    write!(line, "{cell:<width$}")?
+                }
+            }
+            let end = if position + 1 == self.rows.len() { "" } else { "\n" };
+            write!(f, "{}{end}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a file holds must not move the terminal's cursor.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Words with their counts, the most frequent first.
+struct Listed<'a>(&'a Words);
+
+impl Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words: Vec<_> = self.0.iter().collect();
+        words.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        for (position, (word, count)) in words.into_iter().enumerate() {
+            let separator = if position == 0 { "" } else { ", " };
+            write!(f, "{separator}{} {}", Count(*count), printable(word))?;
+        }
+        Ok(())
+    }
+}
+
+/// A count with thousands set apart.
+pub(super) struct Count(pub(super) u64);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (position, digit) in digits.chars().enumerate() {
+            if position > 0 && (digits.len() - position).is_multiple_of(3) {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+/// Microseconds with three digits and the unit that fits.
+pub(super) struct Micros(pub(super) u64);
+
+impl Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0 as f64;
+        match self.0 {
+            0..1_000 => write!(f, "{} µs", self.0),
+            1_000..10_000 => write!(f, "{:.2} ms", micros / 1e3),
+            10_000..100_000 => write!(f, "{:.1} ms", micros / 1e3),
+            100_000..1_000_000 => write!(f, "{:.0} ms", micros / 1e3),
+            1_000_000..100_000_000 => write!(f, "{:.2} s", micros / 1e6),
+            _ => write!(f, "{:.0} s", micros / 1e6),
+        }
+    }
+}
+
+/// Microseconds since the epoch as a time of day, UTC.
+struct TimeOfDay(u64);
+
+impl Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Timestamp(self.0).to_string();
+        let time = text.strip_suffix(" UTC").and_then(|text| Some(text.split_once(' ')?.1));
+        f.write_str(time.unwrap_or(&text))
+    }
+}
+
+/// Microseconds since the epoch as date and time, UTC.
+pub(super) struct Timestamp(pub(super) u64);
+
+impl Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format =
+            format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6] UTC");
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).ok();
+        match time.and_then(|time| time.format(format).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{} µs", self.0),
+        }
+    }
+}

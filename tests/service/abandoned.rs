@@ -1,0 +1,90 @@
+//! A caller who has gone is skipped before the flush.
+
+use crate::harness::{Address, Database, Guiche, Request, until};
+
+#[tokio::test]
+async fn who_leaves_the_queue_is_never_applied() {
+    for mode in ["serial", "batched"] {
+        let database = Database::create().await;
+        let guiche = Guiche::launcher(&database).mode(mode).start().await;
+        let send = |description: &str| Request::transaction(1, 1, "c", description);
+        let lock = database.lock(1).await;
+        let mut first = guiche.begin(&send("first")).await;
+        database.until_waiting(1).await;
+        let gone_one = guiche.queue(&send("gone")).await;
+        let mut stays = guiche.queue(&send("stays")).await;
+        let gone_two = guiche.queue(&send("gone")).await;
+        drop((gone_one, gone_two));
+        until_only(2, &guiche).await;
+        lock.release().await;
+        assert_eq!(first.receive().await.expect("an answer").balance(), 1, "{mode}");
+        assert_eq!(stays.receive().await.expect("an answer").balance(), 2, "{mode}");
+        assert_eq!(guiche.credit(1, 1, "last").await.balance(), 3, "{mode}");
+        assert_eq!(database.descriptions(1).await, ["first", "stays", "last"], "{mode}");
+        assert_eq!(guiche.metric("guiche_abandoned_total").await, 2, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_while_waiting_for_a_connection_is_never_applied() {
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).mode("direct").set("POOL_SIZE", 2);
+    let guiche = launcher.start().await;
+    let send = |description: &str| Request::transaction(1, 1, "c", description);
+    let lock = database.lock(1).await;
+    let mut holders = Vec::new();
+    for number in 1..=2 {
+        holders.push(guiche.begin(&send("holds")).await);
+        database.until_waiting(number).await;
+    }
+    // Accepted and handled in turn, so the third request is known to wait once this is answered.
+    let gone = guiche.begin(&send("gone")).await;
+    guiche.get("/healthz").await;
+    drop(gone);
+    until_only(2, &guiche).await;
+    lock.release().await;
+    for holder in &mut holders {
+        holder.receive().await.expect("an answer").balance();
+    }
+    until("it is skipped", async || guiche.metric("guiche_abandoned_total").await == 1).await;
+    assert_eq!(database.descriptions(1).await, ["holds", "holds"]);
+}
+
+#[tokio::test]
+async fn a_run_of_which_all_callers_left_costs_no_call() {
+    let database = Database::create().await;
+    let guiche = Guiche::on(&database).await;
+    let lock = database.lock(1).await;
+    let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
+    database.until_waiting(1).await;
+    let transaction = guiche.queue(&Request::transaction(1, 1, "c", "gone")).await;
+    let statement = guiche.queue(&Request::statement(1)).await;
+    drop((transaction, statement));
+    until_only(1, &guiche).await;
+    lock.release().await;
+    first.receive().await.expect("an answer").balance();
+    until("the queue is empty", async || guiche.depth().await == 0).await;
+    guiche.credit(1, 1, "last").await.balance();
+    let metrics = guiche.metrics().await;
+    assert_eq!(metrics.get("guiche_flushes_total"), 2, "first and last");
+    assert_eq!(metrics.get("guiche_statement_queries_total"), 0);
+}
+
+/// Waits until the instance has only `left` connections open: it has seen the others go.
+async fn until_only(left: usize, guiche: &Guiche) {
+    let Address::Tcp(address) = guiche.address() else { panic!("it listens on TCP") };
+    until("it has closed what its callers left", async || open_sockets(address.port()) == left).await;
+}
+
+/// The sockets of a local port that this side has not closed, see proc(5) on /proc/net/tcp.
+fn open_sockets(port: u16) -> usize {
+    const ESTABLISHED: &str = "01";
+    const CLOSE_WAIT: &str = "08";
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table of sockets");
+    let local = format!(":{port:04X}");
+    let open = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1].ends_with(&local) && [ESTABLISHED, CLOSE_WAIT].contains(&fields[3])
+    };
+    table.lines().skip(1).filter(open).count()
+}

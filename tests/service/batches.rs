@@ -1,0 +1,133 @@
+//! One element of a batch never fails the others.
+
+use crate::harness::{Connection, Database, Guiche, Request};
+
+/// Queues `requests` behind one call, so that they go out together.
+async fn together(database: &Database, guiche: &Guiche, requests: Vec<Request>) -> Vec<(u16, String)> {
+    let lock = database.lock(5).await;
+    let mut first = guiche.begin(&Request::transaction(5, 1, "c", "first")).await;
+    database.until_waiting(1).await;
+    let mut callers: Vec<Connection> = Vec::new();
+    for request in &requests {
+        callers.push(guiche.queue(request).await);
+    }
+    let flushes = guiche.metric("guiche_flushes_total").await;
+    lock.release().await;
+    first.receive().await.expect("an answer").balance();
+    let mut outcomes = Vec::new();
+    for caller in &mut callers {
+        let response = caller.receive().await.expect("an answer");
+        let what = if response.status == 200 { response.balance().to_string() } else { response.problem() };
+        outcomes.push((response.status, what));
+    }
+    assert_eq!(guiche.metric("guiche_flushes_total").await, flushes + 2, "the rest was one batch");
+    outcomes
+}
+
+fn outcome(status: u16, what: &str) -> (u16, String) {
+    (status, what.to_owned())
+}
+
+#[tokio::test]
+async fn a_run_of_one_client_survives_its_refused_elements() {
+    let database = Database::create().await;
+    database.execute(&format!("UPDATE clientes SET saldo = {} WHERE id = 5", i64::MAX - 10)).await;
+    let guiche = Guiche::on(&database).await;
+    let send = |amount, kind, description| Request::transaction(5, amount, kind, description);
+    let outcomes = together(
+        &database,
+        &guiche,
+        vec![
+            send(10, "c", "overflow"), // the first one left room for 9
+            send(9, "c", "fits"),
+            send(1, "c", "overflow"),
+            send(i64::MAX, "c", "overflow"),
+            send(i64::MAX, "d", "fits"),
+            send(i64::MAX, "d", "limit"),
+            send(500_001, "d", "limit"),
+            send(500_000, "d", "fits"),
+            send(1, "d", "limit"),
+            send(500_000, "c", "fits"),
+        ],
+    )
+    .await;
+    let expected = [
+        outcome(422, "balance-overflow"),
+        outcome(200, "9223372036854775807"),
+        outcome(422, "balance-overflow"),
+        outcome(422, "balance-overflow"),
+        outcome(200, "0"),
+        outcome(422, "limit-exceeded"),
+        outcome(422, "limit-exceeded"),
+        outcome(200, "-500000"),
+        outcome(422, "limit-exceeded"),
+        outcome(200, "0"),
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(database.descriptions(5).await, ["first", "fits", "fits", "fits", "fits"]);
+}
+
+#[tokio::test]
+async fn a_batch_over_clients_survives_its_refused_elements() {
+    let database = Database::create().await;
+    database.execute(&format!("UPDATE clientes SET saldo = {} WHERE id = 3", i64::MAX)).await;
+    let guiche = Guiche::launcher(&database).set("OVERLAP_BELOW", 0).start().await;
+    let send = Request::transaction;
+    let outcomes = together(
+        &database,
+        &guiche,
+        vec![
+            send(6, 1, "c", "nobody"),
+            send(1, 100_001, "d", "limit"),
+            send(2, 80_000, "d", "fits"),
+            send(2147483647, 1, "d", "nobody"),
+            send(3, 1, "c", "overflow"),
+            send(1, 100_000, "d", "fits"),
+            send(2, 1, "d", "limit"),
+            send(6, 1, "d", "nobody"),
+            send(3, 1, "d", "fits"),
+            send(4, 1, "c", "fits"),
+        ],
+    )
+    .await;
+    let expected = [
+        outcome(404, "unknown-client"),
+        outcome(422, "limit-exceeded"),
+        outcome(200, "-80000"),
+        outcome(404, "unknown-client"),
+        outcome(422, "balance-overflow"),
+        outcome(200, "-100000"),
+        outcome(422, "limit-exceeded"),
+        outcome(404, "unknown-client"),
+        outcome(200, "9223372036854775806"),
+        outcome(200, "1"),
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(guiche.metric("guiche_batch_clients_sum").await, 1 + 6, "it spanned six clients");
+    let metrics = guiche.metrics().await;
+    for (outcome, count) in
+        [("applied", 5), ("limit_exceeded", 2), ("balance_overflow", 1), ("unknown_client", 3)]
+    {
+        let label = format!("outcome=\"{outcome}\"");
+        assert_eq!(metrics.with("guiche_transactions_total", &label), count, "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn statements_of_nobody_do_not_disturb_those_beside_them() {
+    let database = Database::create().await;
+    let guiche = Guiche::launcher(&database).set("OVERLAP_BELOW", 0).start().await;
+    let lock = database.lock(1).await;
+    let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
+    database.until_waiting(1).await;
+    let mut callers = Vec::new();
+    for client in [6, 1, 7, 2] {
+        callers.push((client, guiche.queue(&Request::statement(client)).await));
+    }
+    lock.release().await;
+    first.receive().await.expect("an answer").balance();
+    for (client, caller) in &mut callers {
+        let response = caller.receive().await.expect("an answer");
+        assert_eq!(response.status, if *client > 5 { 404 } else { 200 }, "client {client}");
+    }
+}

@@ -1,0 +1,157 @@
+//! What is refused, what was rolled back, and what nobody knows are told apart; and deadlines nest.
+
+use futures_util::future::join_all;
+
+use crate::harness::{Database, Guiche, Launcher, MODES, Proxy, Request, until};
+
+/// Deadlines that pass quickly: 1 s for a statement, 2 s for a call, 10 s for an answer.
+fn hasty(launcher: Launcher) -> Launcher {
+    launcher.deadlines(1_000, 2_000, 10_000)
+}
+
+/// Runs a test in all modes at once, since most of its time is waiting.
+async fn in_every_mode(test: impl AsyncFn(&'static str)) {
+    join_all(MODES.map(|mode| test(mode))).await;
+}
+
+#[tokio::test]
+async fn what_waits_too_long_for_a_lock_is_rolled_back_and_says_so() {
+    in_every_mode(async |mode| {
+        let database = Database::create().await;
+        let guiche = hasty(Guiche::launcher(&database)).mode(mode).start().await;
+        let lock = database.lock(1).await;
+        guiche.credit(1, 1, "never").await.assert_refused("unavailable");
+        assert_eq!(guiche.metrics().await.with("guiche_database_failures_total", "rolled_back"), 1, "{mode}");
+        lock.release().await;
+        assert_eq!(guiche.credit(1, 1, "again").await.balance(), 1, "{mode}");
+        assert_eq!(database.descriptions(1).await, ["again"], "{mode}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_leaves_the_outcome_unknown_and_the_transaction_applied() {
+    in_every_mode(async |mode| {
+        let database = Database::create().await;
+        let proxy = Proxy::to(&database).await;
+        let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
+        guiche.credit(1, 1, "before").await.balance();
+        let (accepted, open) = (proxy.accepted(), proxy.open());
+
+        proxy.hold_answers(true);
+        guiche.credit(1, 10, "lost").await.assert_unknown();
+        assert_eq!(database.balance(1).await, 11, "{mode}: it was applied");
+        until("the connection is discarded", async || proxy.open() < open).await;
+        proxy.hold_answers(false);
+
+        assert_eq!(guiche.credit(1, 100, "after").await.balance(), 111, "{mode}");
+        assert_eq!(guiche.metrics().await.with("guiche_database_failures_total", "unknown"), 1, "{mode}");
+        assert_eq!(
+            database.descriptions(1).await,
+            ["before", "lost", "after"],
+            "{mode}: nothing was retried"
+        );
+        assert!(proxy.accepted() - accepted <= 1, "{mode}: at most one new connection");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_lost_leaves_the_outcome_unknown_and_nothing_applied() {
+    in_every_mode(async |mode| {
+        let database = Database::create().await;
+        let proxy = Proxy::to(&database).await;
+        let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
+        guiche.credit(1, 1, "before").await.balance();
+        let open = proxy.open();
+
+        proxy.hold_questions(true);
+        guiche.credit(1, 10, "lost").await.assert_unknown();
+        until("the connection is discarded", async || proxy.open() < open).await;
+        proxy.hold_questions(false);
+
+        assert_eq!(guiche.credit(1, 100, "after").await.balance(), 101, "{mode}");
+        assert_eq!(database.descriptions(1).await, ["before", "after"], "{mode}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_leaves_the_outcome_unknown() {
+    in_every_mode(async |mode| {
+        let database = Database::create().await;
+        let mut proxy = Proxy::to(&database).await;
+        let guiche = Guiche::behind(&proxy, &database).mode(mode).start().await;
+        guiche.credit(1, 1, "before").await.balance();
+
+        let lock = database.lock(1).await;
+        let mut caller = guiche.begin(&Request::transaction(1, 10, "c", "cut")).await;
+        database.until_waiting(1).await;
+        proxy.go_down().await;
+        caller.receive().await.expect("an answer").assert_unknown();
+        // Nothing can be sent now, and that is certain.
+        guiche.credit(1, 10, "refused").await.assert_refused("unavailable");
+        guiche.statement(1).await.assert_refused("unavailable");
+        lock.release().await;
+        proxy.come_up().await;
+
+        let balance = guiche.credit(1, 100, "after").await.balance();
+        assert!([101, 111].contains(&balance), "{mode}: {balance}");
+        assert_eq!(database.rows_of(1).await.len(), if balance == 101 { 2 } else { 3 }, "{mode}");
+        database.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_statement_whose_answer_is_lost_may_be_asked_for_again() {
+    in_every_mode(async |mode| {
+        let database = Database::create().await;
+        let proxy = Proxy::to(&database).await;
+        let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
+        guiche.credit(1, 1, "before").await.balance();
+        let open = proxy.open();
+        proxy.hold_answers(true);
+        guiche.statement(1).await.assert_refused("unavailable");
+        until("the connection is discarded", async || proxy.open() < open).await;
+        proxy.hold_answers(false);
+        assert_eq!(guiche.statement(1).await.json()["saldo"]["total"], 1, "{mode}");
+    })
+    .await;
+}
+
+/// Three requests of a client, one call at a time: the first is rolled back by its statement's
+/// timeout, the second is out when its answer is due, the third was never sent.
+#[tokio::test]
+async fn an_answer_that_is_due_says_whether_the_request_was_sent() {
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).mode("serial").deadlines(4_000, 5_500, 6_000);
+    let guiche = launcher.start().await;
+    let send = |description: &str| Request::transaction(1, 1, "c", description);
+    let lock = database.lock(1).await;
+    let mut rolled_back = guiche.begin(&send("rolled")).await;
+    database.until_waiting(1).await;
+    let mut sent = guiche.queue(&send("sent")).await;
+    let mut unsent = guiche.queue(&send("unsent")).await;
+    let (first, second, third) = tokio::join!(rolled_back.receive(), sent.receive(), unsent.receive());
+    first.expect("an answer").assert_refused("unavailable");
+    second.expect("an answer").assert_unknown();
+    third.expect("an answer").assert_refused("unavailable");
+    lock.release().await;
+    guiche.credit(1, 1, "after").await.balance();
+    let applied = database.descriptions(1).await;
+    assert!(applied == ["after"] || applied == ["sent", "after"], "{applied:?}");
+    assert_eq!(guiche.metric("guiche_abandoned_total").await, 1, "the unsent one was skipped");
+}
+
+#[tokio::test]
+async fn one_clients_trouble_is_not_anothers() {
+    let database = Database::create().await;
+    let guiche = hasty(Guiche::launcher(&database)).start().await;
+    let lock = database.lock(1).await;
+    let mut stuck = guiche.begin(&Request::transaction(1, 1, "c", "stuck")).await;
+    database.until_waiting(1).await;
+    assert_eq!(guiche.credit(2, 1, "x").await.balance(), 1);
+    stuck.receive().await.expect("an answer").assert_refused("unavailable");
+    lock.release().await;
+}

@@ -1,0 +1,277 @@
+//! The stored functions against a plain sequential model: random calls of all three, by the
+//! service's role, on clients at the edges of their limits and of 64 bits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use tokio::runtime::Runtime;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Row};
+
+use crate::harness::Database;
+
+const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
+const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
+const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
+
+/// One transaction, of any client.
+#[derive(Clone, Debug)]
+struct Element {
+    ordinal: i32,
+    client: i32,
+    amount: i64,
+    kind: char,
+    description: String,
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    One(Element),
+    /// All of the first one's client, whatever the others say.
+    Run(Vec<Element>),
+    Batch(Vec<Element>),
+}
+
+/// `(result, balance, limit)` as a function gives them for one element.
+type Outcome = (i16, Option<i64>, Option<i64>);
+
+/// The bank as a plain sequential program: client → (limit, balance), and what was applied.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    clients: BTreeMap<i32, (i64, i64)>,
+    applied: BTreeMap<i32, Vec<String>>,
+}
+
+impl Model {
+    fn apply(&mut self, client: i32, element: &Element) -> Outcome {
+        let Some((limit, balance)) = self.clients.get_mut(&client) else { return (3, None, None) };
+        let signed =
+            if element.kind == 'c' { i128::from(element.amount) } else { -i128::from(element.amount) };
+        let after = i128::from(*balance) + signed;
+        let refused = if after < -i128::from(*limit) { 1 } else { 2 };
+        let fits = after >= -i128::from(*limit);
+        let Some(after) = i64::try_from(after).ok().filter(|_| fits) else {
+            return (refused, Some(*balance), Some(*limit));
+        };
+        *balance = after;
+        self.applied.entry(client).or_default().push(element.description.clone());
+        (0, Some(after), Some(*limit))
+    }
+
+    fn call(&mut self, call: &Call) -> BTreeMap<i32, Outcome> {
+        match call {
+            Call::One(element) => BTreeMap::from([(1, self.apply(element.client, element))]),
+            Call::Run(elements) => {
+                let outcomes = elements.iter().map(|element| self.apply(elements[0].client, element));
+                (1..).zip(outcomes.collect::<Vec<_>>()).collect()
+            }
+            Call::Batch(elements) => elements
+                .iter()
+                .map(|element| (element.ordinal, self.apply(element.client, element)))
+                .collect(),
+        }
+    }
+}
+
+/// Clients 1 to 3; 0, 6, a negative and the largest id are nobody's.
+fn element() -> impl Strategy<Value = Element> {
+    let client = prop_oneof![
+        8 => 1..=3,
+        1 => prop::sample::select(vec![0, 6, -1, i32::MAX]),
+    ];
+    let amount = prop_oneof![
+        6 => 1..=60_i64,
+        1 => (i64::MAX - 60)..=i64::MAX,
+        1 => 1..=i64::MAX,
+    ];
+    let kind = prop::sample::select(vec!['c', 'd']);
+    let description = "[a-z0-9çã🦀'\"\\\\{},]{1,10}";
+    (any::<i32>(), client, amount, kind, description).prop_map(
+        |(ordinal, client, amount, kind, description)| Element { ordinal, client, amount, kind, description },
+    )
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let elements = |count| prop::collection::vec(element(), count);
+    // Ordinals are the caller's own, but each stands for one element.
+    let batch = elements(0..40).prop_map(|mut elements| {
+        let mut seen = BTreeSet::new();
+        elements.retain(|element| seen.insert(element.ordinal));
+        Call::Batch(elements)
+    });
+    prop_oneof![element().prop_map(Call::One), elements(1..20).prop_map(Call::Run), batch]
+}
+
+fn clients() -> impl Strategy<Value = BTreeMap<i32, (i64, i64)>> {
+    let limit = prop_oneof![4 => 0..=100_i64, 1 => (i64::MAX - 100)..=i64::MAX];
+    let client = limit.prop_flat_map(|limit| {
+        let balance = prop_oneof![
+            4 => -limit..=(-limit).saturating_add(100),
+            1 => (i64::MAX - 100)..=i64::MAX,
+            1 => -limit..=i64::MAX,
+        ];
+        (Just(limit), balance)
+    });
+    prop::collection::vec(client, 3).prop_map(|clients| (1..).zip(clients).collect())
+}
+
+#[test]
+fn random_calls_equal_one_by_one() {
+    let runtime = Runtime::new().expect("a runtime");
+    let (admin, api) = runtime.block_on(async {
+        let database = Database::create().await;
+        let (admin, api) = (database.admin().await, database.api().await);
+        // Nothing is at stake here, and there are many cases.
+        for session in [&admin, &api] {
+            session.batch_execute("SET synchronous_commit = off").await.expect("it is only a setting");
+        }
+        (admin, api)
+    });
+    // No file of past failures: it would be written beside the sources.
+    let config = Config { cases: 200, max_shrink_iters: 500, failure_persistence: None, ..Config::default() };
+    let cases = (clients(), prop::collection::vec(call(), 1..6));
+    let outcome = TestRunner::new(config)
+        .run(&cases, |(clients, calls)| runtime.block_on(check(&admin, &api, clients, &calls)));
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn check(
+    admin: &Client,
+    api: &Client,
+    clients: BTreeMap<i32, (i64, i64)>,
+    calls: &[Call],
+) -> Result<(), TestCaseError> {
+    reset(admin, &clients).await;
+    let mut model = Model { clients, ..Model::default() };
+    for call in calls {
+        prop_assert_eq!(send(api, call).await, model.call(call), "{:?}", call);
+    }
+    let rows = admin.query("SELECT id, limite, saldo FROM clientes", &[]).await.expect("clients");
+    let stored = rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect::<BTreeMap<_, _>>();
+    prop_assert_eq!(stored, model.clients);
+    let sql = "SELECT cliente_id, array_agg(descricao::text ORDER BY id) FROM transacoes GROUP BY cliente_id";
+    let rows = admin.query(sql, &[]).await.expect("transactions");
+    let stored = rows.iter().map(|row| (row.get(0), row.get(1))).collect::<BTreeMap<_, Vec<String>>>();
+    prop_assert_eq!(stored, model.applied);
+    Ok(())
+}
+
+async fn reset(admin: &Client, clients: &BTreeMap<i32, (i64, i64)>) {
+    let rows: Vec<String> =
+        clients.iter().map(|(client, (limit, balance))| format!("({client}, {limit}, {balance})")).collect();
+    let sql = format!(
+        "DELETE FROM transacoes; DELETE FROM clientes;
+         INSERT INTO clientes (id, limite, saldo) VALUES {}",
+        rows.join(", ")
+    );
+    admin.batch_execute(&sql).await.expect("the clients of this case");
+}
+
+/// Makes the call; its rows by ordinal, after checking that each element has one and that all
+/// tell the same two durations.
+async fn send(api: &Client, call: &Call) -> BTreeMap<i32, Outcome> {
+    let letter = |element: &Element| element.kind as u8 as i8;
+    let (expected, rows) = match call {
+        Call::One(element) => {
+            let Element { client, amount, description, .. } = element;
+            (1, api.query(ONE, &[client, amount, &letter(element), description]).await)
+        }
+        Call::Run(elements) | Call::Batch(elements) => {
+            let clients: Vec<i32> = elements.iter().map(|element| element.client).collect();
+            let ordinals: Vec<i32> = elements.iter().map(|element| element.ordinal).collect();
+            let amounts: Vec<i64> = elements.iter().map(|element| element.amount).collect();
+            let kinds: Vec<i8> = elements.iter().map(letter).collect();
+            let descriptions: Vec<&str> =
+                elements.iter().map(|element| element.description.as_str()).collect();
+            let rows = if matches!(call, Call::Run(_)) {
+                api.query(RUN, &[&clients[0], &amounts, &kinds, &descriptions]).await
+            } else {
+                api.query(BATCH, &[&clients, &ordinals, &amounts, &kinds, &descriptions]).await
+            };
+            (elements.len(), rows)
+        }
+    };
+    let rows = rows.unwrap_or_else(|error| panic!("{call:?}: {error:?}"));
+    assert_eq!(rows.len(), expected, "{call:?}");
+    let durations = |row: &Row| (row.get::<_, i32>("espera_us"), row.get::<_, i32>("trabalho_us"));
+    for row in &rows {
+        assert_eq!(durations(row), durations(&rows[0]));
+        assert!(durations(row).0 >= 0 && durations(row).1 >= 0);
+    }
+    let outcome = |row: &Row| (row.get("resultado"), row.get("saldo"), row.get("limite"));
+    rows.iter().map(|row| (row.get("ordinal"), outcome(row))).collect()
+}
+
+#[tokio::test]
+async fn batches_in_opposite_orders_do_not_deadlock() {
+    let database = Database::create().await;
+    let sessions = (0..4).map(|number| {
+        let database = &database;
+        async move {
+            let api = database.api().await;
+            let mut clients = vec![1, 2, 3, 4, 5, 6];
+            if number % 2 == 0 {
+                clients.reverse();
+            }
+            let ordinals: Vec<i32> = (1..=6).collect();
+            for _ in 0..40 {
+                let (amounts, kinds, texts) = (vec![1_i64; 6], vec![b'c' as i8; 6], vec!["x"; 6]);
+                api.query(BATCH, &[&clients, &ordinals, &amounts, &kinds, &texts])
+                    .await
+                    .expect("no deadlock");
+            }
+        }
+    });
+    join_all(sessions).await;
+    for client in 1..=5 {
+        assert_eq!(database.balance(client).await, 160);
+    }
+    database.assert_books().await;
+}
+
+#[tokio::test]
+async fn what_is_no_batch_is_refused_whole() {
+    let database = Database::create().await;
+    let api = database.api().await;
+    for call in [
+        "InsertTransacao(NULL, 1, 'c', 'x')",
+        "InsertTransacao(1, NULL, 'c', 'x')",
+        "InsertTransacao(1, 1, NULL, 'x')",
+        "InsertTransacao(1, 1, 'c', NULL)",
+        "InsertTransacoes(NULL, '{1}', '{c}', '{x}')",
+        "InsertTransacoes(1, NULL, '{c}', '{x}')",
+        "InsertTransacoes(1, '{1,1}', '{c}', '{x}')",
+        "InsertTransacoes(1, '{1,1}', '{c,c}', '{x,NULL}')",
+        "InsertTransacoesEmLote('{1}', '{1}', '{1}', '{c}', NULL)",
+        "InsertTransacoesEmLote('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}')",
+        "InsertTransacoesEmLote('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}')",
+        "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,NULL}', '{c,c}', '{x,x}')",
+        "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,1}', '{c,NULL}', '{x,x}')",
+    ] {
+        let error = api.query(&format!("SELECT * FROM {call}"), &[]).await.expect_err(call);
+        let refusals = [SqlState::INVALID_PARAMETER_VALUE, SqlState::NULL_VALUE_NOT_ALLOWED];
+        assert!(error.code().is_some_and(|code| refusals.contains(code)), "{call}: {error:?}");
+    }
+    assert_eq!(database.rows().await, []);
+}
+
+#[tokio::test]
+async fn a_statement_of_the_database_has_the_shape_that_is_promised() {
+    let database = Database::create().await;
+    let api = database.api().await;
+    let read = async |client: i32| {
+        api.query("SELECT * FROM GetSaldoClienteById($1)", &[&client]).await.expect("rows")
+    };
+    assert_eq!(read(6).await.len(), 0, "nobody has no row");
+    let empty = read(1).await;
+    assert_eq!(empty.len(), 1, "a client without transactions has one");
+    assert_eq!(empty[0].get::<_, Option<i64>>("valor"), None);
+    assert_eq!((empty[0].get::<_, i64>("saldo"), empty[0].get::<_, i64>("limite")), (0, 100_000));
+    for number in 1..=11_i64 {
+        api.query(ONE, &[&1, &number, &(b'c' as i8), &"x"]).await.expect("it is applied");
+    }
+    let amounts: Vec<i64> = read(1).await.iter().map(|row| row.get("valor")).collect();
+    assert_eq!(amounts, (2..=11).rev().collect::<Vec<_>>());
+}

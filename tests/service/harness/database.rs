@@ -1,0 +1,183 @@
+//! A database for each test, in a cluster that they share.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use loadtest::check::Books;
+use loadtest::cluster::connect;
+use loadtest::{Cluster, ClusterOptions, Profile};
+use tokio::sync::OnceCell;
+use tokio_postgres::types::FromSqlOwned;
+
+use super::until;
+
+/// Sessions for as many instances as there are tests at a time.
+const MAX_CONNECTIONS: &str = "500";
+
+/// Starts a cluster that this test may stop, kill or damage.
+pub(crate) async fn own_cluster(profile: Profile, settings: &[(&str, &str)]) -> Cluster {
+    let mut all = vec![("max_connections".to_owned(), MAX_CONNECTIONS.to_owned())];
+    all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let options = ClusterOptions { profile, settings: all, ..ClusterOptions::default() };
+    Cluster::start(&options).await.expect("a private PostgreSQL starts")
+}
+
+/// The cluster of all tests that leave it alone. It ends with this process.
+async fn shared_cluster() -> &'static Cluster {
+    static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+    SHARED.get_or_init(|| own_cluster(Profile::Durable, &[])).await
+}
+
+/// A database with the five clients of the contest, all at zero.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    name: String,
+    admin_url: String,
+    api_url: String,
+}
+
+/// One transaction as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) client: i32,
+    pub(crate) amount: i64,
+    pub(crate) kind: char,
+    pub(crate) description: String,
+}
+
+impl Database {
+    /// A fresh one in the shared cluster.
+    pub(crate) async fn create() -> Self {
+        Self::create_in(shared_cluster().await).await
+    }
+
+    /// A fresh one in a cluster of the test's own.
+    pub(crate) async fn create_in(cluster: &Cluster) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        cluster.create_database(&name).await.expect("a database is made");
+        let (admin_url, api_url) = (cluster.admin_url(&name), cluster.api_url(&name));
+        Self { name, admin_url, api_url }
+    }
+
+    /// How the service connects.
+    pub(crate) fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// The path of the server's socket, for a proxy.
+    pub(crate) fn socket(&self) -> std::path::PathBuf {
+        let part = |key: &str| self.api_url.split(' ').find_map(|pair| pair.strip_prefix(key));
+        let (directory, port) = (part("host=").expect("a host"), part("port=").expect("a port"));
+        format!("{directory}/.s.PGSQL.{port}").into()
+    }
+
+    /// Its name in the cluster.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A session of the superuser.
+    pub(crate) async fn admin(&self) -> tokio_postgres::Client {
+        connect(&self.admin_url).await.expect("the superuser connects")
+    }
+
+    /// A session of the service's role.
+    pub(crate) async fn api(&self) -> tokio_postgres::Client {
+        connect(&self.api_url).await.expect("the service's role connects")
+    }
+
+    /// Runs statements as the superuser.
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.admin().await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    /// The one value of the one row of a query, as the superuser sees it.
+    pub(crate) async fn value<T: FromSqlOwned>(&self, sql: &str) -> T {
+        let row = self.admin().await.query_one(sql, &[]).await;
+        row.and_then(|row| row.try_get(0)).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    pub(crate) async fn balance(&self, client: i32) -> i64 {
+        self.value(&format!("SELECT saldo FROM clientes WHERE id = {client}")).await
+    }
+
+    /// A client's transactions in the order in which they were applied.
+    pub(crate) async fn rows_of(&self, client: i32) -> Vec<Row> {
+        self.rows().await.into_iter().filter(|row| row.client == client).collect()
+    }
+
+    /// All transactions, each client's in the order in which they were applied.
+    pub(crate) async fn rows(&self) -> Vec<Row> {
+        let sql = "SELECT cliente_id, valor, tipo, descricao FROM transacoes ORDER BY id";
+        let rows = self.admin().await.query(sql, &[]).await.expect("rows are read");
+        let row = |row: tokio_postgres::Row| Row {
+            client: row.get(0),
+            amount: row.get(1),
+            kind: char::from(row.get::<_, i8>(2) as u8),
+            description: row.get(3),
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// The descriptions of a client's transactions in the order in which they were applied.
+    pub(crate) async fn descriptions(&self, client: i32) -> Vec<String> {
+        self.rows_of(client).await.into_iter().map(|row| row.description).collect()
+    }
+
+    /// Asserts that each balance is the sum of its transactions and within its limit.
+    pub(crate) async fn assert_books(&self) {
+        let books = Books::read(&self.admin_url).await.expect("the books are read");
+        assert_eq!(books.problems(), Vec::<String>::new());
+    }
+
+    /// Locks a client's row: transactions on it wait until the lock is released.
+    pub(crate) async fn lock(&self, client: i32) -> Lock {
+        self.lock_with(&format!("SELECT FROM clientes WHERE id = {client} FOR UPDATE")).await
+    }
+
+    async fn lock_with(&self, sql: &str) -> Lock {
+        let session = self.admin().await;
+        session.batch_execute(&format!("BEGIN; {sql}")).await.expect("the lock is had");
+        Lock { session }
+    }
+
+    /// How many of the service's sessions wait for a lock right now.
+    pub(crate) async fn waiting(&self) -> i64 {
+        self.sessions("AND wait_event_type = 'Lock'").await
+    }
+
+    /// Waits until `count` of the service's sessions wait for a lock.
+    pub(crate) async fn until_waiting(&self, count: i64) {
+        let (session, sql) = (self.admin().await, self.count_sessions("AND wait_event_type = 'Lock'"));
+        until("a call waits for the lock", async || {
+            let row = session.query_one(&sql, &[]).await.expect("sessions are counted");
+            row.get::<_, i64>(0) == count
+        })
+        .await;
+    }
+
+    /// How many sessions the service has here, `condition` being more SQL on `pg_stat_activity`.
+    pub(crate) async fn sessions(&self, condition: &str) -> i64 {
+        self.value(&self.count_sessions(condition)).await
+    }
+
+    fn count_sessions(&self, condition: &str) -> String {
+        let name = &self.name;
+        format!(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = '{name}' AND usename = 'guiche' {condition}"
+        )
+    }
+}
+
+/// A row lock of the test's own session.
+pub(crate) struct Lock {
+    session: tokio_postgres::Client,
+}
+
+impl Lock {
+    /// Lets go of it.
+    pub(crate) async fn release(self) {
+        self.session.batch_execute("COMMIT").await.expect("the lock is released");
+    }
+}

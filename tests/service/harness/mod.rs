@@ -1,0 +1,29 @@
+//! What the tests are made of: databases, instances, a small HTTP client, a proxy that fails on
+//! demand, and a load that remembers what it was told.
+//!
+//! Everything here panics with a sentence where the ground of a test gives way; only what a test
+//! may want to see fail returns a `Result`.
+
+mod database;
+mod http;
+mod instance;
+mod load;
+mod metrics;
+mod proxy;
+mod wait;
+
+pub(crate) use database::{Database, own_cluster};
+pub(crate) use http::{Address, Connection, Request, Response, chunked};
+pub(crate) use instance::{Guiche, Launcher, MODES, run_directory};
+pub(crate) use load::{Fate, Load, reckon};
+pub(crate) use metrics::Metrics;
+pub(crate) use proxy::Proxy;
+pub(crate) use wait::{PATIENCE, until};
+
+/// The body of a transaction that client 1 may have.
+pub(crate) const GOOD: &str = r#"{"valor":1,"tipo":"c","descricao":"x"}"#;
+
+/// A transaction's body.
+pub(crate) fn transaction(amount: i64, kind: &str, description: &str) -> String {
+    serde_json::json!({ "valor": amount, "tipo": kind, "descricao": description }).to_string()
+}

@@ -1,0 +1,47 @@
+//! The service from outside: over HTTP, as a child process, on a real PostgreSQL.
+//!
+//! One binary, so that all of it shares one private cluster; each test has a database of its own.
+//! The cluster and every process end with this binary, however it ends. `GUICHE_PG_BIN` names
+//! another PostgreSQL to run on.
+//!
+//! What must always hold, and where it is shown:
+//!
+//! 1. an answer only after the commit: [`commits`], [`outages`];
+//! 2. arrival order, one run in flight, a batch equals one by one: [`ordering`], [`actors`],
+//!    [`functions`];
+//! 3. the stored functions alone guard the limit: [`instances`], [`functions`], [`role`];
+//! 4. a statement is one consistent snapshot: [`statements`];
+//! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
+//! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`];
+//! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`outages`], [`nginx`];
+//! 8. one element never fails the others: [`batches`], [`functions`];
+//! 9. the two profiles: [`profiles`].
+//!
+//! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
+//! [`shutdown`], [`listening`] and [`observing`]; the rule of who may import whom in [`imports`].
+
+mod harness;
+
+mod abandoned;
+mod actors;
+mod bad_input;
+mod batches;
+mod bounds;
+mod commits;
+mod contest_rules;
+mod deadlines;
+mod functions;
+mod imports;
+mod instances;
+mod listening;
+mod modes;
+mod nginx;
+mod observing;
+mod ordering;
+mod outages;
+mod profiles;
+mod role;
+mod rough_input;
+mod shutdown;
+mod start;
+mod statements;

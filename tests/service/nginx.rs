@@ -1,0 +1,253 @@
+//! NGINX in front of two instances, by each of the files in `nginx/`: when an instance dies, what
+//! was only asked for is asked of the other, and what was sent to be applied is not sent again.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use guiche::config::Config;
+use loadtest::http::Endpoint;
+use loadtest::nginx::{Balancing, Nginx, Program};
+use tokio::sync::oneshot;
+
+use crate::harness::{
+    Address, Connection, Database, Fate, Guiche, Load, Proxy, Request, reckon, run_directory, until,
+};
+
+/// Those that look into requests.
+const BY_REQUEST: [Balancing; 3] = [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity];
+
+/// Two instances and NGINX.
+struct Front {
+    instances: [Guiche; 2],
+    _nginx: Nginx,
+    address: Address,
+}
+
+impl Front {
+    async fn start(balancing: Balancing, instances: [Guiche; 2]) -> Self {
+        let endpoints = instances.each_ref().map(|instance| Endpoint::Tcp(tcp(instance.address())));
+        let (nginx, address) = start_nginx(balancing, [&endpoints[0], &endpoints[1]]).await;
+        Self { instances, _nginx: nginx, address: Address::Tcp(address) }
+    }
+
+    async fn on(balancing: Balancing, database: &Database) -> Self {
+        let instances = tokio::join!(Guiche::on(database), Guiche::on(database));
+        Self::start(balancing, instances.into()).await
+    }
+
+    async fn begin(&self, request: &Request) -> Connection {
+        let mut connection = Connection::open(&self.address).await.expect("NGINX takes connections");
+        connection.send(request).await.expect("NGINX takes the request");
+        connection
+    }
+
+    /// Kills the instance that has a call in flight.
+    async fn kill_the_busy_one(&mut self) {
+        let busy = async |instance: &Guiche| instance.metric("guiche_pool_connections_in_use").await > 0;
+        // Both are looked at before the other is asked in the place of the one that is killed.
+        let busy = [busy(&self.instances[0]).await, busy(&self.instances[1]).await];
+        assert!(busy[0] != busy[1], "one of them has the request: {busy:?}");
+        self.instances[usize::from(busy[1])].kill().await;
+    }
+
+    async fn requests(&self) -> [u64; 2] {
+        let count =
+            async |instance: &Guiche| instance.metric("guiche_http_transaction_duration_seconds_count").await;
+        [count(&self.instances[0]).await, count(&self.instances[1]).await]
+    }
+}
+
+fn tcp(address: &Address) -> SocketAddr {
+    let Address::Tcp(address) = address else { panic!("it listens on TCP") };
+    *address
+}
+
+/// Starts NGINX and waits until it answers. A port that was free a moment ago may be taken by now:
+/// then another one is tried.
+async fn start_nginx(balancing: Balancing, instances: [&Endpoint; 2]) -> (Nginx, SocketAddr) {
+    let program = Program::find(balancing).expect("NGINX is installed");
+    for _ in 0..5 {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = free.local_addr().expect("it is bound");
+        drop(free);
+        let directory = run_directory().join(format!("{balancing}-{}", address.port()));
+        let launch =
+            program.launch(balancing, &directory, address.port(), instances).expect("its file is there");
+        let nginx = Nginx::start(&launch, address.port()).expect("NGINX starts");
+        let mut answers = false;
+        until("NGINX answers or has ended", async || {
+            answers = is_healthy(address).await;
+            answers || nginx.process.exit_status().is_some()
+        })
+        .await;
+        if answers {
+            return (nginx, address);
+        }
+    }
+    panic!("NGINX found no port");
+}
+
+async fn is_healthy(address: SocketAddr) -> bool {
+    let Ok(mut connection) = Connection::open(&Address::Tcp(address)).await else { return false };
+    connection.ask(&Request::get("/healthz")).await.is_ok_and(|response| response.status == 200)
+}
+
+/// Callers write and read while an instance is killed, and started again where it was.
+#[tokio::test]
+async fn an_instance_dies_under_load() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let mut front = Front::on(balancing, &database).await;
+        let address = front.address.clone();
+        let load = Load::start("n", &[&address], 12);
+        let (stop, told) = oneshot::channel();
+        let reading = tokio::spawn(read_until(told, address.clone()));
+        load.until_applied(100).await;
+        let place = tcp(front.instances[0].address());
+        front.instances[0].kill().await;
+        load.until_applied(100).await;
+        front.instances[0] = Guiche::launcher(&database).set("LISTEN", place).start().await;
+        until("it is asked again", async || front.requests().await[0] > 0).await;
+        let attempts = load.stop().await;
+        stop.send(()).expect("the reader reads");
+        let statuses = reading.await.expect("the reader ends");
+        assert!(statuses.iter().all(|status| *status == 200), "{balancing}: {statuses:?}");
+        assert!(!attempts.iter().any(|attempt| matches!(attempt.fate, Fate::Wrong(_))), "{balancing}");
+        reckon(&database, &attempts).await;
+    }
+}
+
+/// Asks for statements until it is told to stop, and returns the answers' statuses.
+async fn read_until(mut told: oneshot::Receiver<()>, address: Address) -> Vec<u16> {
+    let mut connection = Connection::open(&address).await.expect("NGINX takes connections");
+    let mut statuses = Vec::new();
+    for client in (1..=5).cycle() {
+        let answer = connection.ask(&Request::statement(client)).await;
+        statuses.push(answer.expect("NGINX keeps its connections").status);
+        if told.try_recv().is_ok() {
+            break;
+        }
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_sent_is_not_sent_again() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let mut front = Front::on(balancing, &database).await;
+        let lock = database.lock(1).await;
+        let mut caller = front.begin(&Request::transaction(1, 1, "c", "once")).await;
+        database.until_waiting(1).await;
+        front.kill_the_busy_one().await;
+        caller.receive().await.expect("an answer").assert_unknown();
+        // The server applies it even though nobody waits any more.
+        lock.release().await;
+        until("it is applied", async || database.balance(1).await > 0).await;
+        assert_eq!(database.descriptions(1).await, ["once"], "{balancing}");
+        let mut next = front.begin(&Request::transaction(1, 1, "c", "next")).await;
+        assert_eq!(next.receive().await.expect("an answer").balance(), 2, "{balancing}: by the other one");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_whose_instance_died_is_asked_of_the_other() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let proxy = Proxy::to(&database).await;
+        let instances = tokio::join!(
+            Guiche::behind(&proxy, &database).start(),
+            Guiche::behind(&proxy, &database).start()
+        );
+        let mut front = Front::start(balancing, instances.into()).await;
+        for instance in &front.instances {
+            assert_eq!(instance.statement(1).await.status, 200, "each has its connection");
+        }
+        proxy.hold_answers(true);
+        let held = proxy.held_bytes();
+        let mut caller = front.begin(&Request::statement(1)).await;
+        until("the query is answered", async || proxy.held_bytes() > held).await;
+        front.kill_the_busy_one().await;
+        proxy.hold_answers(false);
+        let response = caller.receive().await.expect("an answer");
+        assert_eq!((response.status, &response.json()["saldo"]["total"]), (200, &0.into()), "{balancing}");
+    }
+}
+
+#[tokio::test]
+async fn without_any_instance_callers_are_refused() {
+    for balancing in BY_REQUEST {
+        let mut front = Front::on(balancing, &Database::create().await).await;
+        for instance in &mut front.instances {
+            instance.kill().await;
+        }
+        for request in [Request::transaction(1, 1, "c", "x"), Request::statement(1)] {
+            let mut caller = front.begin(&request).await;
+            caller.receive().await.expect("an answer").assert_refused("unavailable");
+        }
+    }
+}
+
+#[tokio::test]
+async fn affinity_gives_each_client_one_instance_while_both_live() {
+    let database = Database::create().await;
+    let mut front = Front::on(Balancing::Affinity, &database).await;
+    let credit = |client: i64| Request::transaction(client, 1, "c", "x");
+    for client in [1, 3, 5, 1, 2, 4] {
+        front.begin(&credit(client)).await.receive().await.expect("an answer").balance();
+    }
+    for nobody in [6, 11, 102] {
+        let response = front.begin(&credit(nobody)).await.receive().await.expect("an answer");
+        assert_eq!(response.status, 404);
+    }
+    assert_eq!(front.requests().await, [4 + 1, 2 + 2], "odd ids, even ids");
+    front.instances[0].kill().await;
+    for client in 1..=5 {
+        front.begin(&credit(client)).await.receive().await.expect("an answer").balance();
+    }
+}
+
+#[tokio::test]
+async fn the_others_use_both_instances() {
+    for balancing in [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Layer4] {
+        let database = Database::create().await;
+        let front = Front::on(balancing, &database).await;
+        let load = Load::start("n", &[&front.address], 8);
+        load.until_applied(100).await;
+        let attempts = load.stop().await;
+        assert!(attempts.iter().all(|attempt| attempt.fate == Fate::Applied), "{balancing}");
+        let [one, two] = front.requests().await;
+        assert!(one > 20 && two > 20, "{balancing}: {one} and {two}");
+        reckon(&database, &attempts).await;
+    }
+}
+
+/// At layer 4 a caller's connection dies with its instance; the next one leads to the other.
+#[tokio::test]
+async fn at_layer_4_an_instance_dies_under_load() {
+    let database = Database::create().await;
+    let mut front = Front::on(Balancing::Layer4, &database).await;
+    let load = Load::start("n", &[&front.address], 12);
+    load.until_applied(100).await;
+    front.instances[0].kill().await;
+    load.until_applied(100).await;
+    let attempts = load.stop().await;
+    reckon(&database, &attempts).await;
+}
+
+/// Deadlines nest up to NGINX's own, and it is NGINX that closes idle connections first.
+#[test]
+fn nginx_waits_longer_than_an_instance_may_take() {
+    let vars = [("DATABASE_URL".to_owned(), "postgresql://localhost/rinha".to_owned())];
+    let config = Config::from_vars(&vars.into()).expect("the defaults");
+    for balancing in BY_REQUEST {
+        let file = loadtest::repository_root().join(format!("nginx/{balancing}.conf"));
+        let text = std::fs::read_to_string(&file).expect("it is in the repository");
+        let seconds = |directive: &str| {
+            let value = text.split(directive).nth(1).and_then(|rest| rest.trim().split(';').next());
+            let seconds = value.and_then(|value| value.strip_suffix('s')?.parse::<u64>().ok());
+            seconds.unwrap_or_else(|| panic!("{directive} in seconds in {}", file.display()))
+        };
+        assert!(seconds("proxy_read_timeout ") > config.deadlines.answer.as_secs(), "{balancing}");
+        assert!(!text.contains("non_idempotent;"), "{balancing}: a POST that was sent is not sent again");
+    }
+}

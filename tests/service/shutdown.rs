@@ -1,0 +1,99 @@
+//! SIGTERM: what is queued is finished, nothing new is taken, and it ends within a bound.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Connection, Database, Guiche, Launcher, Load, MODES, Request, reckon, until};
+
+#[tokio::test]
+async fn what_is_queued_is_finished() {
+    for mode in MODES {
+        let database = Database::create().await;
+        let mut guiche = Guiche::launcher(&database).mode(mode).start().await;
+        let credit = |number| Request::transaction(1, 1, "c", &format!("n{number}"));
+        // Nobody is to wait for a connection that only idles.
+        let mut idle = guiche.connect().await;
+        idle.ask(&Request::get("/healthz")).await.expect("an answer");
+        let lock = database.lock(1).await;
+        let mut callers = vec![guiche.begin(&credit(0)).await];
+        database.until_waiting(1).await;
+        for number in 1..=5 {
+            if mode == "direct" {
+                callers.push(guiche.begin(&credit(number)).await);
+                database.until_waiting(number + 1).await;
+            } else {
+                callers.push(guiche.queue(&credit(number)).await);
+            }
+        }
+        guiche.signal(Signal::SIGTERM);
+        guiche.until_logged("draining").await;
+        until("new connections are refused", async || Connection::open(guiche.address()).await.is_err())
+            .await;
+        lock.release().await;
+        for caller in &mut callers {
+            caller.receive().await.expect("an answer, though it is ending").balance();
+        }
+        let status = guiche.ended().await;
+        assert_eq!(status.code(), Some(0), "{mode}");
+        assert_eq!(database.balance(1).await, 6, "{mode}");
+        assert!(idle.is_closed().await);
+        until("its connections are closed", async || database.sessions("").await == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn it_does_not_wait_for_ever() {
+    let database = Database::create().await;
+    let mut guiche = Guiche::launcher(&database).set("DRAIN_TIMEOUT_MS", 1_000).start().await;
+    let lock = database.lock(1).await;
+    let mut caller = guiche.begin(&Request::transaction(1, 1, "c", "stuck")).await;
+    database.until_waiting(1).await;
+    let asked = Instant::now();
+    guiche.signal(Signal::SIGTERM);
+    let status = guiche.ended().await;
+    assert_eq!(status.code(), Some(0));
+    // The statement's own timeout is much longer: that is not what ended it.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    if let Ok(response) = caller.receive().await {
+        response.assert_unknown();
+    }
+    lock.release().await;
+}
+
+#[tokio::test]
+async fn an_idle_instance_ends_at_once() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let database = Database::create().await;
+        let mut guiche = Guiche::on(&database).await;
+        let mut kept = guiche.connect().await;
+        kept.ask(&Request::transaction(1, 1, "c", "x")).await.expect("an answer").balance();
+        let asked = Instant::now();
+        guiche.signal(signal);
+        assert_eq!(guiche.ended().await.code(), Some(0), "{signal}");
+        assert!(asked.elapsed() < Duration::from_secs(8), "{signal}: {:?}", asked.elapsed());
+        assert!(kept.is_closed().await);
+    }
+}
+
+#[tokio::test]
+async fn it_ends_also_while_it_waits_for_its_database() {
+    let mut guiche = Launcher::without_database().start_listening().await;
+    guiche.until_logged("waiting for the database").await;
+    guiche.signal(Signal::SIGTERM);
+    assert_eq!(guiche.ended().await.code(), Some(0));
+}
+
+/// Under load: each caller gets an answer or a refusal that says what happened, and the books agree.
+#[tokio::test]
+async fn an_instance_that_ends_under_load_loses_nothing() {
+    let database = Database::create().await;
+    let (mut ending, other) = tokio::join!(Guiche::on(&database), Guiche::on(&database));
+    let load = Load::start("n", &[ending.address(), other.address()], 16);
+    load.until_applied(100).await;
+    ending.signal(Signal::SIGTERM);
+    assert_eq!(ending.ended().await.code(), Some(0));
+    load.until_applied(100).await;
+    let attempts = load.stop().await;
+    reckon(&database, &attempts).await;
+}

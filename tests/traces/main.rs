@@ -1,0 +1,19 @@
+//! Actor traces from outside: what an instance writes, what `guiche traces` makes of it, and what
+//! a real browser shows of that.
+//!
+//! - [`written`]: an instance on a real PostgreSQL with `TRACE` set;
+//! - [`command`]: the command line, on files with known contents;
+//! - [`page`]: the HTML page in a headless Chromium;
+//! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`).
+
+#[path = "../service/harness/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the service's tests, which use all of it")]
+mod harness;
+
+mod browser;
+mod command;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod page;
+mod sample;
+mod written;

@@ -1,0 +1,214 @@
+//! The page in a real browser: lanes, counts, zoom, search, and nothing that it complains of.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::browser::{Browser, program};
+use crate::sample::{Sample, contended, directory, printed, text};
+
+const READY: &str = "typeof lanesPage === 'object' && lanesPage.state.frames > 0";
+
+#[tokio::test]
+async fn lanes_and_counts_are_those_of_the_trace() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let lanes =
+        browser.script("lanesPage.data.lanes.map(l => [l.client, lanesPage.data.instances[l.instance]])");
+    assert_eq!(lanes, json!([[1, "api1"], [2, "api1"], [2, "api2"], [3, "api2"]]), "a client's side by side");
+    let counts = browser
+        .script("[lanesPage.data.requests.length, lanesPage.data.calls.length, lanesPage.data.bars.length]");
+    assert_eq!(counts, json!([10, 4, 4]));
+    let facts = browser.script("document.getElementById('facts').textContent");
+    assert!(
+        facts.as_str().expect("a sentence").starts_with("10 requests in 4 database calls, 4 lanes"),
+        "{facts}"
+    );
+    assert_eq!(
+        browser.script("document.querySelectorAll('table tbody tr').length"),
+        4,
+        "all, and three clients"
+    );
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn the_row_lock_between_the_instances_is_seen() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let waited_for = "(() => { const { data, holderOf } = lanesPage; \
+        const bar = data.bars.call.findIndex(call => data.calls.number[call] === 1 && data.calls.lock[call] > 0); \
+        const holder = holderOf(bar); return [data.calls.number[data.bars.call[holder.bar]], holder.late]; })()";
+    assert_eq!(browser.script(waited_for), json!([2, 10]), "call 2 of api1 was back 10 µs after");
+    let before = orange_pixels(&mut browser);
+    browser.key("l");
+    let details = browser.script("document.getElementById('details').textContent");
+    assert!(details.as_str().expect("a text").contains("waited for"), "{details}");
+    assert!(orange_pixels(&mut browser) > before.max(500), "the wait is drawn, and larger when zoomed in");
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn wheel_keys_and_dragging_move_the_window() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let (x, y) = on_canvas(&mut browser, 700.0, 60.0);
+    let whole = span(&mut browser);
+    let pointed_at = browser.script("lanesPage.scale.time(700)").as_f64().expect("a time");
+    browser.wheel(x, y, -600.0);
+    let zoomed = span(&mut browser);
+    assert!(zoomed < whole * 0.6, "{zoomed} of {whole}");
+    let now = browser.script("lanesPage.scale.time(700)").as_f64().expect("a time");
+    assert!((now - pointed_at).abs() < 1.0, "what is under the pointer stays there");
+    browser.drag((x, y), (x - 200.0, y));
+    let dragged = browser.script("lanesPage.scale.time(500)").as_f64().expect("a time");
+    assert!((dragged - pointed_at).abs() < zoomed / 100.0, "it moves with the pointer");
+    let from = browser.script("lanesPage.scale.from").as_f64();
+    browser.key("ArrowRight");
+    assert!(browser.script("lanesPage.scale.from").as_f64() > from);
+    browser.key("+");
+    assert!(span(&mut browser) < zoomed);
+    browser.key("0");
+    assert!((span(&mut browser) - whole).abs() < 1.0, "everything again");
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn a_request_or_a_client_is_found() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    for (wanted, found, detail) in [
+        ("waiter-1", "1 of 1", "waiter-1"),
+        ("HOLDER", "1 of 4", "holder-"),
+        ("client 2", "2 lanes, 7 requests", ""),
+        ("nobody", "nothing", ""),
+    ] {
+        browser.script(
+            "document.getElementById('search').value = ''; document.getElementById('search').focus()",
+        );
+        for letter in wanted.chars() {
+            browser.key(&letter.to_string());
+        }
+        browser.key("Enter");
+        assert_eq!(browser.script("document.getElementById('found').textContent"), found, "{wanted}");
+        let details = browser.script("document.getElementById('details').textContent");
+        assert!(details.as_str().expect("a text").contains(detail), "{wanted}: {details}");
+    }
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn the_pointer_shows_details() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    browser.key("l");
+    let bar = "(() => { const { data, scale, state } = lanesPage; const b = state.marked.bar; \
+        const g = scale.geometry(state.marked.lane); const call = data.bars.call[b]; \
+        return [scale.x(data.calls.at[call] + data.calls.total[call] / 2), \
+                scale.laneTop(scale.order.indexOf(state.marked.lane)) + scale.barY(g, 0) + g.bar / 2]; })()";
+    let place = browser.script(bar);
+    let (x, y) = on_canvas(&mut browser, number(&place[0]), number(&place[1]));
+    browser.move_to(x, y);
+    let tip = browser
+        .script("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent");
+    assert!(tip.as_str().expect("a text").contains("row locks"), "{tip}");
+    assert_no_complaints(&mut browser);
+}
+
+/// Two instances, five clients, a hundred thousand requests.
+#[tokio::test]
+async fn a_hundred_thousand_requests_stay_smooth() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let mut files = Vec::new();
+    for instance in ["api1", "api2"] {
+        let mut sample = Sample::of(instance);
+        for number in 0..10_000_u64 {
+            let ids: Vec<String> = (0..5).map(|request| format!("{instance}-{number}-{request}")).collect();
+            sample.call(number, (number % 5) as i32 + 1, 1_000 + number * 400, (number % 3 * 100, 200), &ids);
+        }
+        files.push(sample.write(directory.path(), instance));
+    }
+    let page = page_of(&files, directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    assert_eq!(browser.script("lanesPage.data.requests.length"), 100_000);
+    let (x, y) = on_canvas(&mut browser, 700.0, 60.0);
+    let mut slowest: f64 = 0.0;
+    for _ in 0..25 {
+        browser.wheel(x, y, -200.0);
+        slowest = slowest.max(number(&browser.script("lanesPage.state.drawMillis")));
+    }
+    eprintln!("the slowest of 25 frames took {slowest:.1} ms");
+    // A tenth of that on an idle machine; a blocked page would be seconds.
+    assert!(slowest < 300.0, "a frame took {slowest} ms");
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn a_bound_on_the_page_is_told() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let [one, two] = contended(directory.path());
+    let page = directory.path().join("short.html");
+    printed(&[text(&one), text(&two), "--html", text(&page), "--page-requests", "4"]);
+    let mut browser = Browser::open(&program, &page, READY).await;
+    assert_eq!(browser.script("lanesPage.data.requests.length"), 4);
+    let note = browser.script("document.querySelector('.note').textContent");
+    assert!(note.as_str().expect("a note").contains("The whole has 10 requests"), "{note}");
+    assert_no_complaints(&mut browser);
+}
+
+fn page_of(files: &[PathBuf], directory: &Path) -> PathBuf {
+    let page = directory.join("page.html");
+    let mut arguments: Vec<&str> = files.iter().map(|file| text(file)).collect();
+    arguments.extend(["--html", text(&page)]);
+    printed(&arguments);
+    page
+}
+
+/// No error, no warning, nothing on the console, and nothing fetched but the page itself.
+fn assert_no_complaints(browser: &mut Browser) {
+    assert_eq!(browser.script("lanesPage.state.errors"), json!([]));
+    for event in browser.events() {
+        let complaint = ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];
+        assert!(!complaint.contains(&event.method.as_str()), "{}: {}", event.method, event.what);
+        if event.method == "Network.requestWillBeSent" {
+            let url = event.what["request"]["url"].as_str().unwrap_or_default();
+            assert!(url.starts_with("file:") || url.starts_with("data:"), "the page fetches {url}");
+        }
+    }
+}
+
+fn span(browser: &mut Browser) -> f64 {
+    number(&browser.script("lanesPage.scale.span"))
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// A point of the canvas as a point of the window.
+fn on_canvas(browser: &mut Browser, x: f64, y: f64) -> (f64, f64) {
+    let corner =
+        browser.script("(r => [r.left, r.top])(document.getElementById('lanes').getBoundingClientRect())");
+    (number(&corner[0]) + x, number(&corner[1]) + y)
+}
+
+/// Pixels of the colour that lock waits have.
+fn orange_pixels(browser: &mut Browser) -> i64 {
+    let count = "(() => { const c = document.getElementById('lanes'); \
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; \
+        for (let i = 0; i < d.length; i += 4) if (d[i] > 190 && d[i+1] > 60 && d[i+1] < 150 && d[i+2] < 60) n++; \
+        return n; })()";
+    browser.script(count).as_i64().expect("a count")
+}

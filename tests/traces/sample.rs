@@ -1,0 +1,121 @@
+//! Trace files with known contents.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use guiche::traces::format::{Flush, Header, Line, Request, VERSION};
+use loadtest::rundir::RunDir;
+
+/// When every sample starts, in microseconds since the epoch.
+pub(crate) const START: u64 = 1_700_000_000_000_000;
+
+/// A file in the making.
+pub(crate) struct Sample {
+    text: String,
+}
+
+impl Sample {
+    pub(crate) fn of(instance: &str) -> Self {
+        let header = Header {
+            version: VERSION,
+            program: "guiche".into(),
+            instance: instance.to_owned().into(),
+            mode: "batched".into(),
+            started: START,
+            part: 0,
+        };
+        let mut sample = Self { text: String::new() };
+        sample.add(&Line::Trace(header));
+        sample
+    }
+
+    pub(crate) fn add(&mut self, line: &Line<'_>) {
+        self.text += &serde_json::to_string(line).expect("a line is JSON");
+        self.text.push('\n');
+    }
+
+    /// A call of one client: it is cut at `at`, waits `lock` for the row, works for `work`, and is
+    /// back 1 ms later. Its requests arrived a little before, one each 50 µs.
+    pub(crate) fn call(
+        &mut self,
+        number: u64,
+        client: i32,
+        at: u64,
+        (lock, work): (u64, u64),
+        ids: &[String],
+    ) {
+        let total = 20 + lock + work + 1_000;
+        for (id, age) in ids.iter().rev().zip((50..).step_by(50)) {
+            self.add(&Line::Request(Request {
+                id: id.as_str().into(),
+                client: Some(client),
+                kind: "debit".into(),
+                at: START + at - age,
+                queued: Some(age),
+                flush: Some(number),
+                outcome: "applied".into(),
+                status: Some(200),
+                took: Some(age + total),
+                shed: None,
+            }));
+        }
+        self.add(&Line::Flush(Flush {
+            id: number,
+            at: START + at,
+            cut: "queue_empty".into(),
+            carries: vec![(client, ids.len() as u32, 0)],
+            oldest_wait: 50 * ids.len() as u64,
+            connection: 20,
+            lock_wait: lock,
+            work,
+            database: total - 20,
+            total,
+            applied: ids.len() as u64,
+            ..Flush::default()
+        }));
+    }
+
+    pub(crate) fn write(&self, directory: &Path, name: &str) -> PathBuf {
+        let path = directory.join(name);
+        std::fs::write(&path, &self.text).expect("a run directory is writable");
+        path
+    }
+}
+
+/// Two instances, three clients. On client 2 the second instance's call 1 waits 2.79 ms for a row
+/// that the first one's call 2 has: it gets it when that is nearly back.
+pub(crate) fn contended(directory: &Path) -> [PathBuf; 2] {
+    let ids = |prefix: &str, count: usize| -> Vec<String> {
+        (0..count).map(|number| format!("{prefix}-{number}")).collect()
+    };
+    let (mut one, mut two) = (Sample::of("api1"), Sample::of("api2"));
+    one.call(1, 1, 1_000, (0, 200), &ids("early", 2));
+    one.call(2, 2, 5_000, (0, 3_000), &ids("holder", 4));
+    two.call(1, 2, 6_200, (2_790, 200), &ids("waiter", 3));
+    two.call(2, 3, 14_000, (0, 200), &ids("late", 1));
+    [one.write(directory, "api1.jsonl"), two.write(directory, "api2.jsonl")]
+}
+
+/// Runs `guiche traces`.
+pub(crate) fn guiche_traces(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_guiche"))
+        .arg("traces")
+        .args(arguments)
+        .output()
+        .expect("the program that was just built runs")
+}
+
+/// Runs `guiche traces` and expects it to succeed; returns what it printed.
+pub(crate) fn printed(arguments: &[&str]) -> String {
+    let output = guiche_traces(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints UTF-8")
+}
+
+pub(crate) fn directory() -> RunDir {
+    RunDir::create().expect("a run directory")
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("run directories have plain names")
+}
