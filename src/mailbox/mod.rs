@@ -29,7 +29,7 @@
 //!
 //! # Activation and passivation
 //!
-//! Each map entry counts what its mailbox holds ([`Load`]); only whoever holds the entry's guard
+//! Each map entry counts what its mailbox holds (`queue::Load`); only whoever holds the entry's guard
 //! adds to it. Forgetting an entry checks, under the same guard, that the count is zero. So there
 //! is never an actor with work and no entry, nor two actors with work for one client.
 //!

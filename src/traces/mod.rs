@@ -3,7 +3,7 @@
 //! An instance with `TRACE=path` writes down every request and every database call. `guiche
 //! traces` reads such files, of one or several instances, in one pass and in bounded memory.
 //!
-//! - [`format`] is the file's format, and the only thing that writer and reader share.
+//! - [`mod@format`] is the file's format, and the only thing that writer and reader share.
 //! - Writing: `layer` turns `tracing` spans into lines, `writer` writes them on a thread of its
 //!   own, `rotate` bounds the files.
 //! - Reading: `reader` finds the lines, `command` hands each to what was asked for: `summary`,

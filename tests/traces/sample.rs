@@ -92,7 +92,7 @@ pub(crate) fn contended(directory: &Path) -> [PathBuf; 2] {
     one.call(1, 1, 1_000, (0, 200), &ids("early", 2));
     one.call(2, 2, 5_000, (0, 3_000), &ids("holder", 4));
     two.call(1, 2, 6_200, (2_790, 200), &ids("waiter", 3));
-    two.call(2, 3, 14_000, (0, 200), &ids("late", 1));
+    two.call(2, 3, 140_000, (0, 200), &ids("late", 1));
     [one.write(directory, "api1.jsonl"), two.write(directory, "api2.jsonl")]
 }
 

@@ -67,9 +67,9 @@ function visibleIn(data, scale, lane) {
   };
 }
 
-// Whether single requests would be a blur: more bars than every fourth pixel, or a great many lines.
+// Whether single things would be a blur: more bars than every fourth pixel, or more requests than pixels.
 function isDense(data, scale, visible) {
-  return visible.bars.length > scale.plot / 4 || visible.requests.length > 3000;
+  return visible.bars.length > scale.plot / 4 || visible.requests.length > scale.plot;
 }
 
 function drawBackground(context, theme, scale, state, position) {
