@@ -19,11 +19,12 @@
 --     extract() is numeric and slower. A wait is cut by statement_timeout (5 s) long before the
 --     minute at which that field would wrap.
 --   * NULLs and arrays of unequal length are refused with SQLSTATE 22023 before anything is locked.
---   * They run as their owner (SECURITY DEFINER) with a search_path of pg_catalog alone and name
---     `public` themselves. That setting costs about 2 µs per call in PostgreSQL 15 and is worth it.
+--   * They run as their owner (SECURITY DEFINER) with a search_path of pg_catalog alone, and name
+--     `public` themselves. That setting costs 2 to 4 µs per call on PostgreSQL 15, about 1 on 18,
+--     and is worth it.
 --
 -- What makes them fast: a call is a transaction of its own, and PL/pgSQL prepares each expression
--- anew in each transaction, about 0.2 µs per operator in it. A statement more costs 10 to 20 µs.
+-- anew in each transaction, about 0.2 µs per operator in it. An SQL statement more costs 10 to 20 µs.
 -- Hence few statements and few expressions outside of the loops, and no cleverness inside them.
 -- Plans are generic by the role's setting (30-role.sql): planning anew would cost 30 to 60 µs a call.
 

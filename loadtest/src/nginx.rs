@@ -207,7 +207,8 @@ mod tests {
     #[test]
     fn a_file_without_the_names_is_refused() {
         let [one, two] = endpoints();
-        let error = render("listen 9999", 1, [&one, &two], Path::new("/x")).expect_err("no upstreams");
+        let error = render("pid /tmp/nginx.pid; listen 9999", 1, [&one, &two], Path::new("/x"))
+            .expect_err("no upstreams");
         assert!(error.to_string().contains("webapi1-guiche:8080"), "{error}");
     }
 }
