@@ -11,7 +11,7 @@
 //! | `WORKERS` | the CPUs available | threads that serve HTTP, actors and connections |
 //! | `CLIENTS_PER_CALL` | 64 | clients that one database call may span; 1 for a sharded database |
 //! | `CALLS_IN_FLIGHT` | 1 | calls at once per worker (`batched`); with `CLIENTS_PER_CALL=1`, `POOL_SIZE` |
-//! | `OVERLAP_BELOW` | 4 | while fewer transactions than this are in flight, `OVERLAP_CALLS` are allowed |
+//! | `OVERLAP_BELOW` | 0 | while fewer requests than this are in flight, `OVERLAP_CALLS` are allowed; 0: never |
 //! | `OVERLAP_CALLS` | 4 | calls at once per worker while what is in flight is that small |
 //! | `BATCH_MAX` | 256 | transactions that one call may carry |
 //! | `QUEUE_PER_CLIENT` | 1024 | requests that one client may have waiting or in flight |
@@ -270,7 +270,7 @@ impl Bounds {
         Ok(Self {
             clients_per_call,
             calls_in_flight,
-            overlap_below: vars.number("OVERLAP_BELOW", 4, 0, 10_000)?,
+            overlap_below: vars.number("OVERLAP_BELOW", 0, 0, 10_000)?,
             overlap_calls: overlap_calls.max(calls_in_flight),
             batch_max,
             queue_per_client: vars.number("QUEUE_PER_CLIENT", 1_024, 1, 1_000_000)?,

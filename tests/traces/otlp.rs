@@ -39,7 +39,7 @@ async fn requests_go_under_their_callers_span_and_calls_are_linked_to_them() {
     let spans = spans(&received);
     let with_id = |id: &str| {
         let found = |span: &&Span| span.name == "request" && attribute(&span.attributes, "request_id") == id;
-        *spans.iter().find(|span| found(*span)).unwrap_or_else(|| panic!("no span of {id}"))
+        *spans.iter().find(|span| found(span)).unwrap_or_else(|| panic!("no span of {id}"))
     };
     let (traced, alone) = (with_id("traced"), with_id("alone"));
     assert_eq!((hex(&traced.trace_id), hex(&traced.parent_span_id)), (TRACE_ID.into(), PARENT_ID.into()));
