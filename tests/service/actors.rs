@@ -58,7 +58,8 @@ async fn an_idle_actor_is_forgotten_and_comes_back() {
 #[tokio::test]
 async fn a_busy_actor_is_not_forgotten() {
     let database = Database::create().await;
-    let guiche = Guiche::launcher(&database).set("PASSIVATE_AFTER_MS", 1).start().await;
+    let launcher = Guiche::launcher(&database).set("PASSIVATE_AFTER_MS", 1);
+    let guiche = launcher.set("CALLS_IN_FLIGHT", 2).start().await;
     let lock = database.lock(1).await;
     let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
     database.until_waiting(1).await;

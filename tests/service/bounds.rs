@@ -12,7 +12,8 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 async fn a_clients_queue_is_bounded() {
     for mode in ["serial", "batched"] {
         let database = Database::create().await;
-        let guiche = Guiche::launcher(&database).mode(mode).set("QUEUE_PER_CLIENT", 3).start().await;
+        let launcher = Guiche::launcher(&database).mode(mode).set("QUEUE_PER_CLIENT", 3);
+        let guiche = launcher.set("CALLS_IN_FLIGHT", 2).start().await;
         let lock = database.lock(1).await;
         let mut callers = vec![guiche.begin(&credit(1, "n0")).await];
         database.until_waiting(1).await;
@@ -85,7 +86,7 @@ async fn idle_connections_take_no_room() {
 #[tokio::test]
 async fn live_actors_are_bounded_and_idle_ones_make_room() {
     let database = Database::create().await;
-    let guiche = Guiche::launcher(&database).set("LIVE_ACTORS", 2).start().await;
+    let guiche = Guiche::launcher(&database).set("LIVE_ACTORS", 2).set("CALLS_IN_FLIGHT", 2).start().await;
     for client in 1..=5 {
         assert_eq!(guiche.credit(client, 1, "x").await.balance(), 1);
         assert!(guiche.metric("guiche_live_actors").await <= 2);
@@ -188,6 +189,35 @@ async fn calls_in_flight_are_bounded() {
     }
     answered(&mut callers).await;
     until("nothing is in use", async || guiche.metric("guiche_pool_connections_in_use").await == 0).await;
+}
+
+/// While little is in flight more calls may go out, where the settings say so.
+#[tokio::test]
+async fn small_calls_overlap_only_as_far_as_they_may() {
+    for (overlap_below, overlap_calls, in_flight) in
+        [(0, 8, 1), (1, 8, 1), (2, 8, 2), (100, 2, 2), (100, 8, 3)]
+    {
+        let database = Database::create().await;
+        let launcher = Guiche::launcher(&database).set("CALLS_IN_FLIGHT", 1);
+        let launcher = launcher.set("OVERLAP_BELOW", overlap_below).set("OVERLAP_CALLS", overlap_calls);
+        let guiche = launcher.start().await;
+        let mut locks = Vec::new();
+        let mut callers = Vec::new();
+        for client in 1..=3 {
+            locks.push(database.lock(client).await);
+            if i64::from(client) <= in_flight {
+                callers.push(guiche.begin(&credit(client.into(), "x")).await);
+                database.until_waiting(client.into()).await;
+            } else {
+                callers.push(guiche.queue(&credit(client.into(), "x")).await);
+            }
+        }
+        assert_eq!(database.waiting().await, in_flight, "{overlap_calls} below {overlap_below}");
+        for lock in locks {
+            lock.release().await;
+        }
+        answered(&mut callers).await;
+    }
 }
 
 fn credit(client: i64, description: &str) -> Request {

@@ -147,7 +147,7 @@ async fn an_answer_that_is_due_says_whether_the_request_was_sent() {
 #[tokio::test]
 async fn one_clients_trouble_is_not_anothers() {
     let database = Database::create().await;
-    let guiche = hasty(Guiche::launcher(&database)).start().await;
+    let guiche = hasty(Guiche::launcher(&database)).set("CALLS_IN_FLIGHT", 2).start().await;
     let lock = database.lock(1).await;
     let mut stuck = guiche.begin(&Request::transaction(1, 1, "c", "stuck")).await;
     database.until_waiting(1).await;
