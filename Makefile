@@ -44,7 +44,7 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
 
 .PHONY: test
-test: compiler servers k6 wrk ## run all tests
+test: compiler servers k6 wrk browser ## run all tests
 	@echo '==> cargo test'
 	@cargo test --workspace
 
@@ -81,6 +81,6 @@ build: compiler
 	@echo '==> cargo build --release'
 	@cargo build --release $(built)
 
-.PHONY: compiler servers k6 wrk linters
-compiler servers k6 wrk linters:
+.PHONY: compiler servers k6 wrk browser linters
+compiler servers k6 wrk browser linters:
 	@.ci/install $@
