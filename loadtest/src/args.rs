@@ -129,6 +129,8 @@ impl StackArgs {
             split: self.cpus,
             port: self.port,
             api_env: self.env.clone(),
+            // One that is there already need not be built, nor can a published one be.
+            image: std::env::var("GUICHE_IMAGE").ok().filter(|image| !image.is_empty()),
             ..DockerOptions::default()
         })
     }
