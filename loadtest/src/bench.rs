@@ -69,7 +69,7 @@ pub struct BenchArgs {
 
     /// A case of a comparison of one's own, as settings in addition to the base: mode, profile,
     /// connections, clients, balancing, split, transport, mix, pace, guiche (a program), a setting
-    /// of the service in capitals, pg.SETTING; may be repeated
+    /// of the service in capitals ({dir} in it is the run's directory), pg.SETTING; may be repeated
     #[arg(long = "case", value_name = "KEY=VALUE,…")]
     pub cases: Vec<String>,
 

@@ -1,10 +1,12 @@
 //! Whether the books are right: what the database holds, against itself and against what was
 //! answered.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::connect;
+use crate::http::Endpoint;
+use crate::scrape::Counts;
 
 /// One row per client: what is stored, beside what follows from its transactions. The sums are
 /// `numeric`, so as text: they may be beyond a bigint just when something is wrong.
@@ -13,6 +15,9 @@ const QUERY: &str = "
            coalesce(sum(CASE t.tipo WHEN 'c' THEN t.valor ELSE -t.valor END), 0)::text
       FROM clientes c LEFT JOIN transacoes t ON t.cliente_id = c.id
      GROUP BY c.id ORDER BY c.id";
+
+/// How often the books are read before those who send are held not to stop.
+const ATTEMPTS: u32 = 20;
 
 /// How many clients a message names before it only counts them.
 const NAMED: usize = 5;
@@ -64,6 +69,27 @@ impl Books {
             }
         }
         Ok(books)
+    }
+
+    /// Reads them together with what the instances have counted up to the same moment.
+    ///
+    /// A load that ends leaves requests behind: NGINX, waiting for its next slice of CPU, hands on
+    /// what it had taken in long after the instances seemed to be done. So the counts are read
+    /// before and after, until nothing came in between.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or the instances do not come to rest.
+    pub async fn read_with_counts(url: &str, instances: &[Endpoint]) -> Result<(Books, Counts)> {
+        let mut counts = Counts::read_when_quiet(instances).await?;
+        for _ in 0..ATTEMPTS {
+            let books = Books::read(url).await?;
+            let after = Counts::read_when_quiet(instances).await?;
+            if after == counts {
+                return Ok((books, counts));
+            }
+            counts = after;
+        }
+        bail!("requests still came in, whenever the books were read; does somebody else send load?")
     }
 
     /// What is wrong with them, one sentence each; none when all is right.

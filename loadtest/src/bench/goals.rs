@@ -52,8 +52,15 @@ struct Results<'a> {
 }
 
 /// Two cases by their settings, and what their requests per second should be to each other.
-const RATIOS: [(&str, &str, &str, &str, std::ops::RangeInclusive<f64>); 5] = [
+const RATIOS: [(&str, &str, &str, &str, std::ops::RangeInclusive<f64>); 6] = [
     ("batched to direct", "mode=batched", "mode=direct", "at least 5", 5.0..=f64::INFINITY),
+    (
+        "batched to direct, where NGINX has enough",
+        "split=0.25/0.25/0.4/0.6",
+        "split=0.25/0.25/0.4/0.6,mode=direct",
+        "at least 5",
+        5.0..=f64::INFINITY,
+    ),
     (
         "batched to direct, one connection",
         "mode=batched,connections=1",

@@ -24,6 +24,9 @@ const SHIPPED_CLIENTS: u32 = 5;
 /// The limit of clients when there are more: beyond what a run can draw, in cents.
 const LARGE_LIMIT: i64 = 1_000_000_000_000;
 
+/// What stands for the run's own directory in a setting of the service.
+const RUN_DIRECTORY: &str = "{dir}";
+
 /// About what a stack takes to start, to have its books read, and to stop.
 const AROUND: Duration = Duration::from_secs(4);
 
@@ -51,8 +54,6 @@ struct Interval {
     waits: Waits,
     idle_share: f64,
     work: Work,
-    accepted_in_all: u64,
-    unknown_in_all: u64,
 }
 
 /// Runs it, and stops the stack whatever came of it.
@@ -79,7 +80,11 @@ pub async fn run(case: &Case, generators: &Generators, times: Times, round: u32)
 }
 
 fn options(case: &Case) -> StackOptions {
-    let pairs = |map: &BTreeMap<String, String>| map.clone().into_iter().collect();
+    let pairs = |map: &BTreeMap<String, String>| map.clone().into_iter().collect::<Vec<_>>();
+    let options = StackOptions::default();
+    let dir = options.dir.display().to_string();
+    let api_env =
+        pairs(&case.env).into_iter().map(|(name, value)| (name, value.replace(RUN_DIRECTORY, &dir)));
     StackOptions {
         mode: case.mode,
         profile: case.profile,
@@ -88,11 +93,11 @@ fn options(case: &Case) -> StackOptions {
         transport: case.transport,
         envelope: true,
         port: 0,
-        api_env: pairs(&case.env),
+        api_env: api_env.collect(),
         metrics: true,
         pg: ClusterOptions { settings: pairs(&case.postgres), ..ClusterOptions::default() },
         guiche: case.guiche.clone(),
-        ..StackOptions::default()
+        ..options
     }
 }
 
@@ -119,11 +124,12 @@ async fn measure(
         .context("the warm-up")?;
     let interval = interval(stack, generators, &load(times.measured, round)).await?;
 
-    let books = Books::read(&stack.admin_url()).await?;
+    let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
+    let in_all = Work::of(&counts);
     let mut problems = books.problems();
     // A call of unknown outcome may have carried any number of transactions.
-    let unknown = if interval.unknown_in_all > 0 { u64::MAX / 2 } else { 0 };
-    problems.extend(Books::problem_of_rows(books.rows, interval.accepted_in_all, unknown));
+    let unknown = if in_all.unknown_calls > 0 { u64::MAX / 2 } else { 0 };
+    problems.extend(Books::problem_of_rows(books.rows, in_all.accepted, unknown));
     Ok(Run { postgres, disk: stack.disk().to_string(), rows: books.rows, problems, ..summary(interval) })
 }
 
@@ -156,7 +162,6 @@ async fn interval(stack: &Stack, generators: &Generators, load: &Load) -> Result
     let (throttled_after, busy_after) = (throttling(stack)?, Busy::now()?);
     let samples = sampler.stop().await?;
     let after = Counts::read_when_quiet(stack.metrics()).await?;
-    let in_all = Work::of(&after);
     Ok(Interval {
         played,
         costs: meter.into_costs(),
@@ -164,8 +169,6 @@ async fn interval(stack: &Stack, generators: &Generators, load: &Load) -> Result
         waits: Waits::of(&samples),
         idle_share: busy_after.idle_share_since(&busy_before),
         work: Work::of(&after.since(&before)),
-        accepted_in_all: in_all.accepted,
-        unknown_in_all: in_all.unknown_calls,
     })
 }
 

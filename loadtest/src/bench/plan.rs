@@ -31,6 +31,8 @@ pub enum Factor {
     CallsInFlight,
     /// How NGINX reaches the instances
     Transport,
+    /// What tracing costs an instance
+    Tracing,
     /// Which requests are sent
     Mix,
     /// The contest's own 340 requests per second, for each mode
@@ -38,7 +40,7 @@ pub enum Factor {
 }
 
 /// The whole benchmark. `Grid` contains what `Mode` and `Connections` would show.
-const ALL: [Factor; 11] = [
+const ALL: [Factor; 12] = [
     Factor::Grid,
     Factor::Profile,
     Factor::Clients,
@@ -48,6 +50,7 @@ const ALL: [Factor; 11] = [
     Factor::ClientsPerCall,
     Factor::CallsInFlight,
     Factor::Transport,
+    Factor::Tracing,
     Factor::Mix,
     Factor::ContestRate,
 ];
@@ -58,12 +61,12 @@ const QUICK: [Factor; 3] = [Factor::Mode, Factor::Clients, Factor::Split];
 /// The splits that are compared, each as settings. Layer 4 leaves NGINX less to do.
 const SPLITS: [&str; 7] = [
     "split=0.4/0.4/0.2/0.5",
-    "split=0.3/0.3/0.25/0.65",
     "split=0.25/0.25/0.3/0.7",
-    "split=0.3/0.3/0.35/0.55",
+    "split=0.25/0.25/0.4/0.6",
+    "split=0.25/0.25/0.4/0.6,mode=direct",
     "split=0.3/0.3/0.35/0.55,balancing=layer4",
-    "split=0.3/0.3/0.25/0.65,balancing=layer4",
-    "split=0.35/0.35/0.25/0.55,balancing=layer4",
+    "split=0.25/0.25/0.45/0.55,balancing=layer4",
+    "split=0.25/0.25/0.5/0.5,balancing=layer4,transport=unix",
 ];
 
 impl Factor {
@@ -81,6 +84,7 @@ impl Factor {
             Factor::ClientsPerCall => "Clients per call",
             Factor::CallsInFlight => "Calls in flight",
             Factor::Transport => "Transport",
+            Factor::Tracing => "Tracing",
             Factor::Mix => "Mix of requests",
             Factor::ContestRate => "The contest’s rate: 340 requests/s, a connection for each",
         }
@@ -112,7 +116,7 @@ impl Factor {
                 "balancing=affinity",
                 "balancing=layer4",
             ]),
-            Factor::Split if quick => owned(&[SPLITS[2], SPLITS[4]]),
+            Factor::Split if quick => owned(&[SPLITS[2], SPLITS[5]]),
             Factor::Split => owned(&SPLITS),
             Factor::Split128 => SPLITS.map(|split| format!("{split},connections=128")).to_vec(),
             Factor::ClientsPerCall => {
@@ -120,6 +124,7 @@ impl Factor {
             }
             Factor::CallsInFlight => owned(&["CALLS_IN_FLIGHT=1", "CALLS_IN_FLIGHT=2", "CALLS_IN_FLIGHT=4"]),
             Factor::Transport => owned(&["transport=tcp", "transport=unix"]),
+            Factor::Tracing => owned(&["LOG=off", "", "TRACE={dir}/{instance}.jsonl"]),
             Factor::Mix => owned(&["mix=contest", "mix=balanced"]),
             Factor::ContestRate => {
                 ["direct", "batched"].map(|mode| format!("mode={mode},pace=contest")).to_vec()
