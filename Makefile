@@ -15,11 +15,14 @@ stack = $(if $(STACK),--stack $(STACK)) $(if $(MODE),--mode $(MODE)) $(if $(PROF
 servers = $(if $(filter docker,$(STACK)),,servers)
 built = $(if $(filter docker,$(STACK)),--package loadtest,--workspace)
 
+# Everything there is, the same for lints, documentation and tests: so nothing is built twice.
+features = --features guiche/otlp
+
 .PHONY: help
 help: ## list the targets
 	@echo 'make TARGET [NAME=VALUE…]'
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name what; do \
-		printf '  %-10s %s\n' "$$name" "$$what"; done
+		printf '  %-12s %s\n' "$$name" "$$what"; done
 	@echo
 	@echo 'contest and up take'
 	@echo '  MODE=batched|serial|direct      PROFILE=durable|contest'
@@ -39,6 +42,14 @@ contest: $(servers) k6 build ## play the official contest and print its score; Q
 bench: servers k6 wrk build ## measure throughput and cost within the contest's limits; QUICK=1 takes two minutes
 	@target/release/loadtest bench $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
+.PHONY: experiment
+experiment: servers k6 build ## ask one question of the stack under contention: NAME=hot; QUICK=1; no NAME lists them
+	@target/release/loadtest experiment $(or $(NAME),--list) $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+
+.PHONY: experiments
+experiments: servers k6 build ## play all experiments, about an hour; QUICK=1 takes a quarter
+	@target/release/loadtest experiment --all $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+
 .PHONY: up
 up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
@@ -46,7 +57,7 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 .PHONY: test
 test: compiler servers k6 wrk browser ## run all tests
 	@echo '==> cargo test'
-	@cargo test --workspace
+	@cargo test --workspace $(features)
 
 .PHONY: containers
 containers: compiler ## test the Compose files with a real Docker, which must be there already
@@ -66,9 +77,9 @@ lint: compiler linters ## check formatting, lints and documentation; warnings ar
 	@echo '==> cargo fmt'
 	@cargo fmt --all --check
 	@echo '==> cargo clippy'
-	@cargo clippy --workspace --all-targets -- -D warnings
+	@cargo clippy --workspace --all-targets $(features) -- -D warnings
 	@echo '==> cargo doc'
-	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace $(features) --no-deps --document-private-items
 
 .PHONY: clean
 clean: ## remove what was built, what was installed here, and the reports

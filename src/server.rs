@@ -122,6 +122,7 @@ fn mailbox_options(config: &Config) -> MailboxOptions {
         live_actors: config.bounds.live_actors,
         requests_in_flight: config.bounds.requests_in_flight,
         answer_deadline: config.deadlines.answer,
+        passivate_after: config.deadlines.passivate_after,
     }
 }
 
@@ -133,7 +134,6 @@ fn shard_options(config: &Config) -> ShardOptions {
         overlap_calls: config.bounds.overlap_calls,
         overlap_below: config.bounds.overlap_below,
         alone: config.mode == Mode::Serial,
-        passivate_after: config.deadlines.passivate_after,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::procfs;
+use crate::split::{Service, Split};
 
 /// CPU since the start, memory now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,24 @@ pub struct ServiceUsage {
     pub cpu_limit: Option<f64>,
     /// The enforced memory limit.
     pub memory_limit_bytes: Option<u64>,
+}
+
+impl ServiceUsage {
+    /// What `service` used, beside the limits that the split gives it; `None` where nothing
+    /// enforces them.
+    pub fn new(service: Service, usage: Usage, split: Option<&Split>) -> ServiceUsage {
+        ServiceUsage {
+            service: service.name(),
+            cpu: usage.cpu,
+            throttled: usage.throttled,
+            anonymous_bytes: usage.anonymous_bytes,
+            shared_bytes: usage.shared_bytes,
+            cache_bytes: usage.cache_bytes,
+            oom_kills: usage.oom_kills,
+            cpu_limit: split.map(|split| split.cpus(service)),
+            memory_limit_bytes: split.map(|_| service.memory_bytes()),
+        }
+    }
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 
+use super::idle::Slot;
 use super::job::Job;
-use super::queue::Load;
 use super::shard::{Mailbox, Shard};
 use crate::domain::ClientId;
 
@@ -27,8 +27,8 @@ pub(super) struct ClientActor {
 
 impl ClientActor {
     /// Makes the actor on the arbiter of `shard`.
-    pub(super) fn new(client: ClientId, load: Arc<Load>, shard: Rc<Shard>) -> Self {
-        Self { mailbox: Rc::new(Mailbox::new(client, load)), shard }
+    pub(super) fn new(client: ClientId, slot: Arc<Slot>, shard: Rc<Shard>) -> Self {
+        Self { mailbox: Rc::new(Mailbox::new(client, slot)), shard }
     }
 }
 

@@ -33,6 +33,11 @@
 //! adds to it. Forgetting an entry checks, under the same guard, that the count is zero. So there
 //! is never an actor with work and no entry, nor two actors with work for one client.
 //!
+//! Any thread may forget an idle actor of any other, to make room at the bound: the list of those
+//! that idle (`idle::IdleList`) is one for all threads. What is counted leaves the count only when
+//! its call is over, so whoever sees zero starts no second run beside a first, and a client's new
+//! actor lives on the same thread as the one before.
+//!
 //! # Failure
 //!
 //! Whoever drops a reply unanswered (a panicking actor, a stopped arbiter) answers it with that:
@@ -41,6 +46,7 @@
 
 mod actor;
 mod gather;
+mod idle;
 mod job;
 mod queue;
 mod registry;
@@ -201,6 +207,8 @@ pub struct MailboxOptions {
     pub requests_in_flight: usize,
     /// Time for an answer, queueing included.
     pub answer_deadline: Duration,
+    /// Idle time after which an actor is forgotten.
+    pub passivate_after: Duration,
 }
 
 /// The handle that request handlers call: cheap to clone, one for all threads.
@@ -235,7 +243,12 @@ impl Mailboxes {
 
     /// Makes the current arbiter one of those that actors live on.
     pub fn install_shard(&self, options: ShardOptions, ledger: Box<dyn Ledger>) {
-        Shard::install(options, ledger, &self.inner.registry, self.inner.metrics.clone());
+        let Inner { registry, metrics, options: all, .. } = &*self.inner;
+        let shard = Shard::install(options, ledger, registry, metrics.clone());
+        // One sweeps for all.
+        if shard.position() == 0 {
+            tokio::task::spawn_local(Arc::clone(registry).sweep(all.passivate_after));
+        }
     }
 
     /// Starts to take requests: the ledger is known to be the right one.

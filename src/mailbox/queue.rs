@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::job::{Job, Reply};
 use crate::domain::{BankStatement, Outcome, Transaction};
@@ -12,18 +12,18 @@ use crate::domain::{BankStatement, Outcome, Transaction};
 /// It grows only under the guard of the registry's entry, so that "nothing is held" can be
 /// relied on there; it shrinks anywhere.
 #[derive(Debug, Default)]
-pub(super) struct Load(AtomicUsize);
+pub(super) struct Load(AtomicU32);
 
 impl Load {
     /// Counts one more, unless `bound` are held already.
     pub(super) fn try_enter(&self, bound: usize) -> bool {
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| (held < bound).then_some(held + 1))
-            .is_ok()
+        let add = |held: u32| if (held as usize) < bound { held.checked_add(1) } else { None };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok()
     }
 
     /// Counts `jobs` out.
     pub(super) fn leave(&self, jobs: usize) {
+        let jobs = u32::try_from(jobs).expect("no more leave than have entered");
         self.0.fetch_sub(jobs, Ordering::AcqRel);
     }
 
@@ -82,7 +82,6 @@ impl Queue {
                 break;
             }
         }
-        self.release_memory();
         cut
     }
 
@@ -93,12 +92,11 @@ impl Queue {
         jobs
     }
 
-    /// An idle mailbox keeps no buffer that only a burst needed.
-    fn release_memory(&mut self) {
-        const KEPT: usize = 4;
-        if self.0.is_empty() && self.0.capacity() > KEPT {
-            self.0 = VecDeque::new();
-        }
+    /// Gives the buffer back: most clients idle most of the time, and a request is larger than
+    /// everything else that an idle mailbox has.
+    pub(super) fn release_memory(&mut self) {
+        debug_assert!(self.0.is_empty(), "nothing may wait");
+        self.0 = VecDeque::new();
     }
 }
 
@@ -160,6 +158,14 @@ mod tests {
             .map(|c| (c.transactions.len(), c.statements.len()))
             .collect();
         assert_eq!(sizes, [(1, 0), (0, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn an_idle_queue_holds_no_memory() {
+        let mut queue = queue(vec![transaction(1)]);
+        assert_eq!(queue.cut(1, false).len(), 1);
+        queue.release_memory();
+        assert_eq!(queue.0.capacity(), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
@@ -10,8 +11,8 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
 
 use super::actor::{ClientActor, Enqueue};
+use super::idle::{IdleList, LOOKS, Slot};
 use super::job::Job;
-use super::queue::Load;
 use super::shard::Shard;
 use super::{Bound, Refusal};
 use crate::domain::ClientId;
@@ -22,6 +23,8 @@ pub(super) struct Registry {
     actors: DashMap<ClientId, Entry>,
     /// What [`DashMap::len`] would count by locking every part of the map.
     live: AtomicUsize,
+    /// Who of them may make room for others.
+    pub(super) idle: IdleList,
     arbiters: RwLock<Vec<ArbiterHandle>>,
     queue_per_client: usize,
     live_actors: usize,
@@ -30,7 +33,7 @@ pub(super) struct Registry {
 
 struct Entry {
     address: Addr<ClientActor>,
-    load: Arc<Load>,
+    slot: Arc<Slot>,
 }
 
 impl Registry {
@@ -38,6 +41,7 @@ impl Registry {
         Self {
             actors: DashMap::new(),
             live: AtomicUsize::new(0),
+            idle: IdleList::default(),
             arbiters: RwLock::default(),
             queue_per_client,
             live_actors,
@@ -78,10 +82,10 @@ impl Registry {
         }
     }
 
-    /// Forgets an idle actor, which then ends by itself; false if it has work or is not the
-    /// registered one. The check and the removal are one step.
-    pub(super) fn passivate(&self, client: ClientId, load: &Arc<Load>) -> bool {
-        let idle = |_: &ClientId, entry: &Entry| Arc::ptr_eq(&entry.load, load) && entry.load.is_empty();
+    /// Forgets an idle actor of any thread, which then ends by itself; false if it has work or is
+    /// not the registered one. The check and the removal are one step.
+    pub(super) fn passivate(&self, client: ClientId, slot: &Arc<Slot>) -> bool {
+        let idle = |_: &ClientId, entry: &Entry| Arc::ptr_eq(&entry.slot, slot) && slot.load.is_empty();
         let forgotten = self.actors.remove_if(&client, idle).is_some();
         if forgotten {
             self.release();
@@ -92,14 +96,28 @@ impl Registry {
     }
 
     /// Forgets an actor that has ended, whatever it held.
-    pub(super) fn forget(&self, client: ClientId, load: &Arc<Load>) {
-        if self.actors.remove_if(&client, |_, entry| Arc::ptr_eq(&entry.load, load)).is_some() {
+    pub(super) fn forget(&self, client: ClientId, slot: &Arc<Slot>) {
+        if self.actors.remove_if(&client, |_, entry| Arc::ptr_eq(&entry.slot, slot)).is_some() {
             self.release();
         }
     }
 
+    /// Forgets actors, of all threads, that have idled for `patience`, for as long as the current
+    /// arbiter runs.
+    pub(super) async fn sweep(self: Arc<Self>, patience: Duration) {
+        let interval = patience / u32::from(LOOKS - 1);
+        let mut tick = tokio::time::interval(interval.max(Duration::from_millis(1)));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.idle.sweep(|idle| {
+                self.passivate(idle.client, &idle.slot);
+            });
+        }
+    }
+
     fn enqueue(&self, entry: &Entry, job: Job) -> Result<(), Refusal> {
-        if !entry.load.try_enter(self.queue_per_client) {
+        if !entry.slot.load.try_enter(self.queue_per_client) {
             self.metrics.sheds.client_queue.inc();
             return Err(Refusal::Shed(Bound::ClientQueue));
         }
@@ -109,24 +127,24 @@ impl Registry {
     }
 
     fn activate(&self, client: ClientId) -> Result<Entry, Refusal> {
-        let load = Arc::new(Load::default());
-        let address = self.start(client, Arc::clone(&load)).ok_or(Refusal::Unavailable)?;
+        let slot: Arc<Slot> = Arc::default();
+        let address = self.start(client, Arc::clone(&slot)).ok_or(Refusal::Unavailable)?;
         self.metrics.activations.inc();
         tracing::debug!(target: "guiche::actor", client = client.get(), "activated");
-        Ok(Entry { address, load })
+        Ok(Entry { address, slot })
     }
 
     /// Starts the actor on the arbiter that the client is pinned to; `None` before there is one.
-    fn start(&self, client: ClientId, load: Arc<Load>) -> Option<Addr<ClientActor>> {
+    fn start(&self, client: ClientId, slot: Arc<Slot>) -> Option<Addr<ClientActor>> {
         let arbiters = self.arbiters.read().unwrap_or_else(PoisonError::into_inner);
         let position = usize::try_from(client.get()).ok()?.checked_rem(arbiters.len())?;
         match Shard::current() {
             Some(shard) if shard.position() == position => {
-                Some(ClientActor::new(client, load, shard).start())
+                Some(ClientActor::new(client, slot, shard).start())
             }
             _ => Some(ClientActor::start_in_arbiter(&arbiters[position], move |_| {
                 let shard = Shard::current().expect("only arbiters with a shard are in the list");
-                ClientActor::new(client, load, shard)
+                ClientActor::new(client, slot, shard)
             })),
         }
     }
@@ -139,10 +157,12 @@ impl Registry {
                 self.metrics.live_actors.inc();
                 return Ok(());
             }
-            if !Shard::current().is_some_and(|shard| shard.passivate_longest_idle()) {
+            let Some(idle) = self.idle.take_longest() else {
                 self.metrics.sheds.live_actors.inc();
                 return Err(Refusal::Shed(Bound::LiveActors));
-            }
+            };
+            // One that has work again makes no room; it is listed anew when that is done.
+            self.passivate(idle.client, &idle.slot);
         }
     }
 

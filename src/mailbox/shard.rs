@@ -1,16 +1,16 @@
-//! What one arbiter's actors share: the ledger, the mailboxes that are ready, and those that idle.
+//! What one arbiter's actors share: the ledger, and the mailboxes that are ready.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::Ledger;
+use super::idle::Slot;
 use super::job::Job;
-use super::queue::{Load, Queue};
+use super::queue::Queue;
 use super::registry::Registry;
 use crate::domain::ClientId;
 use crate::metrics::MailboxMetrics;
@@ -30,8 +30,6 @@ pub struct ShardOptions {
     pub overlap_below: usize,
     /// Whether a run is one request (`serial`).
     pub alone: bool,
-    /// Idle time after which an actor is forgotten.
-    pub passivate_after: Duration,
 }
 
 /// One arbiter's part of the mailboxes. It never leaves its thread.
@@ -50,8 +48,6 @@ pub struct Shard {
     pub(super) failing: Cell<bool>,
     /// Tells the gatherer to look again.
     pub(super) wake: Notify,
-    /// Mailboxes in the order in which they became idle. Some are busy again, or closed.
-    idle: RefCell<VecDeque<Weak<Mailbox>>>,
 }
 
 thread_local! {
@@ -62,10 +58,8 @@ thread_local! {
 pub(super) struct Mailbox {
     pub(super) client: ClientId,
     pub(super) queue: RefCell<Queue>,
-    load: Arc<Load>,
+    slot: Arc<Slot>,
     state: Cell<State>,
-    idle_since: Cell<Instant>,
-    listed_idle: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,15 +77,8 @@ enum State {
 }
 
 impl Mailbox {
-    pub(super) fn new(client: ClientId, load: Arc<Load>) -> Self {
-        Self {
-            client,
-            queue: RefCell::default(),
-            load,
-            state: Cell::new(State::Idle),
-            idle_since: Cell::new(Instant::now()),
-            listed_idle: Cell::new(false),
-        }
+    pub(super) fn new(client: ClientId, slot: Arc<Slot>) -> Self {
+        Self { client, queue: RefCell::default(), slot, state: Cell::new(State::Idle) }
     }
 
     /// One that stands for a request which goes past the mailboxes.
@@ -112,13 +99,13 @@ impl Mailbox {
 }
 
 impl Shard {
-    /// Makes a shard of the current arbiter and starts its gatherer and its sweeper.
+    /// Makes a shard of the current arbiter and starts its gatherer.
     pub(super) fn install(
         options: ShardOptions,
         ledger: Box<dyn Ledger>,
         registry: &Arc<Registry>,
         metrics: MailboxMetrics,
-    ) {
+    ) -> Rc<Self> {
         let shard = Rc::new(Self {
             options,
             ledger,
@@ -130,11 +117,10 @@ impl Shard {
             carried: Cell::new(0),
             failing: Cell::new(false),
             wake: Notify::new(),
-            idle: RefCell::default(),
         });
         CURRENT.set(Some(Rc::clone(&shard)));
         tokio::task::spawn_local(Rc::clone(&shard).gather());
-        tokio::task::spawn_local(shard.sweep());
+        shard
     }
 
     /// The current arbiter's shard, if it has one.
@@ -159,25 +145,23 @@ impl Shard {
     /// A run is over: `jobs` are answered or dropped. The mailbox is ready again, or idle, or,
     /// where the client turned out not to exist, forgotten at once.
     pub(super) fn settle(&self, mailbox: &Rc<Mailbox>, jobs: usize, unknown_client: bool) {
-        mailbox.load.leave(jobs);
+        mailbox.slot.load.leave(jobs);
         match mailbox.state.get() {
             State::Detached => return,
             // Only now may the client have a new actor: two runs of it are never out at once.
-            State::Closed => return self.registry.forget(mailbox.client, &mailbox.load),
+            State::Closed => return self.registry.forget(mailbox.client, &mailbox.slot),
             State::Idle | State::Ready | State::InFlight => {}
         }
         if !mailbox.queue.borrow().is_empty() {
             self.make_ready(mailbox);
             return;
         }
+        mailbox.queue.borrow_mut().release_memory();
         mailbox.state.set(State::Idle);
-        mailbox.idle_since.set(Instant::now());
-        if unknown_client && self.registry.passivate(mailbox.client, &mailbox.load) {
+        if unknown_client && self.registry.passivate(mailbox.client, &mailbox.slot) {
             return;
         }
-        if !mailbox.listed_idle.replace(true) {
-            self.idle.borrow_mut().push_back(Rc::downgrade(mailbox));
-        }
+        self.registry.idle.enter(mailbox.client, &mailbox.slot);
     }
 
     /// The actor of a mailbox has ended. After a panic its callers are told, by dropping what waits.
@@ -186,7 +170,7 @@ impl Shard {
         let lost = mailbox.queue.borrow_mut().clear();
         self.metrics.depth.dec_by(lost as i64);
         if before != State::InFlight {
-            self.registry.forget(mailbox.client, &mailbox.load);
+            self.registry.forget(mailbox.client, &mailbox.slot);
         }
         if panicked {
             self.metrics.actor_panics.inc();
@@ -194,57 +178,9 @@ impl Shard {
         }
     }
 
-    /// Forgets the actor that has been idle the longest; false if none is idle.
-    pub(super) fn passivate_longest_idle(&self) -> bool {
-        let mut candidates = self.idle.borrow().len();
-        while candidates > 0 {
-            candidates -= 1;
-            let Some(mailbox) = self.next_idle() else { continue };
-            if self.registry.passivate(mailbox.client, &mailbox.load) {
-                return true;
-            }
-            self.list_idle(&mailbox);
-        }
-        false
-    }
-
-    /// Takes the front of the idle list; `None` where that mailbox is busy or gone.
-    fn next_idle(&self) -> Option<Rc<Mailbox>> {
-        let mailbox = self.idle.borrow_mut().pop_front()?.upgrade()?;
-        mailbox.listed_idle.set(false);
-        (mailbox.state.get() == State::Idle).then_some(mailbox)
-    }
-
-    fn list_idle(&self, mailbox: &Rc<Mailbox>) {
-        mailbox.listed_idle.set(true);
-        self.idle.borrow_mut().push_back(Rc::downgrade(mailbox));
-    }
-
     fn make_ready(&self, mailbox: &Rc<Mailbox>) {
         mailbox.state.set(State::Ready);
         self.ready.borrow_mut().push_back(Rc::clone(mailbox));
         self.wake.notify_one();
-    }
-
-    /// Forgets actors that have been idle for long enough, a few times in that long.
-    async fn sweep(self: Rc<Self>) {
-        let patience = self.options.passivate_after;
-        let mut tick = tokio::time::interval((patience / 4).max(Duration::from_millis(10)));
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            self.passivate_idle_for(patience);
-        }
-    }
-
-    fn passivate_idle_for(&self, patience: Duration) {
-        let candidates = self.idle.borrow().len();
-        for _ in 0..candidates {
-            let Some(mailbox) = self.next_idle() else { continue };
-            let long = mailbox.idle_since.get().elapsed() >= patience;
-            if !(long && self.registry.passivate(mailbox.client, &mailbox.load)) {
-                self.list_idle(&mailbox);
-            }
-        }
     }
 }

@@ -148,6 +148,7 @@ fn options() -> MailboxOptions {
         live_actors: 100,
         requests_in_flight: 1_000,
         answer_deadline: Duration::from_secs(10),
+        passivate_after: Duration::from_secs(60),
     }
 }
 
@@ -159,7 +160,6 @@ fn shard() -> ShardOptions {
         overlap_calls: 1,
         overlap_below: 0,
         alone: false,
-        passivate_after: Duration::from_secs(60),
     }
 }
 
@@ -390,6 +390,30 @@ async fn at_the_bound_of_live_actors_the_longest_idle_makes_room_and_the_busy_do
     }
 }
 
+/// Client 1 lives on another thread, 2 and 4 on this one, where nobody idles.
+#[actix_rt::test]
+async fn an_idle_actor_of_another_thread_makes_room() {
+    let world = World::held();
+    let mailboxes = mailboxes(&world, MailboxOptions { live_actors: 2, ..options() }, shard());
+    let elsewhere = actix_rt::Arbiter::new();
+    let (its_mailboxes, its_world) = (mailboxes.clone(), world.clone());
+    on(&elsewhere, move || its_mailboxes.install_shard(shard(), Box::new(FakeLedger(its_world)))).await;
+    world.let_calls_through(1);
+    ask(&mailboxes, 1, 1).await.expect("no panic").expect("applied");
+    on(&elsewhere, || ()).await;
+    let busy = ask(&mailboxes, 2, 1);
+    until("it is sent", || world.batches().len() == 2).await;
+    let admitted = ask(&mailboxes, 4, 1);
+    settle().await;
+    assert_eq!(mailboxes.live_actors(), 2);
+    world.let_calls_through(9);
+    assert_eq!(busy.await.expect("no panic"), applied(1));
+    assert_eq!(admitted.await.expect("no panic"), applied(1));
+    assert_eq!(ask(&mailboxes, 1, 1).await.expect("no panic"), applied(2), "it comes back");
+    elsewhere.stop();
+    elsewhere.join().expect("no panic elsewhere");
+}
+
 #[actix_rt::test]
 async fn callers_who_have_gone_are_skipped() {
     let world = World::held();
@@ -456,8 +480,8 @@ async fn an_unknown_client_leaves_nothing_behind() {
 #[actix_rt::test]
 async fn idle_actors_are_forgotten_and_come_back() {
     let world = World::open();
-    let shard = ShardOptions { passivate_after: Duration::from_millis(20), ..shard() };
-    let mailboxes = mailboxes(&world, options(), shard);
+    let options = MailboxOptions { passivate_after: Duration::from_millis(20), ..options() };
+    let mailboxes = mailboxes(&world, options, shard());
     ask(&mailboxes, 1, 1).await.expect("no panic").expect("applied");
     assert_eq!(mailboxes.live_actors(), 1);
     let forgotten = async {
@@ -517,6 +541,16 @@ async fn little_in_flight_lets_calls_overlap_and_much_does_not() {
     }
 }
 
+/// Runs something on another thread, after all that it has to do already.
+async fn on(arbiter: &actix_rt::Arbiter, what: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    arbiter.spawn_fn(move || {
+        what();
+        let _ = done.send(());
+    });
+    is_done.await.expect("the arbiter runs");
+}
+
 /// Actors on several threads come and go under load; the ledger watches that no client ever has
 /// two runs in flight, and each client's transactions arrive in the order in which they were sent.
 #[test]
@@ -525,7 +559,11 @@ fn passivation_races_with_new_requests_on_several_arbiters() {
     const CLIENTS: i32 = 12;
     const ROUNDS: i64 = 300;
     let world = World::open();
-    let options = MailboxOptions { live_actors: CLIENTS as usize - 2, ..options() };
+    let options = MailboxOptions {
+        live_actors: CLIENTS as usize / 2,
+        passivate_after: Duration::from_millis(1),
+        ..options()
+    };
     let mailboxes = Mailboxes::new(options, MailboxMetrics::unregistered());
     let system = actix_rt::System::new();
     let arbiters: Vec<_> = (0..ARBITERS).map(|_| actix_rt::Arbiter::new()).collect();
@@ -533,8 +571,7 @@ fn passivation_races_with_new_requests_on_several_arbiters() {
     for arbiter in &arbiters {
         let (mailboxes, world, ready) = (mailboxes.clone(), world.clone(), ready.clone());
         arbiter.spawn_fn(move || {
-            let shard =
-                ShardOptions { passivate_after: Duration::from_millis(1), calls_in_flight: 3, ..shard() };
+            let shard = ShardOptions { calls_in_flight: 3, ..shard() };
             mailboxes.install_shard(shard, Box::new(FakeLedger(world)));
             ready.send(()).expect("the test waits");
         });

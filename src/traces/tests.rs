@@ -196,6 +196,18 @@ fn the_slowest_know_where_their_time_went() {
     );
 }
 
+/// An instance that refused its only request.
+#[test]
+fn what_did_not_happen_has_no_line() {
+    let directory = Directory::new();
+    let shed = Request { shed: Some("client_queue".into()), ..request("shed", 1, 1_400, 0, 0, 20) };
+    let file = directory.file("a", lines(&[header("a", 1_000, 0), Line::Request(shed)]));
+    let text = make(&[file], None, None, None).expect("a trace").text;
+    let head = text.split("\n\n").nth(1).expect("the head has two parts");
+    let titles: Vec<&str> = head.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(titles, ["requests", "outcomes", "shed"], "{text}");
+}
+
 #[test]
 fn a_client_and_a_window_are_picked_out() {
     let directory = Directory::new();

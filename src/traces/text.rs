@@ -52,14 +52,16 @@ fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
         )?;
     }
     writeln!(f)?;
-    writeln!(f, "requests  {}", Listed(&summary.kinds))?;
-    writeln!(f, "outcomes  {}", Listed(&summary.outcomes))?;
-    writeln!(f, "calls     {}", Listed(&summary.cuts))?;
-    for (title, words) in
-        [("failed    ", &summary.failures), ("shed      ", &summary.sheds), ("actors    ", &summary.actors)]
-    {
+    for (title, words) in [
+        ("requests", &summary.kinds),
+        ("outcomes", &summary.outcomes),
+        ("calls", &summary.cuts),
+        ("failed", &summary.failures),
+        ("shed", &summary.sheds),
+        ("actors", &summary.actors),
+    ] {
         if !words.is_empty() {
-            writeln!(f, "{title}{}", Listed(words))?;
+            writeln!(f, "{title:<10}{}", Listed(words))?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! A caller who has gone is skipped before the flush.
+//! A caller who has gone is skipped before the flush; what was sent runs to its end without them.
 
-use crate::harness::{Address, Database, Guiche, Request, until};
+use crate::harness::{Address, Database, Guiche, MODES, Request, until};
 
 #[tokio::test]
 async fn who_leaves_the_queue_is_never_applied() {
@@ -68,6 +68,25 @@ async fn a_run_of_which_all_callers_left_costs_no_call() {
     let metrics = guiche.metrics().await;
     assert_eq!(metrics.get("guiche_flushes_total"), 2, "first and last");
     assert_eq!(metrics.get("guiche_statement_queries_total"), 0);
+}
+
+#[tokio::test]
+async fn who_leaves_after_it_was_sent_is_applied_and_counted() {
+    for mode in MODES {
+        let database = Database::create().await;
+        let guiche = Guiche::launcher(&database).mode(mode).start().await;
+        let lock = database.lock(1).await;
+        let gone = guiche.begin(&Request::transaction(1, 1, "c", "sent")).await;
+        database.until_waiting(1).await;
+        drop(gone);
+        until_only(0, &guiche).await;
+        lock.release().await;
+        until("its call is over", async || guiche.metric("guiche_pool_connections_in_use").await == 0).await;
+        assert_eq!(database.balance(1).await, 1, "{mode}");
+        let metrics = guiche.metrics().await;
+        assert_eq!(metrics.with("guiche_transactions_total", "applied"), 1, "{mode}");
+        assert_eq!(metrics.get("guiche_abandoned_total"), 0, "{mode}");
+    }
 }
 
 /// Waits until the instance has only `left` connections open: it has seen the others go.

@@ -74,11 +74,7 @@ async fn bodies_that_are_no_transaction() {
         ("a text", r#""c""#.into(), ""),
     ] {
         let response = post(&guiche, body.as_bytes()).await;
-        assert_eq!(
-            (response.status, response.problem().as_str()),
-            (422, "invalid-transaction"),
-            "{name}: {body}"
-        );
+        response.assert_problem(422, "invalid-transaction", &format!("{name}: {body}"));
         let errors = response.json()["errors"].take();
         assert_eq!(errors[0]["field"], wrong, "{name}: {response:?}");
         assert!(
@@ -118,8 +114,7 @@ async fn bodies_that_are_not_json() {
         ("a byte order mark", b"\xef\xbb\xbf{\"valor\":1,\"tipo\":\"c\",\"descricao\":\"x\"}"),
         ("deep nesting", deep.as_bytes()),
     ] {
-        let response = post(&guiche, body).await;
-        assert_eq!((response.status, response.problem().as_str()), (400, "malformed-body"), "{name}");
+        post(&guiche, body).await.assert_problem(400, "malformed-body", name);
     }
 }
 
@@ -159,8 +154,7 @@ async fn ids_that_no_client_can_have() {
             Request::get(&format!("/clientes/{id}/extrato")),
             Request::post(&format!("/clientes/{id}/transacoes"), GOOD),
         ] {
-            let response = guiche.ask(&request).await;
-            assert_eq!((response.status, response.problem().as_str()), (404, "unknown-client"), "{id}");
+            guiche.ask(&request).await.assert_problem(404, "unknown-client", id);
         }
     }
 }
@@ -171,7 +165,7 @@ async fn an_id_is_read_to_its_end() {
     let guiche = Guiche::on(&database).await;
     for id in ["12", "10", "100001", "2147483647", "0"] {
         let response = guiche.ask(&Request::post(&format!("/clientes/{id}/transacoes"), GOOD)).await;
-        assert_eq!((response.status, response.problem().as_str()), (404, "unknown-client"), "{id}");
+        response.assert_problem(404, "unknown-client", id);
     }
     assert_eq!(database.rows().await, []);
 }
@@ -192,8 +186,7 @@ async fn paths_that_lead_nowhere() {
         "/metrics",
         "/healthz/x",
     ] {
-        let response = guiche.get(path).await;
-        assert_eq!((response.status, response.problem().as_str()), (404, "no-such-path"), "{path}");
+        guiche.get(path).await.assert_problem(404, "no-such-path", path);
     }
 }
 
@@ -208,11 +201,7 @@ async fn methods_that_a_path_does_not_take() {
     ] {
         for method in wrong {
             let response = guiche.ask(&Request::new(method, path).body(GOOD)).await;
-            assert_eq!(
-                (response.status, response.problem().as_str()),
-                (405, "method-not-allowed"),
-                "{method} {path}"
-            );
+            response.assert_problem(405, "method-not-allowed", &format!("{method} {path}"));
             // RFC 9110, section 15.5.6: the answer says what would be right.
             let allowed = response.header("allow").unwrap_or_default();
             assert!(allowed.split(", ").any(|method| method == right), "{method} {path}: Allow: {allowed}");

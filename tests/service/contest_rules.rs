@@ -31,7 +31,7 @@ async fn client_six_does_not_exist() {
     let guiche = Guiche::on(&Database::create().await).await;
     for response in [guiche.statement(6).await, guiche.credit(6, 1, "x").await, guiche.debit(6, 1, "x").await]
     {
-        assert_eq!((response.status, response.problem().as_str()), (404, "unknown-client"));
+        response.assert_problem(404, "unknown-client", "client 6");
     }
 }
 
@@ -55,14 +55,10 @@ async fn a_debit_may_reach_minus_the_limit_and_not_pass_it() {
     for (client, limit) in CLIENTS {
         let client_id = i32::try_from(client).expect("a small id");
         let beyond = guiche.debit(client, limit + 1, "beyond").await;
-        assert_eq!((beyond.status, beyond.problem().as_str()), (422, "limit-exceeded"), "client {client}");
+        beyond.assert_problem(422, "limit-exceeded", &format!("client {client}"));
         assert_eq!(guiche.debit(client, limit, "all of it").await.balance(), -limit);
         let one_more = guiche.debit(client, 1, "one more").await;
-        assert_eq!(
-            (one_more.status, one_more.problem().as_str()),
-            (422, "limit-exceeded"),
-            "client {client}"
-        );
+        one_more.assert_problem(422, "limit-exceeded", &format!("client {client}"));
         assert_eq!(guiche.credit(client, 1, "back").await.balance(), 1 - limit);
         assert_eq!(guiche.debit(client, 1, "again").await.balance(), -limit);
         assert_eq!(database.descriptions(client_id).await, ["all of it", "back", "again"]);

@@ -9,6 +9,16 @@ fn hasty(launcher: Launcher) -> Launcher {
     launcher.deadlines(1_000, 2_000, 10_000)
 }
 
+/// A hasty instance whose connection to the database goes through a proxy, and is open: client 1
+/// has a balance of 1.
+async fn behind_proxy(mode: &str) -> (Database, Proxy, Guiche) {
+    let database = Database::create().await;
+    let proxy = Proxy::to(&database).await;
+    let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
+    guiche.credit(1, 1, "before").await.balance();
+    (database, proxy, guiche)
+}
+
 /// Runs a test in all modes at once, since most of its time is waiting.
 async fn in_every_mode(test: impl AsyncFn(&'static str)) {
     join_all(MODES.map(|mode| test(mode))).await;
@@ -32,10 +42,7 @@ async fn what_waits_too_long_for_a_lock_is_rolled_back_and_says_so() {
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_the_outcome_unknown_and_the_transaction_applied() {
     in_every_mode(async |mode| {
-        let database = Database::create().await;
-        let proxy = Proxy::to(&database).await;
-        let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
-        guiche.credit(1, 1, "before").await.balance();
+        let (database, proxy, guiche) = behind_proxy(mode).await;
         let (accepted, open) = (proxy.accepted(), proxy.open());
 
         proxy.hold_answers(true);
@@ -59,10 +66,7 @@ async fn an_answer_that_is_lost_leaves_the_outcome_unknown_and_the_transaction_a
 #[tokio::test]
 async fn a_question_that_is_lost_leaves_the_outcome_unknown_and_nothing_applied() {
     in_every_mode(async |mode| {
-        let database = Database::create().await;
-        let proxy = Proxy::to(&database).await;
-        let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
-        guiche.credit(1, 1, "before").await.balance();
+        let (database, proxy, guiche) = behind_proxy(mode).await;
         let open = proxy.open();
 
         proxy.hold_questions(true);
@@ -106,10 +110,7 @@ async fn a_connection_that_is_cut_leaves_the_outcome_unknown() {
 #[tokio::test]
 async fn a_statement_whose_answer_is_lost_may_be_asked_for_again() {
     in_every_mode(async |mode| {
-        let database = Database::create().await;
-        let proxy = Proxy::to(&database).await;
-        let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
-        guiche.credit(1, 1, "before").await.balance();
+        let (_database, proxy, guiche) = behind_proxy(mode).await;
         let open = proxy.open();
         proxy.hold_answers(true);
         guiche.statement(1).await.assert_refused("unavailable");

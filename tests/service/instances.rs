@@ -19,7 +19,7 @@ async fn racing_at_the_limit_never_passes_it() {
         for response in &responses {
             match response.status {
                 200 => balances.push(response.balance()),
-                _ => assert_eq!((response.status, response.problem().as_str()), (422, "limit-exceeded")),
+                _ => response.assert_problem(422, "limit-exceeded", "a debit"),
             }
         }
         balances.sort_unstable();

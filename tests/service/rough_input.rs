@@ -19,7 +19,7 @@ async fn a_body_that_is_too_large_is_refused_unread() {
         ("in chunks", in_chunks),
     ] {
         let response = guiche.ask(&request).await;
-        assert_eq!((response.status, response.problem().as_str()), (413, "body-too-large"), "{name}");
+        response.assert_problem(413, "body-too-large", name);
     }
 }
 
@@ -31,7 +31,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut halfway = guiche.begin(&announced.clone().raw_body(&GOOD[..20])).await;
     for connection in [&mut silent, &mut halfway] {
         let response = connection.receive().await.expect("an answer, not a hang");
-        assert_eq!((response.status, response.problem().as_str()), (408, "body-incomplete"));
+        response.assert_problem(408, "body-incomplete", "half a body");
     }
     // Not only the first request of a connection is watched.
     let mut kept = guiche.connect().await;

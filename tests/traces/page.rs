@@ -182,10 +182,6 @@ fn page_of(files: &[PathBuf], directory: &Path) -> PathBuf {
 fn assert_no_complaints(browser: &mut Browser) {
     assert_eq!(browser.script("lanesPage.state.errors"), json!([]));
     for event in browser.events() {
-        // The browser advises against reading pixels often, which this test does and the page does not.
-        if event.what["entry"]["source"] == "rendering" {
-            continue;
-        }
         let complaint = ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];
         assert!(!complaint.contains(&event.method.as_str()), "{}: {}", event.method, event.what);
         if event.method == "Network.requestWillBeSent" {

@@ -153,7 +153,7 @@ impl DockerStack {
         Service::ALL
             .into_iter()
             .zip(samples)
-            .map(|(service, usage)| self.beside_limits(service, usage))
+            .map(|(service, usage)| ServiceUsage::new(service, usage, Some(&self.options.split)))
             .collect()
     }
 
@@ -253,20 +253,6 @@ impl DockerStack {
     fn stop_sampling(&mut self) {
         if let Some(sampler) = self.sampler.take() {
             sampler.abort();
-        }
-    }
-
-    fn beside_limits(&self, service: Service, usage: Usage) -> ServiceUsage {
-        ServiceUsage {
-            service: service.name(),
-            cpu: usage.cpu,
-            throttled: usage.throttled,
-            anonymous_bytes: usage.anonymous_bytes,
-            shared_bytes: usage.shared_bytes,
-            cache_bytes: usage.cache_bytes,
-            oom_kills: usage.oom_kills,
-            cpu_limit: Some(self.options.split.cpus(service)),
-            memory_limit_bytes: Some(service.memory_bytes()),
         }
     }
 

@@ -119,10 +119,16 @@ impl Response {
         kind.strip_prefix("/problems/").unwrap_or_else(|| panic!("another type: {self:?}")).to_owned()
     }
 
+    /// Asserts which problem this is; `of` says what was asked.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, problem: &str, of: &str) {
+        assert_eq!((self.status, self.problem().as_str()), (status, problem), "{of}: {self:?}");
+    }
+
     /// Asserts a refusal after which trying again is safe.
     #[track_caller]
     pub(crate) fn assert_refused(&self, problem: &str) {
-        assert_eq!((self.status, self.problem().as_str()), (503, problem), "{self:?}");
+        self.assert_problem(503, problem, "a refusal");
         let seconds = self.header("retry-after").and_then(|value| value.parse::<u32>().ok());
         assert!(seconds.is_some_and(|seconds| seconds > 0), "when to try again: {self:?}");
     }
@@ -130,7 +136,7 @@ impl Response {
     /// Asserts the answer to a transaction of which nobody knows whether it was applied.
     #[track_caller]
     pub(crate) fn assert_unknown(&self) {
-        assert_eq!((self.status, self.problem().as_str()), (504, "outcome-unknown"), "{self:?}");
+        self.assert_problem(504, "outcome-unknown", "a lost answer");
         assert_eq!(self.header("retry-after"), None, "nothing invites to try again: {self:?}");
     }
 }
