@@ -20,10 +20,11 @@ ENV CARGO_NET_RETRY=5 \
 # named keeps `crt-static` away from procedural macros, which cannot be static.
 COPY Cargo.toml Cargo.lock ./
 COPY loadtest/Cargo.toml loadtest/
+COPY loadtest/slow-fsync/Cargo.toml loadtest/slow-fsync/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    mkdir -p src loadtest/src \
+    mkdir -p src loadtest/src loadtest/slow-fsync/src \
     && echo "fn main() {}" >src/main.rs \
-    && touch src/lib.rs loadtest/src/lib.rs loadtest/src/main.rs \
+    && touch src/lib.rs loadtest/src/lib.rs loadtest/src/main.rs loadtest/slow-fsync/src/lib.rs \
     && rustc --print host-tuple >target-triple \
     && cargo build --release --locked --package guiche --bin guiche --features otlp --target "$(cat target-triple)"
 

@@ -211,7 +211,7 @@ async fn compare(
             let times = args.times(case);
             match measure::run(case, generators, times, round).await {
                 Ok(run) => {
-                    progress.ends(label, Ok(&run), times.estimate());
+                    progress.ends(label, Ok(progress::glance(&run)), times.estimate());
                     runs.push(run);
                 }
                 // What fails first would fail again and again.
@@ -256,7 +256,7 @@ fn conditions(
 }
 
 /// `nginx version: nginx/1.22.1` on standard error.
-fn nginx_version() -> String {
+pub(crate) fn nginx_version() -> String {
     let program = crate::programs::find("nginx").unwrap_or_else(|| "nginx".into());
     let output = Command::new(program).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
     let text = String::from_utf8_lossy(&output);

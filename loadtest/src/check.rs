@@ -80,16 +80,7 @@ impl Books {
     /// # Errors
     /// When one of them cannot be read, or the instances do not come to rest.
     pub async fn read_with_counts(url: &str, instances: &[Endpoint]) -> Result<(Books, Counts)> {
-        let mut counts = Counts::read_when_quiet(instances).await?;
-        for _ in 0..ATTEMPTS {
-            let books = Books::read(url).await?;
-            let after = Counts::read_when_quiet(instances).await?;
-            if after == counts {
-                return Ok((books, counts));
-            }
-            counts = after;
-        }
-        bail!("requests still came in, whenever the books were read; does somebody else send load?")
+        undisturbed(async || Books::read(url).await, async || Counts::read_when_quiet(instances).await).await
     }
 
     /// What is wrong with them, one sentence each; none when all is right.
@@ -114,6 +105,23 @@ impl Books {
             format!("{rows} rows in the database, but only {acknowledged} acknowledged and {unknown} of unknown outcome")
         })
     }
+}
+
+/// Reads `books` until `counts` are the same before and after.
+async fn undisturbed<B, C: PartialEq>(
+    mut books: impl AsyncFnMut() -> Result<B>,
+    mut counts: impl AsyncFnMut() -> Result<C>,
+) -> Result<(B, C)> {
+    let mut before = counts().await?;
+    for _ in 0..ATTEMPTS {
+        let books = books().await?;
+        let after = counts().await?;
+        if after == before {
+            return Ok((books, after));
+        }
+        before = after;
+    }
+    bail!("requests still came in, whenever the books were read; does somebody else send load?")
 }
 
 impl Fault {
@@ -149,6 +157,30 @@ mod tests {
         assert!(!fault("-101", "-101").is_sound());
         assert!(!fault("5", "6").is_sound());
         assert!(fault("5", "6").to_string().contains("the balance is 5, the sum of its rows 6"));
+    }
+
+    /// One transaction is applied after the counts were read, and before the books are.
+    #[tokio::test]
+    async fn books_and_counts_are_of_the_same_moment() {
+        let applied = std::cell::Cell::new(10);
+        let mut late = Some(1);
+        let books = async || {
+            applied.set(applied.get() + late.take().unwrap_or(0));
+            Ok(applied.get())
+        };
+        let read = undisturbed(books, async || Ok(applied.get())).await;
+        assert_eq!(read.expect("it is quiet in the end"), (11, 11));
+    }
+
+    #[tokio::test]
+    async fn a_load_that_does_not_end_is_told() {
+        let mut applied = 0;
+        let counts = async || {
+            applied += 1;
+            Ok(applied)
+        };
+        let read = undisturbed(async || Ok(()), counts).await;
+        assert!(read.is_err_and(|error| error.to_string().contains("still came in")));
     }
 
     #[test]

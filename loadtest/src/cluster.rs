@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use crate::disk::Disk;
 use crate::process::{Launch, Process, tail};
 use crate::rundir::RunDir;
+use crate::slow_fsync;
 use crate::user::Account;
 
 pub use database::connect;
@@ -53,6 +54,7 @@ pub struct Cluster {
     port: u16,
     options: ClusterOptions,
     account: Option<Account>,
+    fsync_delay: Option<slow_fsync::Preload>,
     template: Mutex<bool>,
     _own: Option<RunDir>,
 }
@@ -99,6 +101,7 @@ impl Cluster {
             port: free_port()?,
             options: options.clone(),
             account,
+            fsync_delay: None,
             template: Mutex::new(false),
             _own: None,
         };
@@ -215,6 +218,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Stops the server and starts it again with every fsync and fdatasync taking `delay` longer,
+    /// from here on. What making a database costs is thus not delayed: it syncs hundreds of files.
+    ///
+    /// # Errors
+    /// When the library that does it is missing, or as for [`Cluster::start_again`].
+    pub async fn delay_fsync(&mut self, delay: Duration) -> Result<()> {
+        self.fsync_delay = Some(slow_fsync::Preload::new(&self.directory, delay)?);
+        self.stop(StopMode::Fast).await?;
+        self.start_again().await
+    }
+
     /// Waits until the server ends, however it does; for ever if it is down already.
     pub async fn ended(&mut self) -> anyhow::Error {
         match &mut self.process {
@@ -227,7 +241,12 @@ impl Cluster {
     }
 
     fn launch(&self) -> Launch {
-        Launch::new("PostgreSQL", self.bin.join("postgres"), self.log())
+        let delay = self.fsync_delay.iter().flat_map(slow_fsync::Preload::env);
+        delay
+            .fold(
+                Launch::new("PostgreSQL", self.bin.join("postgres"), self.log()),
+                |launch, (name, value)| launch.env(name, value),
+            )
             .arg("-D")
             .arg(&self.data)
             .account(self.account.clone())

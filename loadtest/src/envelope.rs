@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
+use cgroups_rs::fs::cpu::CpuController;
 use cgroups_rs::fs::{Cgroup, hierarchies};
 
 use crate::split::{Service, Split};
 use crate::usage::Usage;
 
-/// The slice of time in which a quota is given out, in microseconds: what Docker uses.
-const PERIOD_MICROS: u64 = 100_000;
+/// The slice of time in which a quota is given out: what Docker uses.
+const PERIOD: Duration = Duration::from_millis(100);
 
 /// Four cgroups with their limits set. [`Envelope::remove`] them when the services have ended.
 #[derive(Debug)]
@@ -44,6 +45,23 @@ impl Envelope {
                 Err(error)
             }
         }
+    }
+
+    /// Sets other limits of CPU, given out in slices of `period`, of which the kernel takes no
+    /// quota below 1 ms.
+    ///
+    /// # Errors
+    /// When one is not taken.
+    pub fn limit_cpu(&self, split: &Split, period: Duration) -> Result<()> {
+        for (service, cgroup) in &self.boxes {
+            let (quota, period) = quota(split.cpus(*service), period);
+            let name = service.name();
+            let cpu: &CpuController = cgroup.controller_of().with_context(|| format!("no CPU of {name}"))?;
+            cpu.set_cfs_quota_and_period(Some(quota), Some(period))
+                .with_context(|| format!("the CPU quota of {name}"))?;
+            Files(directories(cgroup)).check_quota(quota).with_context(|| name)?;
+        }
+        Ok(())
     }
 
     /// The files that a process of `service` writes its pid to before it starts.
@@ -79,6 +97,20 @@ impl Envelope {
         Ok(Throttling { periods: number(&cpu, "nr_periods")?, throttled: number(&cpu, "nr_throttled")? })
     }
 
+    /// Takes a process out of its cgroups: what it does from now on is not the service's. For a
+    /// session of the database that only watches.
+    ///
+    /// # Errors
+    /// When the kernel refuses, as it does where the cgroups above take no processes.
+    pub fn release(&self, pid: u32) -> Result<()> {
+        for directory in self.directories_of(Service::Database) {
+            let procs = directory.parent().unwrap_or(&directory).join("cgroup.procs");
+            fs::write(&procs, pid.to_string())
+                .with_context(|| format!("cannot move process {pid} to {}", procs.display()))?;
+        }
+        Ok(())
+    }
+
     /// Removes the cgroups.
     ///
     /// # Errors
@@ -100,7 +132,7 @@ impl Envelope {
     }
 }
 
-/// Slices of time (of 100 ms) in which a service wanted to run.
+/// Slices of time in which a service wanted to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttling {
     /// All of them.
@@ -121,12 +153,12 @@ impl Throttling {
 /// Makes one cgroup. The limits are read back: a hierarchy without the controllers (a container's,
 /// say) takes writes that change nothing, or has no files to write to.
 fn create(path: &str, cpus: f64, memory_bytes: u64) -> Result<()> {
-    let quota = (cpus * PERIOD_MICROS as f64).round() as i64;
+    let (quota, period) = quota(cpus, PERIOD);
     let limit = i64::try_from(memory_bytes).context("a limit beyond 63 bits")?;
     let cgroup = CgroupBuilder::new(path)
         .set_specified_controllers(controllers())
         .cpu()
-        .period(PERIOD_MICROS)
+        .period(period)
         .quota(quota)
         .done()
         .memory()
@@ -134,19 +166,20 @@ fn create(path: &str, cpus: f64, memory_bytes: u64) -> Result<()> {
         .done()
         .build(hierarchies::auto())?;
     let files = Files(directories(&cgroup));
-    let set_quota = files.read("cpu.cfs_quota_us").or_else(|_| files.read("cpu.max"))?;
+    files.check_quota(quota)?;
     let set_limit = files.read("memory.limit_in_bytes").or_else(|_| files.read("memory.max"))?;
-    ensure!(
-        first_number(&set_quota) == Some(quota),
-        "the CPU quota is {:?} instead of {quota}",
-        set_quota.trim()
-    );
     ensure!(
         first_number(&set_limit) == Some(limit),
         "the memory limit is {:?} instead of {limit}",
         set_limit.trim()
     );
     Ok(())
+}
+
+/// The quota of a slice and the slice itself, both in microseconds.
+fn quota(cpus: f64, period: Duration) -> (i64, u64) {
+    let micros = period.as_secs_f64() * 1e6;
+    ((cpus * micros).round() as i64, micros.round() as u64)
 }
 
 fn load(path: &str) -> Cgroup {
@@ -172,6 +205,13 @@ impl Files {
         let path = self.0.iter().map(|directory| directory.join(name)).find(|path| path.exists());
         let path = path.with_context(|| format!("no file {name} in {:?}", self.0))?;
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Whether the kernel has taken that quota.
+    fn check_quota(&self, quota: i64) -> Result<()> {
+        let set = self.read("cpu.cfs_quota_us").or_else(|_| self.read("cpu.max"))?;
+        ensure!(first_number(&set) == Some(quota), "the CPU quota is {:?} instead of {quota}", set.trim());
+        Ok(())
     }
 }
 

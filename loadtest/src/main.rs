@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use loadtest::args::StackArgs;
 use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
+use loadtest::experiment::report::{self, ReportArgs};
+use loadtest::experiment::{self, ExperimentArgs};
 use loadtest::up;
 
 /// Starts guiche's whole topology on this machine and plays loads against it.
@@ -24,6 +26,10 @@ enum Command {
     Contest(ContestArgs),
     /// Load the stack within the contest's limits with wrk, case by case, and compare
     Bench(BenchArgs),
+    /// Write the pages of experiments again, from their results.json
+    Report(ReportArgs),
+    /// Play declared experiments: who waits for whom, in a scaled-down envelope, with k6
+    Experiment(ExperimentArgs),
 }
 
 // One thread: what is measured needs the cores more than this program does.
@@ -33,6 +39,8 @@ async fn main() -> ExitCode {
         Command::Up(args) => up::run(&args).await,
         Command::Contest(args) => contest::run(&args).await,
         Command::Bench(args) => bench::run(&args).await,
+        Command::Report(args) => report::rewrite(&args),
+        Command::Experiment(args) => experiment::run(&args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,10 @@
 //! What all reports have in common: charts, pages, tables.
 
-pub mod bars;
+pub mod groups;
+mod legend;
 pub mod lines;
+mod marks;
 pub mod page;
+mod shapes;
 pub mod svg;
 pub mod text;

@@ -29,7 +29,7 @@ const QUERY: &str = "
 /// Sessions at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Seconds since the first look.
+    /// Seconds since the sampler began.
     pub at_s: f64,
     /// Sessions with a call under way.
     pub active: u32,
@@ -79,6 +79,8 @@ impl Waits {
 /// Looks at least once, and until it is told to stop. Dropped, it stops too.
 #[derive(Debug)]
 pub struct Sampler {
+    backend: u32,
+    begin: Instant,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<Vec<Sample>>>,
 }
@@ -90,10 +92,23 @@ impl Sampler {
     /// When the database cannot be reached.
     pub async fn start(url: &str, interval: Duration) -> Result<Sampler> {
         let client = connect(url).await?;
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.context("cannot ask for a pid")?;
+        let backend = u32::try_from(row.try_get::<_, i32>(0)?)?;
         let query = client.prepare(QUERY).await.context("cannot prepare the look at the sessions")?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(follow(client, query, interval, stopped));
-        Ok(Sampler { stop, task })
+        let begin = Instant::now();
+        let task = tokio::spawn(follow(client, query, (begin, interval), stopped));
+        Ok(Sampler { backend, begin, stop, task })
+    }
+
+    /// When it began: what its samples' times count from.
+    pub fn begin(&self) -> Instant {
+        self.begin
+    }
+
+    /// The process of the database that serves its session.
+    pub fn backend(&self) -> u32 {
+        self.backend
     }
 
     /// Ends it.
@@ -110,10 +125,9 @@ impl Sampler {
 async fn follow(
     client: tokio_postgres::Client,
     query: tokio_postgres::Statement,
-    interval: Duration,
+    (begin, interval): (Instant, Duration),
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<Vec<Sample>> {
-    let begin = Instant::now();
     let mut samples = Vec::new();
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

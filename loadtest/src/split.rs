@@ -78,6 +78,11 @@ impl Split {
         Service::ALL.iter().map(|service| self.cpus(*service)).sum()
     }
 
+    /// The same split of less CPU.
+    pub fn divided_by(&self, divisor: f64) -> Split {
+        Split { api: self.api / divisor, nginx: self.nginx / divisor, postgres: self.postgres / divisor }
+    }
+
     /// Whether that is more than the contest allows.
     pub fn is_over_budget(&self) -> bool {
         self.total() > CPU_BUDGET + TOLERANCE

@@ -11,12 +11,13 @@ use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, ClusterOptions, StopMode, free_port};
 use crate::disk::Disk;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Throttling};
 use crate::http::Endpoint;
 use crate::instance::{Instance, find_guiche};
 use crate::nginx::{Nginx, Program};
 use crate::process::{Launch, tail};
 use crate::rundir::RunDir;
+use crate::slow_fsync;
 use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
@@ -63,6 +64,9 @@ impl Stack {
         let guiche = find_guiche(options.guiche.as_deref())?;
         let nginx = Program::find(options.balancing)?;
         Cluster::check(&options.pg)?;
+        if !options.fsync_delay.is_zero() {
+            slow_fsync::find()?;
+        }
         options.port = claim(options.port)?;
 
         let mut dir = RunDir::at(&options.dir)?;
@@ -74,12 +78,16 @@ impl Stack {
         let boxes = Boxes { options: &options, envelope: envelope.as_ref() };
 
         progress("starting PostgreSQL");
-        let cluster = boxes.start_cluster(&dir).await?;
+        let mut cluster = boxes.start_cluster(&dir).await?;
         let disk = cluster.disk()?;
         progress(&format!("the data is on {disk}"));
         if !cluster.has_database(DATABASE).await? {
             progress(&format!("making the database {DATABASE}, profile {}", options.profile));
             cluster.create_database(DATABASE).await?;
+        }
+        if !options.fsync_delay.is_zero() {
+            progress(&format!("starting PostgreSQL again, each fsync {:?} slower", options.fsync_delay));
+            cluster.delay_fsync(options.fsync_delay).await?;
         }
 
         progress(&format!("starting two instances, mode {}", options.mode));
@@ -169,6 +177,19 @@ impl Stack {
     /// cgroups it comes from `/proc`, and starts anew with an instance that was started again.
     pub fn usage(&self) -> Vec<ServiceUsage> {
         Service::ALL.into_iter().map(|service| self.usage_of(service)).collect()
+    }
+
+    /// How often each service has used up its quota so far, in the order of [`Service::ALL`].
+    ///
+    /// # Errors
+    /// When no limits are enforced, or the kernel's files are not as they should be.
+    pub fn throttling(&self) -> Result<[Throttling; 4]> {
+        let envelope = self.envelope.as_ref().context("no limits are enforced")?;
+        let mut all = [Throttling::default(); 4];
+        for (one, service) in all.iter_mut().zip(Service::ALL) {
+            *one = envelope.throttling(service)?;
+        }
+        Ok(all)
     }
 
     /// Waits until a part ends by itself; returns which, and the end of its log.

@@ -71,3 +71,29 @@ async fn memory_is_limited() {
     drop(greedy);
     envelope.remove().expect("they are empty");
 }
+
+#[tokio::test]
+async fn limits_can_change_and_a_process_can_leave() {
+    let dir = RunDir::create().expect("a run directory");
+    let Some(envelope) = envelope(&dir) else { return };
+    let split = Split { api: 0.05, nginx: 0.08, postgres: 0.12 };
+    envelope.limit_cpu(&split, Duration::from_millis(20)).expect("every quota is at least 1 ms");
+    let too_little = envelope.limit_cpu(&split, Duration::from_millis(10));
+    assert!(too_little.is_err(), "half a millisecond is below what the kernel takes");
+
+    let idle = Launch::new("idle", "sleep", dir.path().join("log"))
+        .arg("60")
+        .cgroups(envelope.procs(Service::Database))
+        .spawn()
+        .expect("sleep starts");
+    let inside = || {
+        let procs = envelope.procs(Service::Database);
+        let mut members = procs.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default());
+        members.any(|pids| pids.lines().any(|pid| pid == idle.pid().to_string()))
+    };
+    until("it has joined", inside).await;
+    envelope.release(idle.pid()).expect("the cgroups above take processes");
+    assert!(!inside());
+    drop(idle);
+    envelope.remove().expect("they are empty");
+}

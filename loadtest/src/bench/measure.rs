@@ -11,11 +11,9 @@ use super::result::{LoadRun, Run, ServiceRun};
 use crate::check::Books;
 use crate::cluster::{ClusterOptions, connect};
 use crate::contest::costs::{Meter, ServiceCost};
-use crate::envelope::Throttling;
 use crate::machine::Busy;
 use crate::sampler::{self, Sampler, Waits};
 use crate::scrape::{Counts, Work};
-use crate::split::Service;
 use crate::stack::{Limits, Stack, StackOptions};
 
 /// The contest's clients, which are there from the beginning.
@@ -156,10 +154,10 @@ async fn interval(stack: &Stack, generators: &Generators, load: &Load) -> Result
     let before = Counts::read_when_quiet(stack.metrics()).await?;
     let mut meter = Meter::default();
     meter.sample(stack.usage());
-    let (throttled_before, busy_before) = (throttling(stack)?, Busy::now()?);
+    let (throttled_before, busy_before) = (stack.throttling()?, Busy::now()?);
     let played = generators.play(load, stack.dir(), &mut || meter.sample(stack.usage())).await?;
     meter.sample(stack.usage());
-    let (throttled_after, busy_after) = (throttling(stack)?, Busy::now()?);
+    let (throttled_after, busy_after) = (stack.throttling()?, Busy::now()?);
     let samples = sampler.stop().await?;
     let after = Counts::read_when_quiet(stack.metrics()).await?;
     Ok(Interval {
@@ -170,15 +168,6 @@ async fn interval(stack: &Stack, generators: &Generators, load: &Load) -> Result
         idle_share: busy_after.idle_share_since(&busy_before),
         work: Work::of(&after.since(&before)),
     })
-}
-
-fn throttling(stack: &Stack) -> Result<[Throttling; 4]> {
-    let envelope = stack.envelope().context("the limits are enforced, so there is an envelope")?;
-    let mut all = [Throttling::default(); 4];
-    for (one, service) in all.iter_mut().zip(Service::ALL) {
-        *one = envelope.throttling(service)?;
-    }
-    Ok(all)
 }
 
 /// What the interval comes to; what was not measured in it is left empty.

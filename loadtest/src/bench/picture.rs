@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::case::Case;
 use super::result::{CaseResult, ComparisonResult, Figure, Run};
 use crate::instance::Mode;
-use crate::report::bars::{Bar, BarChart, Panel, Series};
+use crate::report::groups::{GroupChart, Mark, Panel, Series, Shape};
 
 const MODES: [Mode; 3] = [Mode::Direct, Mode::Serial, Mode::Batched];
 
@@ -21,23 +21,32 @@ pub fn of(comparisons: &[ComparisonResult], base: &Case) -> Result<Option<String
     };
     let requests = |case: &CaseResult| {
         let Figure { median, least, most } = case.figure(Run::requests_per_s);
-        Bar { value: median, range: (least, most) }
+        Mark { value: median, range: (least, most) }
     };
     let waiting = |case: &CaseResult| {
         let mean = case.figure(|run| run.waits.row_lock_mean).median;
         let most = case.figure(|run| f64::from(run.waits.row_lock_max)).most;
-        Bar { value: mean, range: (mean, most) }
+        Mark { value: mean, range: (mean, most) }
     };
-    let chart = BarChart {
-        description: "Left: requests per second by connections, for the modes direct, serial and batched; the \
-                      thin line is the range of the rounds. Right: PostgreSQL sessions that wait for a row \
-                      lock, on average; the thin line goes up to the most at once.",
+    let panel = |title: &str, description: &str, series| Panel {
+        title: title.to_owned(),
+        description: description.to_owned(),
+        shape: Shape::Bars,
+        series,
+    };
+    let throughput = "Requests per second by connections, for the modes direct, serial and batched; the thin \
+                      line is the range of the rounds.";
+    let waits = "PostgreSQL sessions that wait for a row lock, on average; the thin line goes up to the most at \
+                 once.";
+    let chart = GroupChart {
         group_label: "connections",
         groups: grid.connections.iter().map(u32::to_string).collect(),
         panels: vec![
-            Panel { label: "requests/s", series: grid.series(requests) },
-            Panel { label: "sessions waiting for a row lock", series: grid.series(waiting) },
+            panel("requests/s", throughput, grid.series(requests)),
+            panel("sessions waiting for a row lock", waits, grid.series(waiting)),
         ],
+        columns: 2,
+        same_scale: false,
     };
     chart.to_svg().map(Some)
 }
@@ -65,7 +74,7 @@ impl<'a> Grid<'a> {
         self.cases.iter().any(|case| case.case.mode != self.cases[0].case.mode)
     }
 
-    fn series(&self, bar: impl Fn(&CaseResult) -> Bar) -> Vec<Series<'static>> {
+    fn series(&self, bar: impl Fn(&CaseResult) -> Mark) -> Vec<Series<'static>> {
         let find = |mode: Mode, connections: u32| {
             let found =
                 self.cases.iter().find(|case| (case.case.mode, case.case.connections) == (mode, connections));
@@ -73,7 +82,7 @@ impl<'a> Grid<'a> {
         };
         let series = MODES.into_iter().map(|mode| Series {
             name: mode.as_str(),
-            bars: self.connections.iter().map(|connections| find(mode, *connections)).collect(),
+            marks: self.connections.iter().map(|connections| find(mode, *connections)).collect(),
         });
         series.collect()
     }

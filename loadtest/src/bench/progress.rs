@@ -1,4 +1,4 @@
-//! What is shown while the benchmark runs.
+//! What is shown while the benchmark or an experiment runs.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -50,10 +50,10 @@ impl Progress {
         self.done.is_zero()
     }
 
-    /// It is over; `estimate` is what it was expected to take.
-    pub fn ends(&mut self, label: &str, run: Result<&Run, &anyhow::Error>, estimate: Duration) {
+    /// It is over, with this outcome in half a line; `estimate` is what it was expected to take.
+    pub fn ends(&mut self, label: &str, outcome: Result<String, &anyhow::Error>, estimate: Duration) {
         self.done += estimate;
-        let outcome = run.map_or_else(|error| format!("FAILED: {error:#}"), glance);
+        let outcome = outcome.unwrap_or_else(|error| format!("FAILED: {error:#}"));
         self.say(&format!("{label:<44} {outcome}  {} left", clock(self.left())));
         if let Some(bar) = &self.bar {
             bar.inc(1);
@@ -93,7 +93,7 @@ fn clock(duration: Duration) -> String {
 }
 
 /// A run in half a line.
-fn glance(run: &Run) -> String {
+pub(super) fn glance(run: &Run) -> String {
     format!(
         "{:>7}/s  p99 {:>6.1} ms  {:>4.0} µs CPU  batch {:>5.1}{}{}{}",
         grouped(run.requests_per_s().round() as u64),

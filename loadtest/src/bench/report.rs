@@ -13,6 +13,7 @@ use super::picture;
 use super::result::ComparisonResult;
 use super::table;
 use crate::report::page;
+use crate::report::text::markdown_table;
 
 /// How the figures are to be read.
 const NOTES: [&str; 5] = [
@@ -118,23 +119,14 @@ pub fn goal_rows(goals: &[Goal]) -> Vec<Vec<String>> {
 fn markdown(result: &BenchResult) -> String {
     let mut text = format!("# Benchmark\n\n{}\n", conditions(result));
     if !result.goals.is_empty() {
-        text += &format!("\n## Goals\n\n{}", markdown_table(&goal_rows(&result.goals)));
+        text += &format!("\n## Goals\n\n{}", markdown_table(&goal_rows(&result.goals), 1));
     }
     for comparison in &result.comparisons {
-        text += &format!("\n## {}\n\n{}", comparison.title, markdown_table(&table::rows(comparison)));
+        text += &format!("\n## {}\n\n{}", comparison.title, markdown_table(&table::rows(comparison), 1));
     }
     text += "\n## Notes\n\n";
     NOTES.iter().for_each(|note| text += &format!("- {note}\n"));
     text
-}
-
-fn markdown_table(rows: &[Vec<String>]) -> String {
-    let Some((header, rows)) = rows.split_first() else { return String::new() };
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule: String =
-        (0..header.len()).map(|column| if column == 0 { "| --- " } else { "| ---: " }).collect();
-    let rows: String = rows.iter().map(|row| line(row)).collect();
-    format!("{}{rule}|\n{rows}", line(header))
 }
 
 fn html_page(result: &BenchResult, picture: Option<&str>) -> Markup {

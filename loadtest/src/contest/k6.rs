@@ -91,6 +91,15 @@ pub trait Observer {
     fn tick(&mut self);
 }
 
+/// What is heard of a script that sums up for itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Heard<'a> {
+    /// A line of its console, and the CPU that k6 has used so far.
+    Line(&'a str, Duration),
+    /// About a second has passed.
+    Tick,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
@@ -107,15 +116,40 @@ impl K6 {
     /// When k6 cannot be started or fails otherwise than by a threshold; the error carries the
     /// end of its log.
     pub async fn run(&self, run: &Run<'_>, observer: &mut dyn Observer) -> Result<Ended> {
+        let mut tell = |event: Event<'_>| match event {
+            Event::Line(line, _) => {
+                if let Some(sample) = Sample::parse(line) {
+                    observer.sample(&sample);
+                }
+            }
+            Event::Tick => observer.tick(),
+        };
+        self.play(run, Channel::Samples, &mut tell).await
+    }
+
+    /// Runs a script that sums up for itself (`handleSummary`) to its end: k6 is spared the
+    /// samples. Dropping the future stops k6.
+    ///
+    /// # Errors
+    /// As for [`K6::run`].
+    pub async fn run_aside(&self, run: &Run<'_>, hear: &mut dyn FnMut(Heard<'_>)) -> Result<Ended> {
+        let mut tell = |event: Event<'_>| match event {
+            Event::Line(line, k6) => hear(Heard::Line(line, Usage::of_tree(k6).cpu)),
+            Event::Tick => hear(Heard::Tick),
+        };
+        self.play(run, Channel::Console, &mut tell).await
+    }
+
+    async fn play(&self, run: &Run<'_>, channel: Channel, tell: &mut dyn FnMut(Event<'_>)) -> Result<Ended> {
         let directory = RunDir::create()?;
-        let path = directory.path().join("samples");
+        let path = directory.path().join("channel");
         nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).context("cannot make a named pipe")?;
         // Open for writing too: so it has no end while k6 has not opened it yet.
-        let mut samples = pipe::OpenOptions::new()
+        let mut lines = pipe::OpenOptions::new()
             .read_write(true)
             .open_receiver(&path)
             .context("cannot open a named pipe")?;
-        let mut k6 = self.launch(run, &path, &directory).spawn()?;
+        let mut k6 = self.launch(run, channel, &path, &directory).spawn()?;
 
         let mut reader = Reader::default();
         let mut cpu = Duration::ZERO;
@@ -123,18 +157,18 @@ impl K6 {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let status = loop {
             tokio::select! {
-                readable = samples.readable() => {
-                    readable.context("cannot read k6's samples")?;
-                    reader.read(&mut samples, observer)?;
+                readable = lines.readable() => {
+                    readable.context("cannot read what k6 writes")?;
+                    reader.read(&mut lines, |line| tell(Event::Line(line, k6.pid())))?;
                 }
                 _ = ticks.tick() => {
                     cpu = cpu.max(Usage::of_tree(k6.pid()).cpu);
-                    observer.tick();
+                    tell(Event::Tick);
                 }
                 status = k6.wait() => break status,
             }
         };
-        while reader.read(&mut samples, observer)? > 0 {}
+        while reader.read(&mut lines, |line| tell(Event::Line(line, k6.pid())))? > 0 {}
         match status.code() {
             Some(0) => Ok(Ended { thresholds_met: true, cpu }),
             Some(THRESHOLDS_CROSSED) => Ok(Ended { thresholds_met: false, cpu }),
@@ -142,14 +176,20 @@ impl K6 {
         }
     }
 
-    fn launch(&self, run: &Run<'_>, samples: &Path, home: &RunDir) -> Launch {
-        let output =
-            format!("csv=fileName={},saveInterval={SAVE_INTERVAL},timeFormat=unix", samples.display());
+    fn launch(&self, run: &Run<'_>, channel: Channel, path: &Path, home: &RunDir) -> Launch {
+        let path = path.display();
+        let output = match channel {
+            Channel::Samples => {
+                let output = format!("csv=fileName={path},saveInterval={SAVE_INTERVAL},timeFormat=unix");
+                ["--out".to_owned(), output]
+            }
+            Channel::Console => ["--console-output".to_owned(), path.to_string()],
+        };
         let mut launch = Launch::new("k6", &self.program, run.log)
             .args(["run", "--quiet", "--no-color"])
             // No word to anyone outside, and no port for its REST interface.
             .args(["--no-usage-report", "--address", ""])
-            .args(["--out", &output])
+            .args(&output)
             // k6 looks for a configuration of its user; a measurement has none.
             .env("HOME", home.path())
             .env("GOGC", GOGC)
@@ -162,7 +202,24 @@ impl K6 {
     }
 }
 
-/// Takes what is in the pipe and hands it on, sample by sample.
+/// What k6 writes to the pipe.
+#[derive(Clone, Copy, Debug)]
+enum Channel {
+    /// Every sample of every metric, as a row.
+    Samples,
+    /// What the script says with `console.log`.
+    Console,
+}
+
+/// What happens while a script runs.
+enum Event<'a> {
+    /// A line came through the pipe; k6 is the process of this id.
+    Line(&'a str, u32),
+    /// About a second has passed.
+    Tick,
+}
+
+/// Takes what is in the pipe and hands it on, line by line.
 struct Reader {
     buffer: Box<[u8]>,
     lines: Lines,
@@ -176,17 +233,13 @@ impl Default for Reader {
 
 impl Reader {
     /// Returns how many bytes there were.
-    fn read(&mut self, pipe: &mut pipe::Receiver, observer: &mut dyn Observer) -> Result<usize> {
+    fn read(&mut self, pipe: &mut pipe::Receiver, line: impl FnMut(&str)) -> Result<usize> {
         let count = match pipe.try_read(&mut self.buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error).context("cannot read k6's samples"),
+            Err(error) => return Err(error).context("cannot read what k6 writes"),
         };
-        self.lines.feed(&self.buffer[..count], |line| {
-            if let Some(sample) = Sample::parse(line) {
-                observer.sample(&sample);
-            }
-        });
+        self.lines.feed(&self.buffer[..count], line);
         Ok(count)
     }
 }

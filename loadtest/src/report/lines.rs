@@ -72,8 +72,8 @@ impl LineChart<'_> {
         let x = 0.0..self.largest(|(x, _)| self.x.scale.place(x));
         match self.y.scale {
             Scale::Logarithmic => {
-                let decades = self.decades();
-                self.plot(&area, x, LogRange::from(decades.log_scale()))
+                let values = self.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
+                self.plot(&area, x, LogRange::from(decades(values).log_scale()))
             }
             _ => {
                 let top = 1.05 * self.largest(|(_, y)| y);
@@ -128,15 +128,14 @@ impl LineChart<'_> {
         // An axis that begins and ends at zero cannot be drawn.
         points.map(of).filter(|value| value.is_finite()).fold(f64::MIN_POSITIVE, f64::max)
     }
+}
 
-    /// The powers of ten around all that is drawn.
-    fn decades(&self) -> Range<f64> {
-        let points = self.lines.iter().flat_map(|line| &line.points);
-        let values: Vec<f64> = points.map(|(_, y)| *y).filter(|y| *y > 0.0 && y.is_finite()).collect();
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1.0);
-        let high = values.iter().copied().fold(1.0, f64::max);
-        10f64.powf(low.log10().floor())..10f64.powf(high.log10().ceil().max(low.log10().floor() + 1.0))
-    }
+/// The powers of ten around these values; what is not over zero has none.
+pub(super) fn decades(values: impl Iterator<Item = f64>) -> Range<f64> {
+    let values: Vec<f64> = values.filter(|value| *value > 0.0 && value.is_finite()).collect();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min).min(1.0);
+    let high = values.iter().copied().fold(1.0, f64::max);
+    10f64.powf(low.log10().floor())..10f64.powf(high.log10().ceil().max(low.log10().floor() + 1.0))
 }
 
 type LogRange = plotters::coord::combinators::LogCoord<f64>;

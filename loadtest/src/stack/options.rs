@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cluster::{ClusterOptions, Profile};
 use crate::instance::Mode;
@@ -63,6 +64,8 @@ pub struct StackOptions {
     pub split: Split,
     /// Whether to enforce the contest's limits.
     pub envelope: bool,
+    /// What every fsync and fdatasync of the running database takes longer.
+    pub fsync_delay: Duration,
     /// NGINX's port on 127.0.0.1; 0 for a free one.
     pub port: u16,
     /// How NGINX reaches the instances.
@@ -91,6 +94,7 @@ impl Default for StackOptions {
             balancing: Balancing::default(),
             split: Split::default(),
             envelope: false,
+            fsync_delay: Duration::ZERO,
             port: 9999,
             transport: Transport::default(),
             pin: Pinning::default(),

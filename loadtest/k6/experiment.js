@@ -1,0 +1,129 @@
+// A load for the contention experiments: closed (USERS) or open (RATE), any number of clients.
+//
+//   k6 run -e BASE_URL=http://127.0.0.1:9999 -e USERS=16 -e SECONDS=10 loadtest/k6/experiment.js
+//
+// A closed load is so many users, each with one connection that is kept alive, who send their
+// next request as soon as they have an answer. An open load is so many arrivals a second,
+// whatever the answers take, over connections that are kept alive too.
+//
+// | variable | default               |                                                         |
+// | -------- | --------------------- | ------------------------------------------------------- |
+// | BASE_URL | http://127.0.0.1:9999 | the service                                             |
+// | USERS    | 16                    | of a closed load; of an open one, how many may wait     |
+// | RATE     |                       | arrivals a second, which makes it an open load          |
+// | WARM_UP  | 2                     | seconds of load that do not count                       |
+// | SECONDS  | 10                    | seconds that count                                      |
+// | CLIENTS  | 5                     | clients of the bank, from 1 on, which must be there     |
+// | ZIPF     | 0                     | client n is drawn in proportion to 1/n^ZIPF             |
+// | READS    | 0                     | share of the requests that are statements, 0 to 1       |
+// | CREDITS  | 0.333                 | share of the transactions that are credits, 0 to 1      |
+// | TIMEOUT  | 15000                 | milliseconds that a user waits for an answer            |
+// | SUMMARY  |                       | a file that takes the outcome as JSON                   |
+//
+// Where an open load is to stay open past saturation, USERS must be at least RATE times TIMEOUT
+// (in seconds): then a user is free again for every arrival, whatever the service does, and an
+// iteration that k6 drops is k6's own failure.
+//
+// k6 shares the machine with what it loads, so whatever can be done once is: 0.15 ms of CPU per
+// request are left, most of them k6's own. Only requests that begin in the measured interval count; the
+// console says when that begins and ends, and when half of the warm-up is over. Where instances tell their times (SERVER_TIMING=on), one
+// answer in eight is asked for them.
+
+import exec from 'k6/execution';
+import http from 'k6/http';
+import { Counter, Trend } from 'k6/metrics';
+import { statementUrl, transactionUrl } from './lib/bank.js';
+import { chooser, readyBodies } from './lib/draw.js';
+import { TIMED, outcomeOf, textOf } from './lib/outcome.js';
+
+const setting = (name, otherwise) => Number(__ENV[name] || otherwise);
+
+const RATE = setting('RATE', 0);
+const USERS = setting('USERS', 16);
+const WARM_UP = setting('WARM_UP', 2);
+const SECONDS = setting('SECONDS', 10);
+const READS = setting('READS', 0);
+const TIMEOUT = setting('TIMEOUT', 15000);
+
+// The share of the answers that are asked where their time went.
+const TIMED_SHARE = 1 / 8;
+
+const begun = new Counter('begun');
+const right = new Trend('right', true);
+const shed = new Counter('shed');
+const wrong = new Counter('wrong');
+const timed = Object.fromEntries(TIMED.map((part) => [part, new Trend(part)]));
+const TIMING = new RegExp(TIMED.map((part) => `${part};dur=([0-9.]+)`).join('.*'));
+
+const duration = `${WARM_UP + SECONDS}s`;
+const load = RATE
+  ? { executor: 'constant-arrival-rate', rate: RATE, timeUnit: '1s', duration, preAllocatedVUs: USERS, maxVUs: USERS }
+  : { executor: 'constant-vus', vus: USERS, duration };
+const mark = (name, seconds) => ({ executor: 'per-vu-iterations', vus: 1, iterations: 1, startTime: `${seconds * 1000}ms`, exec: name });
+
+export const options = {
+  scenarios: {
+    load: { ...load, exec: 'request', gracefulStop: `${TIMEOUT + 1000}ms` },
+    warm: mark('warm', WARM_UP / 2),
+    begin: mark('begin', WARM_UP),
+    end: mark('end', WARM_UP + SECONDS),
+  },
+  discardResponseBodies: true,
+  maxRedirects: 0,
+  systemTags: [],
+  summaryTrendStats: ['count', 'avg', 'p(50)', 'p(95)', 'p(99)', 'max'],
+  userAgent: 'guiche experiment',
+};
+
+const BODIES = readyBodies(setting('CREDITS', 1 / 3));
+const client = chooser(setting('CLIENTS', 5), setting('ZIPF', 0));
+const POST = { headers: { 'Content-Type': 'application/json' }, timeout: TIMEOUT };
+const GET = { timeout: TIMEOUT };
+
+let since;
+let until;
+
+export function request() {
+  if (until === undefined) {
+    since = exec.scenario.startTime + WARM_UP * 1000;
+    until = since + SECONDS * 1000;
+  }
+  const now = Date.now();
+  const counts = now >= since && now < until;
+  if (counts) begun.add(1);
+  const response =
+    Math.random() < READS
+      ? http.get(statementUrl(client()), GET)
+      : http.post(transactionUrl(client()), BODIES[Math.floor(Math.random() * BODIES.length)], POST);
+  if (counts) record(response);
+}
+
+export const warm = () => console.log('half of the warm-up is over');
+export const begin = () => console.log('measured interval begins');
+export const end = () => console.log('measured interval ends');
+
+// 422 is the answer to a debit beyond the limit, so it is right; 503 is the service's refusal of
+// more than it can take. Anything else is wrong: no answer in time has the status 0.
+function record(response) {
+  const { status } = response;
+  if (status === 200 || status === 422) {
+    // `blocked` lasts until there is a connection.
+    const { blocked, duration } = response.timings;
+    right.add(blocked + duration);
+    if (Math.random() < TIMED_SHARE) recordTiming(response.headers['Server-Timing']);
+  } else if (status === 503) {
+    shed.add(1);
+  } else {
+    wrong.add(1);
+  }
+}
+
+function recordTiming(header) {
+  const times = header && TIMING.exec(header);
+  if (times) TIMED.forEach((part, index) => timed[part].add(Number(times[index + 1])));
+}
+
+export function handleSummary(data) {
+  const outcome = outcomeOf(data);
+  return __ENV.SUMMARY ? { [__ENV.SUMMARY]: JSON.stringify(outcome) } : { stdout: textOf(outcome, SECONDS) };
+}

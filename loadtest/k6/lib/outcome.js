@@ -1,0 +1,29 @@
+// What is left of a run of experiment.js: counts and times of its measured interval.
+
+// The parts of `Server-Timing` that are durations, in the header's order.
+export const TIMED = ['queue', 'connection', 'database', 'lock', 'work'];
+
+export function outcomeOf({ metrics }) {
+  const values = (name) => (metrics[name] ? metrics[name].values : {});
+  const count = (name) => values(name).count || 0;
+  const times = values('right');
+  return {
+    requests: count('begun'),
+    right: count('right'),
+    shed: count('shed'),
+    wrong: count('wrong'),
+    dropped: count('dropped_iterations'),
+    latency_ms: { p50: times['p(50)'] || 0, p95: times['p(95)'] || 0, p99: times['p(99)'] || 0, max: times.max || 0 },
+    spent_ms: Object.fromEntries(TIMED.map((part) => [part, values(part).avg || 0])),
+  };
+}
+
+export function textOf({ requests, right, shed, wrong, dropped, latency_ms, spent_ms }, seconds) {
+  const times = (all) => Object.entries(all).map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(', ');
+  return `
+${requests} requests in ${seconds} s: ${(right / seconds).toFixed(0)} right answers/s, ${shed} shed, ${wrong} wrong
+response time in ms: ${times(latency_ms)}
+of which, on average: ${times(spent_ms)}
+dropped iterations: ${dropped}
+`;
+}

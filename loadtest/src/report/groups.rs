@@ -1,0 +1,306 @@
+//! Charts over groups: panels that have their groups from left to right in common, and in each of
+//! them bars, lines or stacks.
+
+use std::ops::Range;
+
+use anyhow::{Result, anyhow, ensure};
+use plotters::coord::combinators::LogCoord;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::legend::{self, LETTER};
+use super::lines::decades;
+use super::marks::{Canvas, Failure};
+use super::shapes::{self, Plot};
+use super::svg::{GRID, HUES, INK, dress, dress_file};
+use super::text::number;
+
+/// How wide a panel is, in pixels, where two of them are beside each other; the SVG scales to the
+/// width that it is given.
+const WIDTH: u32 = 460;
+
+/// The same where there are three, so that letters are as large as there.
+const NARROW: u32 = 340;
+
+/// Of what is under the legend and over the groups' names, in pixels.
+const PLOT_HEIGHT: u32 = 250;
+
+/// Of the vertical axis' labels, in pixels.
+const Y_LABELS: u32 = 58;
+
+/// At the right, in pixels.
+const MARGIN: u32 = 12;
+
+/// Of a line of the groups' names, in pixels.
+const LINE_HEIGHT: u32 = 18;
+
+/// Between the names of two groups, in pixels.
+const NAME_GAP: f64 = 6.0;
+
+/// What the axis leaves free above the highest: labels are there.
+const HEADROOM: f64 = 1.1;
+
+/// Panels that share their groups.
+#[derive(Clone, Debug)]
+pub struct GroupChart<'a> {
+    /// What tells the groups apart, with its unit.
+    pub group_label: &'a str,
+    /// The groups, from left to right.
+    pub groups: Vec<String>,
+    /// The panels, row by row.
+    pub panels: Vec<Panel<'a>>,
+    /// How many panels there are in a row, where there is room for them.
+    pub columns: usize,
+    /// Whether all panels have the vertical axis of the one with the most.
+    pub same_scale: bool,
+}
+
+/// One panel.
+#[derive(Clone, Debug)]
+pub struct Panel<'a> {
+    /// What it measures, with its unit.
+    pub title: String,
+    /// What is to be seen, for those who do not see it.
+    pub description: String,
+    /// How the series are drawn.
+    pub shape: Shape,
+    /// At most four series: as many as there are colours that everybody tells apart.
+    pub series: Vec<Series<'a>>,
+}
+
+/// How series are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Bars side by side.
+    Bars,
+    /// Lines from group to group.
+    Lines,
+    /// The same, the vertical axis spaced by factors of ten.
+    LogarithmicLines,
+    /// Bars one on top of the other.
+    Stack,
+}
+
+/// What is drawn in one colour, one figure for each group.
+#[derive(Clone, Debug)]
+pub struct Series<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Its figures; `None` where the group has none, which is shown.
+    pub marks: Vec<Option<Mark>>,
+}
+
+/// One figure, with a thin line over it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark {
+    /// How high it is.
+    pub value: f64,
+    /// Where the line begins and ends.
+    pub range: (f64, f64),
+}
+
+impl Shape {
+    pub(super) fn is_lines(self) -> bool {
+        matches!(self, Shape::Lines | Shape::LogarithmicLines)
+    }
+}
+
+impl Panel<'_> {
+    pub(super) fn misses_something(&self) -> bool {
+        self.series.iter().any(|series| series.marks.iter().any(Option::is_none))
+    }
+
+    /// The highest of all that is drawn.
+    fn highest(&self) -> f64 {
+        let marks = |group: usize| self.series.iter().filter_map(move |one| one.marks.get(group).copied()?);
+        let of_group = |group: usize| match self.shape {
+            Shape::Stack => marks(group).map(|mark| mark.value).sum(),
+            _ => marks(group).map(|mark| mark.value.max(mark.range.1)).fold(0.0, f64::max),
+        };
+        let groups = self.series.iter().map(|series| series.marks.len()).max().unwrap_or(0);
+        (0..groups).map(of_group).fold(0.0, f64::max)
+    }
+}
+
+impl GroupChart<'_> {
+    /// Draws all panels as one picture for a page.
+    ///
+    /// # Errors
+    /// When there are more series than colours, or no panel.
+    pub fn to_svg(&self) -> Result<String> {
+        let (svg, size) = self.draw(&self.panels, self.columns)?;
+        Ok(dress(&svg, size, &self.description()))
+    }
+
+    /// Draws all panels as one picture for a file of its own.
+    ///
+    /// # Errors
+    /// As for [`GroupChart::to_svg`].
+    pub fn to_file(&self) -> Result<String> {
+        let (svg, size) = self.draw(&self.panels, self.columns)?;
+        Ok(dress_file(&svg, size, &self.description()))
+    }
+
+    /// Draws each panel for itself, for a page that places them side by side where it is wide
+    /// enough.
+    ///
+    /// # Errors
+    /// As for [`GroupChart::to_svg`].
+    pub fn to_svgs(&self) -> Result<Vec<String>> {
+        let panels = self.panels.iter().map(|panel| {
+            let (svg, size) = self.draw(std::slice::from_ref(panel), 1)?;
+            Ok(dress(&svg, size, &panel.description))
+        });
+        panels.collect()
+    }
+
+    /// What is to be seen, for those who do not see it.
+    pub fn description(&self) -> String {
+        let panels: Vec<&str> = self.panels.iter().map(|panel| panel.description.as_str()).collect();
+        panels.join(" ")
+    }
+
+    fn draw(&self, panels: &[Panel<'_>], columns: usize) -> Result<(String, (u32, u32))> {
+        ensure!(!panels.is_empty() && columns > 0, "a chart has a panel");
+        ensure!(panels.iter().all(|panel| panel.series.len() <= HUES), "a panel has at most {HUES} series");
+        let names = self.names();
+        let head = self.panels.iter().map(|panel| legend::height(panel, self.width())).max().unwrap_or(0);
+        let (columns, rows) = (columns.min(panels.len()), panels.len().div_ceil(columns));
+        let height = head + PLOT_HEIGHT + names.height();
+        let size = (self.width() * u32::try_from(columns)?, height * u32::try_from(rows)?);
+        let mut svg = String::new();
+        let mut draw = || -> Result<(), Failure> {
+            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            for (area, panel) in root.split_evenly((rows, columns)).iter().zip(panels) {
+                let (over, body) = area.split_vertically(head);
+                legend::draw(&over, panel)?;
+                self.draw_body(&root, &body, panel, &names)?;
+            }
+            root.present()?;
+            Ok(())
+        };
+        draw().map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
+        Ok((svg, size))
+    }
+
+    fn draw_body(
+        &self,
+        root: &Canvas<'_>,
+        body: &Canvas<'_>,
+        panel: &Panel<'_>,
+        names: &Names,
+    ) -> Result<(), Failure> {
+        if panel.shape == Shape::LogarithmicLines {
+            let marks = panel.series.iter().flat_map(|series| series.marks.iter().flatten());
+            let range = decades(marks.flat_map(|mark| [mark.range.0, mark.value, mark.range.1]));
+            let floor = range.start;
+            return self.plot(root, body, panel, names, LogCoord::from(range.log_scale()), floor);
+        }
+        let panels = if self.same_scale { self.panels.as_slice() } else { std::slice::from_ref(panel) };
+        let highest = panels.iter().map(Panel::highest).fold(0.0, f64::max);
+        // An axis that begins and ends at zero cannot be drawn.
+        let top = if highest > 0.0 { HEADROOM * highest } else { 1.0 };
+        self.plot(root, body, panel, names, RangedCoordf64::from(0.0..top), 0.0)
+    }
+
+    fn plot<Y>(
+        &self,
+        root: &Canvas<'_>,
+        body: &Canvas<'_>,
+        panel: &Panel<'_>,
+        names: &Names,
+        y: Y,
+        floor: f64,
+    ) -> Result<(), Failure>
+    where
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let x = RangedCoordf64::from(Range { start: 0.0, end: self.groups.len().max(1) as f64 });
+        let mut chart = ChartBuilder::on(body)
+            .margin_top(10)
+            .margin_right(MARGIN)
+            .x_label_area_size(names.height())
+            .y_label_area_size(Y_LABELS)
+            .build_cartesian_2d(x, y)?;
+        let text = ("sans-serif", 17).into_font().color(&INK);
+        chart
+            .configure_mesh()
+            .bold_line_style(GRID.stroke_width(1))
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK.stroke_width(1))
+            .label_style(text.clone())
+            .disable_x_mesh()
+            .x_labels(0)
+            .y_labels(6)
+            .y_label_formatter(&|value| number(*value))
+            .draw()?;
+        let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
+        shapes::draw(&Plot { canvas: root, place: &place, floor, groups: self.groups.len() }, panel)?;
+        let below = Pos::new(HPos::Center, VPos::Top);
+        for (group, lines) in names.lines.iter().enumerate() {
+            let (x, y) = place(group as f64 + 0.5, floor);
+            let style = ("sans-serif", names.size).into_font().color(&INK).pos(below);
+            for (line, y) in lines.iter().zip((y + 6..).step_by(LINE_HEIGHT as usize)) {
+                root.draw(&Text::new(line.clone(), (x, y), style.clone()))?;
+            }
+        }
+        let (x, y) = place(self.groups.len() as f64 / 2.0, floor);
+        let under = y + 10 + names.lines_height() as i32;
+        root.draw(&Text::new(self.group_label.to_owned(), (x, under), text.pos(below)))?;
+        Ok(())
+    }
+
+    /// Of one panel.
+    fn width(&self) -> u32 {
+        if self.columns > 2 { NARROW } else { WIDTH }
+    }
+
+    fn names(&self) -> Names {
+        let slot = f64::from(self.width() - Y_LABELS - MARGIN) / self.groups.len().max(1) as f64;
+        let slot = slot - NAME_GAP;
+        let lines: Vec<Vec<String>> =
+            self.groups.iter().map(|group| wrap(group, (slot / LETTER) as usize)).collect();
+        let longest = lines.iter().flatten().map(|line| line.chars().count()).max().unwrap_or(0);
+        // What does not fit is set in smaller letters.
+        let share = slot / (longest.max(1) as f64 * LETTER);
+        let size = (17.0 * share).clamp(12.0, 17.0).round() as u32;
+        Names { lines, size }
+    }
+}
+
+/// The groups' names, in lines that fit under their groups.
+struct Names {
+    lines: Vec<Vec<String>>,
+    size: u32,
+}
+
+impl Names {
+    fn lines_height(&self) -> u32 {
+        LINE_HEIGHT * self.lines.iter().map(Vec::len).max().unwrap_or(0) as u32
+    }
+
+    /// With the label of the axis.
+    fn height(&self) -> u32 {
+        self.lines_height() + 36
+    }
+}
+
+/// Lines of at most so many letters, words being left whole.
+fn wrap(text: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_inclusive([' ', '_', '-', '/', ',']) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.trim_end().chars().count() <= letters => {
+                line.push_str(word)
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[cfg(test)]
+#[path = "groups_tests.rs"]
+mod tests;
