@@ -21,7 +21,7 @@ struct Tally {
     stop: AtomicBool,
     read: AtomicU64,
     applied: AtomicU64,
-    refused: AtomicU64,
+    refused: Mutex<Vec<String>>,
     unknown: AtomicU64,
     wrong: Mutex<BTreeMap<String, u64>>,
 }
@@ -36,10 +36,12 @@ impl Tally {
     }
 
     /// Callers noticed nothing but POSTs whose answer was lost: each of 16 can lose one with each
-    /// of the two instances.
+    /// of the two instances. Where the machine has far too much to do, one may be refused and told so
+    /// while an instance is gone, which loses nothing.
     fn assert_smooth(self) {
         assert_eq!(self.wrong.into_inner().unwrap_or_else(PoisonError::into_inner), BTreeMap::new());
-        assert_eq!(self.refused.into_inner(), 0);
+        let refused = self.refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+        assert!(refused.len() <= 2, "{refused:?}");
         assert!(self.unknown.into_inner() <= 32);
     }
 
@@ -62,7 +64,7 @@ impl Tally {
         match nginx.post(&format!("/clientes/{client}/transacoes"), CREDIT).await {
             Ok(answer) if answer.status == 200 => Tally::add(&self.applied),
             Ok(answer) if answer.status == 503 && answer.body.contains("nothing was applied") => {
-                Tally::add(&self.refused)
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{answer:?}"));
             }
             Ok(answer) if answer.status == 504 && answer.body.contains("outcome-unknown") => {
                 Tally::add(&self.unknown)
