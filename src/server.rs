@@ -25,6 +25,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections that the kernel holds while the instance is busy.
 const BACKLOG: i32 = 4_096;
 
+/// How long the start waits for the database before it listens without it.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+
 /// How long a readiness probe waits for the database.
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -62,12 +65,15 @@ pub enum StartError {
 
 /// Serves until SIGTERM or SIGINT, then drains and returns.
 ///
-/// Listens at once, so that health can be asked for; transactions are refused until the database
-/// has answered and is of the right profile.
+/// Where the database answers at once, listens only then: whoever balances load
+/// hands requests over as soon as somebody listens, and an instance that comes back refuses none.
+/// Else listens without it, so that health can be asked for; transactions are refused until the
+/// database has answered and is of the right profile.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(config: Config) -> Result<(), StartError> {
+    let stop_requested = stop_requests()?;
     let metrics = Metrics::new(&config.instance);
     let ledger_options = LedgerOptions::new(
         config.database_url.expose(),
@@ -76,19 +82,25 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         config.deadlines.call,
     )?;
     let mailboxes = Mailboxes::new(mailbox_options(&config), metrics.mailbox.clone());
+    let probe = PgLedger::new(&ledger_options, metrics.pool.clone());
+    if let Ok(Ok(state)) = tokio::time::timeout(FIRST_ANSWER, probe.state()).await {
+        check_profile(&state, config.profile)?;
+        mailboxes.open();
+    }
     let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, &metrics)).transpose()?;
     let server = serve(&config, &mailboxes, &ledger_options, &metrics)?;
     let handle = server.handle();
     let stop = async {
-        stop_requested().await?;
+        stop_requested.await;
         tracing::info!("draining");
         handle.stop(true).await;
         Ok::<_, StartError>(())
     };
     let work = async {
-        let probe = PgLedger::new(&ledger_options, metrics.pool.clone());
-        wait_for_database(&probe, config.profile).await?;
-        mailboxes.open();
+        if !mailboxes.is_open() {
+            wait_for_database(&probe, config.profile).await?;
+            mailboxes.open();
+        }
         tracing::info!(mode = ?config.mode, profile = %config.profile, workers = config.workers, "ready");
         std::future::pending::<Result<(), StartError>>().await
     };
@@ -245,14 +257,16 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn stop_requested() -> io::Result<()> {
+/// Takes notice of SIGTERM and SIGINT from now on; what it returns is done when one has come.
+fn stop_requests() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Asks the database what it is until it answers, ever more slowly, and checks the answer.
