@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::connect;
 use crate::http::Endpoint;
-use crate::scrape::Counts;
+use crate::scrape::{Counts, Work};
 
 /// One row per client: what is stored, beside what follows from its transactions. The sums are
 /// `numeric`, so as text: they may be beyond a bigint just when something is wrong.
@@ -89,6 +89,16 @@ impl Books {
         if self.faults.len() > NAMED {
             problems.push(format!("and {} clients more have wrong books", self.faults.len() - NAMED));
         }
+        problems
+    }
+
+    /// What is wrong with them, or with what the instances counted from their start until they were
+    /// read, if all rows came since then.
+    pub fn problems_beside(&self, counted: &Work) -> Vec<String> {
+        // A call of unknown outcome may have carried any number of transactions.
+        let unknown = if counted.unknown_calls > 0 { u64::MAX / 2 } else { 0 };
+        let mut problems = self.problems();
+        problems.extend(Books::problem_of_rows(self.rows, counted.accepted, unknown));
         problems
     }
 

@@ -35,9 +35,9 @@ pub mod summary;
 pub mod target;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -140,7 +140,7 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
 async fn against_own_stack(args: &ContestArgs, k6: &K6, directory: &Path) -> Result<ContestResult> {
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let mut stack = tokio::select! {
+    let stack = tokio::select! {
         stack = Stack::start(args.stack.options()?, &say) => stack?,
         signal = interrupted() => bail!("stopped by {signal} before it was ready; nothing is left running"),
     };
@@ -166,16 +166,8 @@ async fn against_own_stack(args: &ContestArgs, k6: &K6, directory: &Path) -> Res
             signal = interrupted() => Err(anyhow::anyhow!("stopped by {signal}")),
         }
     };
-    // A part that ended meanwhile explains everything else, so it comes first.
-    let ended = tokio::time::timeout(Duration::ZERO, stack.ended()).await;
     say("stopping");
-    let stopped = stack.stop().await;
-    if let Ok(obituary) = ended {
-        return Err(obituary.context("a part of the stack ended during the contest"));
-    }
-    let result = played?;
-    stopped.context("the stack did not stop in good order")?;
-    Ok(result)
+    stack.stop_after("the contest", played).await
 }
 
 fn conditions_of(stack: &Stack) -> StackConditions {

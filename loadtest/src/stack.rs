@@ -207,6 +207,23 @@ impl Stack {
         }
     }
 
+    /// Stops everything after a load, whatever came of it, and gives back what did. `load` says in
+    /// an error what it was: `a run`.
+    ///
+    /// # Errors
+    /// A part that ended meanwhile, which explains everything else; then the outcome's own; then
+    /// those of [`Stack::stop`].
+    pub async fn stop_after<T>(mut self, load: &str, outcome: Result<T>) -> Result<T> {
+        let ended = tokio::time::timeout(Duration::ZERO, self.ended()).await;
+        let stopped = self.stop().await;
+        if let Ok(obituary) = ended {
+            return Err(obituary.context(format!("a part of the stack ended during {load}")));
+        }
+        let outcome = outcome?;
+        stopped.context("the stack did not stop in good order")?;
+        Ok(outcome)
+    }
+
     /// Stops everything, from the outside in, and removes what it made.
     ///
     /// # Errors
@@ -230,17 +247,7 @@ impl Stack {
         let boxed = self.envelope.as_ref();
         let accounted = boxed.and_then(|envelope| envelope.usage(service).ok());
         let usage = accounted.unwrap_or_else(|| pid.map(Usage::of_tree).unwrap_or_default());
-        ServiceUsage {
-            service: service.name(),
-            cpu: usage.cpu,
-            throttled: usage.throttled,
-            anonymous_bytes: usage.anonymous_bytes,
-            shared_bytes: usage.shared_bytes,
-            cache_bytes: usage.cache_bytes,
-            oom_kills: usage.oom_kills,
-            cpu_limit: boxed.map(|_| self.options.split.cpus(service)),
-            memory_limit_bytes: boxed.map(|_| service.memory_bytes()),
-        }
+        ServiceUsage::new(service, usage, boxed.map(|_| &self.options.split))
     }
 
     async fn ready(&mut self) -> Result<()> {

@@ -59,22 +59,14 @@ struct Interval {
 /// # Errors
 /// When it could not be run. Wrong books are no error: they are problems of the run.
 pub async fn run(case: &Case, generators: &Generators, times: Times, round: u32) -> Result<Run> {
-    let mut stack = Stack::start(options(case), &|_| ()).await?;
+    let stack = Stack::start(options(case), &|_| ()).await?;
     ensure!(
         *stack.limits() == Limits::Enforced,
         "{}; a benchmark without them means nothing",
         stack.limits()
     );
     let measured = measure(&stack, case, generators, times, round).await;
-    // A part that ended meanwhile explains everything else, so it comes first.
-    let ended = tokio::time::timeout(Duration::ZERO, stack.ended()).await;
-    let stopped = stack.stop().await;
-    if let Ok(obituary) = ended {
-        return Err(obituary.context("a part of the stack ended during a run"));
-    }
-    let run = measured?;
-    stopped.context("the stack did not stop in good order")?;
-    Ok(run)
+    stack.stop_after("a run", measured).await
 }
 
 fn options(case: &Case) -> StackOptions {
@@ -123,11 +115,7 @@ async fn measure(
     let interval = interval(stack, generators, &load(times.measured, round)).await?;
 
     let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
-    let in_all = Work::of(&counts);
-    let mut problems = books.problems();
-    // A call of unknown outcome may have carried any number of transactions.
-    let unknown = if in_all.unknown_calls > 0 { u64::MAX / 2 } else { 0 };
-    problems.extend(Books::problem_of_rows(books.rows, in_all.accepted, unknown));
+    let problems = books.problems_beside(&Work::of(&counts));
     Ok(Run { postgres, disk: stack.disk().to_string(), rows: books.rows, problems, ..summary(interval) })
 }
 

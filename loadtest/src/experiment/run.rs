@@ -97,18 +97,10 @@ pub struct Ran {
 /// When it could not be run. Wrong books are no error: they are problems of the run. Nor is a run
 /// that says nothing of the service: it is invalid.
 pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Result<Ran> {
-    let mut stack = Stack::start(options(setup, tools.cores), &|_| ()).await?;
+    let stack = Stack::start(options(setup, tools.cores), &|_| ()).await?;
     ensure!(*stack.limits() == Limits::Enforced, "{}", stack.limits());
     let measured = measure(&stack, tools, setup, times, round).await;
-    // A part that ended meanwhile explains everything else, so it comes first.
-    let ended = tokio::time::timeout(Duration::ZERO, stack.ended()).await;
-    let stopped = stack.stop().await;
-    if let Ok(obituary) = ended {
-        return Err(obituary.context("a part of the stack ended during a run"));
-    }
-    let ran = measured?;
-    stopped.context("the stack did not stop in good order")?;
-    Ok(ran)
+    stack.stop_after("a run", measured).await
 }
 
 /// The stack starts with all its CPU; what is not measured need not be slow.
@@ -161,11 +153,7 @@ async fn measure(stack: &Stack, tools: &Tools, setup: &Setup, times: Times, roun
     // What is left to do is not measured, and need not be slow.
     envelope.limit_cpu(&setup.case.split, setup.period())?;
     let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
-    let in_all = Work::of(&counts);
-    let mut problems = books.problems();
-    // A call of unknown outcome may have carried any number of transactions.
-    let unknown = if in_all.unknown_calls > 0 { u64::MAX / 2 } else { 0 };
-    problems.extend(Books::problem_of_rows(books.rows, in_all.accepted, unknown));
+    let problems = books.problems_beside(&Work::of(&counts));
     let run = PointRun { round, problems, ..point_run(outcome, interval, times) };
     Ok(Ran { run, postgres, disk: stack.disk().to_string() })
 }
