@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let options = parse("--mode direct --profile contest --balancing layer4 --cpus 0.25/0.25/0.30/0.70 --envelope --port 0 --transport unix --env BATCH_MAX=64 --env X=a=b")
+        let options = parse("--mode direct --profile contest --balancing layer4 --cpus 0.25/0.25/0.30/0.70 --envelope --port 0 --transport tcp --env BATCH_MAX=64 --env X=a=b")
             .expect("they are right");
         assert_eq!((options.mode, options.profile), (Mode::Direct, Profile::Contest));
-        assert_eq!((options.balancing, options.transport), (Balancing::Layer4, Transport::Unix));
+        assert_eq!((options.balancing, options.transport), (Balancing::Layer4, Transport::Tcp));
         assert_eq!(options.split, Split { api: 0.25, nginx: 0.3, postgres: 0.7 });
         assert_eq!((options.envelope, options.port), (true, 0));
         assert_eq!(options.api_env, [("BATCH_MAX".into(), "64".into()), ("X".into(), "a=b".into())]);
@@ -192,7 +192,7 @@ mod tests {
         let (kind, options) = docker("--stack docker --mode serial --balancing affinity --port 1234");
         let options = options.expect("they are right");
         assert_eq!((kind, options.mode, options.port), (StackKind::Docker, Mode::Serial, 1234));
-        let (_, refused) = docker("--stack docker --transport unix");
+        let (_, refused) = docker("--stack docker --transport tcp");
         assert_eq!(refused.expect_err("no such thing"), "--transport does not go with --stack docker");
     }
 

@@ -179,6 +179,7 @@ fn conditions_of(stack: &Stack) -> StackConditions {
         cpus: options.split.to_string(),
         envelope: *stack.limits() == Limits::Enforced,
         disk: stack.disk().to_string(),
+        caveat: None,
     }
 }
 

@@ -1,7 +1,5 @@
 //! An instance of the service: the `guiche` program with its settings.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -154,11 +152,6 @@ impl Instance {
             }
             // Its end is news at once; that it is ready has to be asked.
             let _ = tokio::time::timeout(POLL, self.process.wait()).await;
-        }
-        if let Endpoint::Unix(path) = &self.endpoint {
-            // NGINX's worker is another user where this one is root.
-            fs::set_permissions(path, Permissions::from_mode(0o666))
-                .with_context(|| format!("cannot open up {}", path.display()))?;
         }
         Ok(())
     }

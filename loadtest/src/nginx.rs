@@ -11,8 +11,8 @@ use nix::unistd::{Group, Uid, User};
 use crate::http::Endpoint;
 use crate::process::{Launch, Process};
 
-/// The instances' addresses in the files, as in the Compose network.
-const UPSTREAMS: [&str; 2] = ["webapi1-guiche:8080", "webapi2-guiche:8080"];
+/// The instances' addresses in the files, as in the Compose stack.
+const UPSTREAMS: [&str; 2] = ["unix:/run/guiche/webapi1-guiche.sock", "unix:/run/guiche/webapi2-guiche.sock"];
 
 /// The address that the files listen on.
 const LISTEN: &str = "listen 9999";
@@ -200,7 +200,7 @@ mod tests {
                 "{text}"
             );
             assert!(text.contains("pid /run/x/nginx.pid;") && !text.contains(" /tmp/"), "{text}");
-            assert!(!text.contains("guiche:8080"), "{text}");
+            assert!(!text.contains("/run/guiche/"), "{text}");
         }
     }
 
@@ -209,6 +209,6 @@ mod tests {
         let [one, two] = endpoints();
         let error = render("pid /tmp/nginx.pid; listen 9999", 1, [&one, &two], Path::new("/x"))
             .expect_err("no upstreams");
-        assert!(error.to_string().contains("webapi1-guiche:8080"), "{error}");
+        assert!(error.to_string().contains("webapi1-guiche.sock"), "{error}");
     }
 }

@@ -127,16 +127,48 @@ fn every_setting_of_the_service_can_be_set() {
 }
 
 #[test]
-fn both_instances_differ_in_name_and_address_alone() {
+fn both_instances_differ_in_name_and_socket_alone() {
     let mut services = services(&root().join("compose/contest.yml"));
     let mut take = |name: &str| {
         let mut service = services.remove(name).expect("it is there");
         let environment = service["environment"].as_object_mut().expect("it has one");
         assert_eq!(environment.remove("INSTANCE"), Some(Value::from(name)));
-        service.as_object_mut().expect("a service").remove("networks").expect("an address of its own");
+        assert_eq!(environment.remove("LISTEN"), Some(Value::from(format!("unix:/run/guiche/{name}.sock"))));
         service
     };
     assert_eq!(take("webapi1-guiche"), take("webapi2-guiche"));
+}
+
+#[test]
+fn the_sockets_are_where_they_are_looked_for_and_belong_to_who_listens() {
+    let file = root().join("compose/contest.yml");
+    let services = services(&file);
+    let mount = |service: &str, volume: &str| {
+        let mounts = strings(&services[service], "volumes");
+        let place = mounts.iter().find_map(|mount| mount.strip_prefix(volume)?.strip_prefix(':'));
+        place.unwrap_or_else(|| panic!("{service} does not mount {volume}: {mounts:?}")).to_owned()
+    };
+    for api in ["webapi1-guiche", "webapi2-guiche"] {
+        let environment = &services[api]["environment"];
+        let socket = text(&environment["LISTEN"]);
+        assert_eq!(mount(api, "http"), "/run/guiche");
+        assert!(text(&environment["DATABASE_URL"]).contains(&format!("host={} ", mount(api, "postgresql"))));
+        for balancing in ["least_conn", "round_robin", "affinity", "layer4"] {
+            let nginx = read(&root().join(format!("nginx/{balancing}.conf")));
+            assert!(nginx.contains(&format!("server {socket} ")), "{balancing} does not know {socket}");
+        }
+    }
+    assert_eq!(mount("nginx", "http"), "/run/guiche");
+    assert_eq!(mount("db", "postgresql"), "/var/run/postgresql", "where PostgreSQL listens by default");
+
+    let document: Value = serde_saphyr::from_str(&filled_in(&read(&file))).expect("it is YAML");
+    let dockerfile = read(&root().join("Dockerfile"));
+    let api = dockerfile.lines().find_map(|line| line.strip_prefix("USER ")).expect("the image has a user");
+    for (volume, user) in [("http", api), ("postgresql", services["db"]["user"].as_str().expect("a user"))] {
+        let (uid, gid) = user.split_once(':').expect("user and group");
+        let options = text(&document["volumes"][volume]["driver_opts"]["o"]);
+        assert!(options.ends_with(&format!("mode=755,uid={uid},gid={gid}")), "{volume}: {options}");
+    }
 }
 
 #[test]
@@ -165,7 +197,8 @@ fn a_submission_is_self_contained_and_within_the_limits() {
     assert_eq!(services["webapi2-guiche"]["environment"]["PROFILE"], "contest");
     for source in services.values().flat_map(|service| strings(service, "volumes")) {
         let source = source.split(':').next().unwrap_or_default();
-        assert!(source == "db" || folder.join(source).exists(), "{source} is missing");
+        let named = ["db", "http", "postgresql"].contains(&source);
+        assert!(named || folder.join(source).exists(), "{source} is missing");
     }
     assert_eq!(read(&folder.join("nginx.conf")), read(&root().join("nginx/affinity.conf")));
     assert!(folder.join("sql/settings/contest.conf").exists() && folder.join("sql/10-tables.sql").exists());

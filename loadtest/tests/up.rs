@@ -90,7 +90,7 @@ fn it_ends_well_on_ctrl_c() {
 
 #[test]
 fn nothing_outlives_it_when_it_is_killed() {
-    let up = Up::start(&["--balancing", "layer4", "--transport", "unix", "--envelope"]);
+    let up = Up::start(&["--balancing", "layer4", "--transport", "tcp", "--envelope"]);
     up.signal(Signal::SIGKILL);
     up.end();
 }

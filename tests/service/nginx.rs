@@ -2,35 +2,39 @@
 //! was only asked for is asked of the other, and what was sent to be applied is not sent again.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use guiche::config::Config;
 use loadtest::http::Endpoint;
 use loadtest::nginx::{Balancing, Nginx, Program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::sync::oneshot;
 
 use crate::harness::{
-    Address, Connection, Database, Fate, Guiche, Load, Proxy, Request, reckon, run_directory, until,
+    Address, Connection, Database, Fate, Guiche, Launcher, Load, Proxy, Request, reckon, run_directory, until,
 };
 
 /// Those that look into requests.
 const BY_REQUEST: [Balancing; 3] = [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity];
 
-/// Two instances and NGINX.
+/// Two instances and NGINX, which reaches them as it does where they are shipped: at unix sockets.
 struct Front {
     instances: [Guiche; 2],
-    _nginx: Nginx,
+    nginx: Nginx,
     address: Address,
 }
 
 impl Front {
     async fn start(balancing: Balancing, instances: [Guiche; 2]) -> Self {
-        let endpoints = instances.each_ref().map(|instance| Endpoint::Tcp(tcp(instance.address())));
+        let endpoints = instances.each_ref().map(|instance| endpoint(instance.address()));
         let (nginx, address) = start_nginx(balancing, [&endpoints[0], &endpoints[1]]).await;
-        Self { instances, _nginx: nginx, address: Address::Tcp(address) }
+        Self { instances, nginx, address: Address::Tcp(address) }
     }
 
     async fn on(balancing: Balancing, database: &Database) -> Self {
-        let instances = tokio::join!(Guiche::on(database), Guiche::on(database));
+        let instances = || at_a_socket(Guiche::launcher(database)).start();
+        let instances = tokio::join!(instances(), instances());
         Self::start(balancing, instances.into()).await
     }
 
@@ -49,6 +53,14 @@ impl Front {
         self.instances[usize::from(busy[1])].kill().await;
     }
 
+    /// Tells NGINX's worker to stand still, or to go on.
+    fn signal_worker(&self, signal: Signal) {
+        let master = self.nginx.process.pid();
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+        let worker = children.expect("NGINX runs").trim().parse().expect("it has one worker");
+        kill(Pid::from_raw(worker), signal).expect("the worker runs");
+    }
+
     async fn requests(&self) -> [u64; 2] {
         let count =
             async |instance: &Guiche| instance.metric("guiche_http_transaction_duration_seconds_count").await;
@@ -56,9 +68,17 @@ impl Front {
     }
 }
 
-fn tcp(address: &Address) -> SocketAddr {
-    let Address::Tcp(address) = address else { panic!("it listens on TCP") };
-    *address
+fn endpoint(address: &Address) -> Endpoint {
+    match address {
+        Address::Tcp(address) => Endpoint::Tcp(*address),
+        Address::Unix(path) => Endpoint::Unix(path.clone()),
+    }
+}
+
+fn at_a_socket(launcher: Launcher) -> Launcher {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let socket = run_directory().join(format!("front-{}.sock", NEXT.fetch_add(1, Ordering::Relaxed)));
+    launcher.set("LISTEN", Address::Unix(socket))
 }
 
 /// Starts NGINX and waits until it answers. A port that was free a moment ago may be taken by now:
@@ -102,7 +122,7 @@ async fn an_instance_dies_under_load() {
         let (stop, told) = oneshot::channel();
         let reading = tokio::spawn(read_until(told, address.clone()));
         load.until_applied(100).await;
-        let place = tcp(front.instances[0].address());
+        let place = front.instances[0].address().clone();
         front.instances[0].kill().await;
         load.until_applied(100).await;
         front.instances[0] = Guiche::launcher(&database).set("LISTEN", place).start().await;
@@ -149,14 +169,52 @@ async fn a_transaction_that_was_sent_is_not_sent_again() {
     }
 }
 
+/// NGINX learns from a kept connection, too late, that its instance has gone.
+#[tokio::test]
+async fn a_transaction_that_reached_nobody_goes_to_the_other_instance() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let mut front = Front::on(balancing, &database).await;
+        let credits = [1, 2].map(|client| Request::transaction(client, 1, "c", "x"));
+        let mut callers = Vec::new();
+        for credit in &credits {
+            callers.push(front.begin(credit).await);
+        }
+        for caller in &mut callers {
+            caller.receive().await.expect("an answer").balance();
+        }
+        until("NGINX keeps a connection to each", async || {
+            for (caller, credit) in callers.iter_mut().zip(&credits) {
+                caller.ask(credit).await.expect("an answer").balance();
+            }
+            front.requests().await.iter().all(|count| *count > 0)
+        })
+        .await;
+        let before = database.balance(1).await + database.balance(2).await;
+
+        // The requests come before the news.
+        front.signal_worker(Signal::SIGSTOP);
+        for (caller, credit) in callers.iter_mut().zip(&credits) {
+            caller.send(credit).await.expect("the kernel takes it");
+        }
+        front.instances[0].kill().await;
+        front.signal_worker(Signal::SIGCONT);
+        for caller in &mut callers {
+            caller.receive().await.expect("an answer").balance();
+        }
+        let after = database.balance(1).await + database.balance(2).await;
+        assert_eq!(after, before + 2, "{balancing}: each was applied once");
+    }
+}
+
 #[tokio::test]
 async fn a_statement_whose_instance_died_is_asked_of_the_other() {
     for balancing in BY_REQUEST {
         let database = Database::create().await;
         let proxy = Proxy::to(&database).await;
         let instances = tokio::join!(
-            Guiche::behind(&proxy, &database).start(),
-            Guiche::behind(&proxy, &database).start()
+            at_a_socket(Guiche::behind(&proxy, &database)).start(),
+            at_a_socket(Guiche::behind(&proxy, &database)).start()
         );
         let mut front = Front::start(balancing, instances.into()).await;
         for instance in &front.instances {

@@ -109,3 +109,11 @@ async fn it_is_ready_only_once_it_takes_transactions() {
     guiche.until_ready().await;
     assert_eq!(guiche.credit(1, 1, "x").await.balance(), 1);
 }
+
+/// Whoever balances load hands requests over as soon as somebody listens.
+#[tokio::test]
+async fn beside_a_database_that_answers_nothing_is_refused_from_the_first_request() {
+    let database = Database::create().await;
+    let guiche = Guiche::launcher(&database).start_listening().await;
+    assert_eq!(guiche.credit(1, 1, "first").await.status, 200);
+}

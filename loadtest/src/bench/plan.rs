@@ -64,9 +64,9 @@ const SPLITS: [&str; 7] = [
     "split=0.25/0.25/0.3/0.7",
     "split=0.25/0.25/0.4/0.6",
     "split=0.25/0.25/0.4/0.6,mode=direct",
-    "split=0.3/0.3/0.35/0.55,balancing=layer4",
-    "split=0.25/0.25/0.45/0.55,balancing=layer4",
-    "split=0.25/0.25/0.5/0.5,balancing=layer4,transport=unix",
+    "split=0.25/0.25/0.45/0.55",
+    "split=0.25/0.25/0.42/0.58,balancing=layer4",
+    "split=0.27/0.27/0.48/0.48,balancing=layer4",
 ];
 
 impl Factor {

@@ -82,6 +82,11 @@ impl Plan {
         Operation::ALL.iter().map(|operation| self.expected(*operation)).sum()
     }
 
+    /// Requests per second of the open load at its peak.
+    pub fn peak_per_second(&self) -> u64 {
+        Operation::ALL.iter().map(|operation| operation.peak()).sum()
+    }
+
     /// How long the open load lasts.
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.ramp_s + self.plateau_s)

@@ -72,6 +72,9 @@ pub struct StackConditions {
     pub envelope: bool,
     /// What the data is on, and how long an fsync takes there.
     pub disk: String,
+    /// What is in the figures and is not the stack's, where something is known to be.
+    #[serde(default)]
+    pub caveat: Option<String>,
 }
 
 /// The books after a run.

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use super::ports;
 use super::stack::{DockerOptions, DockerStack};
 use crate::args::StackArgs;
 use crate::contest::ContestArgs;
 use crate::contest::k6::K6;
+use crate::contest::plan::Plan;
 use crate::contest::play::{self, Game};
 use crate::contest::result::{ContestResult, StackConditions};
 use crate::contest::score;
@@ -62,7 +64,7 @@ pub async fn contest(args: &ContestArgs, k6: &K6, directory: &Path) -> Result<Co
         target: &target,
         plan: args.plan(),
         database_url: Some(stack.admin_url().await?),
-        stack: Some(conditions_of(&stack)),
+        stack: Some(conditions_of(&stack, &args.plan())),
         usage: Some(&usage),
         directory,
         since: Instant::now() - stack.cold_start(),
@@ -86,7 +88,7 @@ async fn start(options: DockerOptions, say: &(dyn Fn(&str) + Send + Sync)) -> Re
     }
 }
 
-fn conditions_of(stack: &DockerStack) -> StackConditions {
+fn conditions_of(stack: &DockerStack, plan: &Plan) -> StackConditions {
     let options = stack.options();
     StackConditions {
         mode: options.mode.to_string(),
@@ -95,5 +97,6 @@ fn conditions_of(stack: &DockerStack) -> StackConditions {
         cpus: options.split.to_string(),
         envelope: true,
         disk: "a volume of Docker's".to_owned(),
+        caveat: ports::caveat(plan),
     }
 }

@@ -289,7 +289,6 @@ fn project(options: &DockerOptions) -> Compose {
         .variable("MODE", options.mode.as_str())
         .variable("NGINX_CONF", options.balancing.to_string())
         .variable("PORT", options.port.to_string())
-        .variable("SUBNET", format!("198.18.{}", 100 + id % 100))
         .variable("API_CPUS", api.to_string())
         .variable("NGINX_CPUS", nginx.to_string())
         .variable("DB_CPUS", postgres.to_string());

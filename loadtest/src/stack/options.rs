@@ -15,9 +15,9 @@ use crate::split::{Service, Split};
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// TCP on loopback.
-    #[default]
     Tcp,
     /// Unix sockets in the run directory.
+    #[default]
     Unix,
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Health checks often enough for a test.
-const HEALTH_INTERVAL: (&str, &str) = ("HEALTH_INTERVAL", "2s");
+const HEALTH_INTERVALS: [&str; 2] = ["HEALTH_INTERVAL", "NGINX_HEALTH_INTERVAL"];
 
 /// The right to use Docker, or `None`, with a message, where there is none.
 async fn docker() -> Option<MutexGuard<'static, ()>> {
@@ -31,10 +31,10 @@ async fn docker() -> Option<MutexGuard<'static, ()>> {
 /// Options on a free port, with frequent health checks, and the image of `GUICHE_IMAGE` or one that
 /// is built now.
 fn options() -> DockerOptions {
-    let (name, value) = HEALTH_INTERVAL;
     let port = loadtest::cluster::free_port().expect("a port is free");
     let image = std::env::var("GUICHE_IMAGE").ok();
-    DockerOptions { port, image, variables: vec![(name, value.to_owned())], ..DockerOptions::default() }
+    let variables = HEALTH_INTERVALS.map(|name| (name, "2s".to_owned())).to_vec();
+    DockerOptions { port, image, variables, ..DockerOptions::default() }
 }
 
 async fn start(options: DockerOptions) -> DockerStack {

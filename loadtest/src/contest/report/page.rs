@@ -44,6 +44,7 @@ fn verdict(result: &ContestResult) -> Markup {
             (grouped(tally.inconsistent)) " inconsistent, fined " (usd(score.inconsistency_fine_cents)) "."
         }
         @if let Some(books) = text::books(result) { p { "In the database: " (books) "." } }
+        @if let Some(caveat) = text::caveat(&result.conditions) { p { (caveat) } }
         @if !result.problems.is_empty() {
             h2 { "Problems" }
             ul.bad { @for problem in &result.problems { li { (problem) } } }

@@ -12,6 +12,9 @@ use crate::report::text::{BYTES_PER_MB, megabytes, table};
 /// The whole outcome, for a terminal.
 pub fn of(result: &ContestResult) -> String {
     let mut text = format!("{}\n\n", conditions(&result.conditions));
+    if let Some(caveat) = caveat(&result.conditions) {
+        text += &format!("{caveat}\n\n");
+    }
     text += &table(&operations(result));
     if !result.services.is_empty() {
         text.push('\n');
@@ -30,6 +33,11 @@ pub fn conditions(conditions: &Conditions) -> String {
         "The contest: {}, {}, {}, CPUs {}, {limits}",
         stack.mode, stack.profile, stack.balancing, stack.cpus
     )
+}
+
+/// What is in the figures and is not the stack's.
+pub fn caveat(conditions: &Conditions) -> Option<&str> {
+    conditions.stack.as_ref()?.caveat.as_deref()
 }
 
 /// One row for each kind of request and one for all.
