@@ -3,11 +3,15 @@
 mod common;
 
 use std::fs;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use loadtest::experiment::report;
 use loadtest::experiment::result::ExperimentResult;
 use loadtest::rundir::RunDir;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SMALL: &str = r#"
 title = "Small"
@@ -33,10 +37,24 @@ says = "it does something"
 holds = "goodput batched@3 >= 1"
 "#;
 
-fn experiment(args: &[&str]) -> Output {
+fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.arg("experiment").args(args).env("GUICHE_BIN", common::guiche());
-    command.output().expect("the program runs")
+    command
+}
+
+fn experiment(args: &[&str]) -> Output {
+    command(args).output().expect("the program runs")
+}
+
+/// Whether this machine cannot run experiments; says why.
+fn skipped(said: &str) -> bool {
+    let skipped =
+        ["needs two cores", "no cgroups to be had", "cannot run k6"].iter().any(|why| said.contains(why));
+    if skipped {
+        eprintln!("skipped: {said}");
+    }
+    skipped
 }
 
 fn said(output: &Output) -> String {
@@ -89,10 +107,8 @@ fn a_small_experiment_adds_up() {
     fs::write(&path, SMALL).expect("it is writable");
     let output = experiment(&[&path.display().to_string(), "--report", &reports.display().to_string()]);
     let said = said(&output);
-    for reason in ["needs two cores", "no cgroups to be had", "cannot run k6"] {
-        if said.contains(reason) {
-            return eprintln!("skipped: {said}");
-        }
+    if skipped(&said) {
+        return;
     }
     assert!(output.status.success(), "{said}");
     let result: ExperimentResult = report::read(&reports.join("small")).expect("results.json");
@@ -115,4 +131,76 @@ fn a_small_experiment_adds_up() {
         assert!(run.commits_per_s > 0.0 && run.rows_per_s > 0.0, "{run:?}");
     }
     assert!(result.conditions.envelope.starts_with("1/5 of 1.50 CPUs"), "{}", result.conditions.envelope);
+}
+
+#[test]
+fn ctrl_c_under_load_ends_it_and_leaves_nothing_behind() {
+    let home = RunDir::create().expect("a run directory");
+    let (path, runs) = (home.path().join("long.toml"), home.path().join("r"));
+    let reports = home.path().join("reports");
+    fs::write(&path, SMALL.replace("\nseconds = 2\n", "\nseconds = 60\n")).expect("it is writable");
+    let mut child = command(&[&path.display().to_string(), "--report", &reports.display().to_string()])
+        .env("GUICHE_RUN_DIR", &runs)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let pid = child.id();
+    let mut ended = false;
+    until("k6 plays", || {
+        ended = child.try_wait().expect("it is ours").is_some();
+        let plays = children(pid).iter().any(|child| name(*child) == "k6");
+        // Before there is a stack, k6 is only asked for its version.
+        ended || plays && !entries(&runs).is_empty()
+    });
+    let (parts, directories) = (children(pid), entries(&runs));
+    if !ended {
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).expect("it runs");
+    }
+    let output = child.wait_with_output().expect("it ends");
+    let said = said(&output);
+    if skipped(&said) {
+        return;
+    }
+    assert!(!ended && !output.status.success() && said.contains("stopped by SIGINT"), "{said}");
+    until("the run directory goes", || entries(&runs).is_empty());
+    for part in parts {
+        until("its processes go", || !Path::new(&format!("/proc/{part}")).exists());
+    }
+    for directory in directories {
+        let run = directory.file_name().expect("a name").to_string_lossy().into_owned();
+        until("its cgroups go", || cgroups_of(&run).is_empty());
+    }
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Those of all its threads.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = entries(Path::new(&format!("/proc/{pid}/task")));
+    let texts = threads.iter().filter_map(|thread| fs::read_to_string(thread.join("children")).ok());
+    texts
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn name(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// The cgroups of a run, in either version's hierarchies.
+fn cgroups_of(run: &str) -> Vec<PathBuf> {
+    let tops = entries(Path::new("/sys/fs/cgroup"));
+    let all = tops.iter().flat_map(|top| entries(top)).chain(tops.iter().cloned());
+    all.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(run))).collect()
 }

@@ -27,15 +27,22 @@ struct Front {
 
 impl Front {
     async fn start(balancing: Balancing, instances: [Guiche; 2]) -> Self {
-        let endpoints = instances.each_ref().map(|instance| endpoint(instance.address()));
-        let (nginx, address) = start_nginx(balancing, [&endpoints[0], &endpoints[1]]).await;
-        Self { instances, nginx, address: Address::Tcp(address) }
+        Self::start_edited(balancing, instances, |file| file).await
     }
 
     async fn on(balancing: Balancing, database: &Database) -> Self {
-        let instances = || at_a_socket(Guiche::launcher(database)).start();
-        let instances = tokio::join!(instances(), instances());
-        Self::start(balancing, instances.into()).await
+        Self::start(balancing, two_instances(database).await).await
+    }
+
+    /// With another text in the place of the file's.
+    async fn start_edited(
+        balancing: Balancing,
+        instances: [Guiche; 2],
+        edit: impl Fn(String) -> String,
+    ) -> Self {
+        let endpoints = instances.each_ref().map(|instance| endpoint(instance.address()));
+        let (nginx, address) = start_nginx(balancing, [&endpoints[0], &endpoints[1]], edit).await;
+        Self { instances, nginx, address: Address::Tcp(address) }
     }
 
     async fn begin(&self, request: &Request) -> Connection {
@@ -75,6 +82,11 @@ fn endpoint(address: &Address) -> Endpoint {
     }
 }
 
+async fn two_instances(database: &Database) -> [Guiche; 2] {
+    let instance = || at_a_socket(Guiche::launcher(database)).start();
+    tokio::join!(instance(), instance()).into()
+}
+
 fn at_a_socket(launcher: Launcher) -> Launcher {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let socket = run_directory().join(format!("front-{}.sock", NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -83,7 +95,11 @@ fn at_a_socket(launcher: Launcher) -> Launcher {
 
 /// Starts NGINX and waits until it answers. A port that was free a moment ago may be taken by now:
 /// then another one is tried.
-async fn start_nginx(balancing: Balancing, instances: [&Endpoint; 2]) -> (Nginx, SocketAddr) {
+async fn start_nginx(
+    balancing: Balancing,
+    instances: [&Endpoint; 2],
+    edit: impl Fn(String) -> String,
+) -> (Nginx, SocketAddr) {
     let program = Program::find(balancing).expect("NGINX is installed");
     for _ in 0..5 {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -92,6 +108,9 @@ async fn start_nginx(balancing: Balancing, instances: [&Endpoint; 2]) -> (Nginx,
         let directory = run_directory().join(format!("{balancing}-{}", address.port()));
         let launch =
             program.launch(balancing, &directory, address.port(), instances).expect("its file is there");
+        let file = directory.join("nginx/nginx.conf");
+        let text = std::fs::read_to_string(&file).expect("NGINX's file was written");
+        std::fs::write(&file, edit(text)).expect("it can be written again");
         let nginx = Nginx::start(&launch, address.port()).expect("NGINX starts");
         let mut answers = false;
         until("NGINX answers or has ended", async || {
@@ -242,6 +261,36 @@ async fn without_any_instance_callers_are_refused() {
             let mut caller = front.begin(&request).await;
             caller.receive().await.expect("an answer").assert_refused("unavailable");
         }
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_nginx_has_room_for_are_refused() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let narrow = |file: String| {
+            let bound = "limit_conn in_flight 700;";
+            assert!(file.contains(bound), "{balancing} has no bound");
+            file.replace(bound, "limit_conn in_flight 2;")
+        };
+        let front = Front::start_edited(balancing, two_instances(&database).await, narrow).await;
+        let lock = database.lock(1).await;
+        let held = Request::transaction(1, 1, "c", "held");
+        let mut callers = [front.begin(&held).await, front.begin(&held).await];
+        let ask = async || front.begin(&Request::statement(2)).await.receive().await.expect("an answer");
+        let mut refused = ask().await;
+        until("there is no room", async || {
+            refused = ask().await;
+            refused.status != 200
+        })
+        .await;
+        refused.assert_refused("overloaded");
+        lock.release().await;
+        for caller in &mut callers {
+            caller.receive().await.expect("an answer").balance();
+        }
+        until("there is room again", async || ask().await.status == 200).await;
+        assert_eq!(database.balance(1).await, 2, "{balancing}");
     }
 }
 

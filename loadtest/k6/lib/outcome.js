@@ -14,16 +14,18 @@ export function outcomeOf({ metrics }) {
     wrong: count('wrong'),
     dropped: count('dropped_iterations'),
     latency_ms: { p50: times['p(50)'] || 0, p95: times['p(95)'] || 0, p99: times['p(99)'] || 0, max: times.max || 0 },
+    timed: count('work'),
     spent_ms: Object.fromEntries(TIMED.map((part) => [part, values(part).avg || 0])),
   };
 }
 
-export function textOf({ requests, right, shed, wrong, dropped, latency_ms, spent_ms }, seconds) {
+export function textOf({ requests, right, shed, wrong, dropped, latency_ms, timed, spent_ms }, seconds) {
   const times = (all) => Object.entries(all).map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(', ');
+  const spent = timed ? `of which, on average: ${times(spent_ms)}` : 'where it went is not told: SERVER_TIMING=on makes the instances say it';
   return `
 ${requests} requests in ${seconds} s: ${(right / seconds).toFixed(0)} right answers/s, ${shed} shed, ${wrong} wrong
 response time in ms: ${times(latency_ms)}
-of which, on average: ${times(spent_ms)}
+${spent}
 dropped iterations: ${dropped}
 `;
 }
