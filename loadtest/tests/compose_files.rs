@@ -64,8 +64,8 @@ fn every_counted_service_is_confined_and_checked() {
     }
     let dockerfile = read(&root().join("Dockerfile"));
     assert!(dockerfile.contains("\nHEALTHCHECK "), "the image has no health check");
-    let user = dockerfile.lines().find_map(|line| line.strip_prefix("USER ")).expect("the image has a user");
-    assert!(is_unprivileged(user), "{user}");
+    let user = image_user();
+    assert!(is_unprivileged(&user), "{user}");
 }
 
 #[test]
@@ -161,10 +161,10 @@ fn the_sockets_are_where_they_are_looked_for_and_belong_to_who_listens() {
     assert_eq!(mount("nginx", "http"), "/run/guiche");
     assert_eq!(mount("db", "postgresql"), "/var/run/postgresql", "where PostgreSQL listens by default");
 
-    let document: Value = serde_saphyr::from_str(&filled_in(&read(&file))).expect("it is YAML");
-    let dockerfile = read(&root().join("Dockerfile"));
-    let api = dockerfile.lines().find_map(|line| line.strip_prefix("USER ")).expect("the image has a user");
-    for (volume, user) in [("http", api), ("postgresql", services["db"]["user"].as_str().expect("a user"))] {
+    let document = document(&file);
+    for (volume, user) in
+        [("http", &*image_user()), ("postgresql", services["db"]["user"].as_str().expect("a user"))]
+    {
         let (uid, gid) = user.split_once(':').expect("user and group");
         let options = text(&document["volumes"][volume]["driver_opts"]["o"]);
         assert!(options.ends_with(&format!("mode=755,uid={uid},gid={gid}")), "{volume}: {options}");
@@ -234,12 +234,22 @@ fn is_unprivileged(user: &str) -> bool {
 
 /// The services of a file with all defaults filled in, by name.
 fn services(file: &Path) -> BTreeMap<String, Value> {
-    let text = filled_in(&read(file));
-    let document: Value =
-        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let services = document["services"].as_object().cloned().unwrap_or_else(Map::new);
+    let services = document(file)["services"].as_object().cloned().unwrap_or_else(Map::new);
     assert!(!services.is_empty(), "{} has no services", file.display());
     services.into_iter().collect()
+}
+
+/// A file with all defaults filled in.
+fn document(file: &Path) -> Value {
+    let text = filled_in(&read(file));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The user that the service's own image runs as.
+fn image_user() -> String {
+    let dockerfile = read(&root().join("Dockerfile"));
+    let user = dockerfile.lines().find_map(|line| line.strip_prefix("USER "));
+    user.expect("the image has a user").to_owned()
 }
 
 /// `${NAME:-default}` → `default`.

@@ -5,13 +5,14 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use loadtest::experiment::report;
 use loadtest::experiment::result::ExperimentResult;
 use loadtest::rundir::RunDir;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use common::until;
 
 const SMALL: &str = r#"
 title = "Small"
@@ -170,14 +171,6 @@ fn ctrl_c_under_load_ends_it_and_leaves_nothing_behind() {
     for directory in directories {
         let run = directory.file_name().expect("a name").to_string_lossy().into_owned();
         until("its cgroups go", || cgroups_of(&run).is_empty());
-    }
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: in vain");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -6,12 +6,13 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use loadtest::cluster::free_port;
 use loadtest::rundir::RunDir;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use common::until;
 
 fn up(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
@@ -66,14 +67,6 @@ impl Up {
         }
         TcpStream::connect(("127.0.0.1", self.port)).expect_err("nobody listens");
         (status, String::from_utf8_lossy(&stderr).into_owned())
-    }
-}
-
-fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: in vain");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

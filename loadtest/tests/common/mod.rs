@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The service's program: that of `GUICHE_BIN`, else one built now, because a dependency on its
 /// package would be a circle.
@@ -28,4 +29,13 @@ pub(crate) fn build(package: &str, target: &[&str]) -> PathBuf {
     assert!(built.success(), "{package} does not build");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     target.join("debug")
+}
+
+/// Waits until `condition` holds; after 30 s in vain it panics.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
