@@ -39,7 +39,7 @@ contest: $(servers) k6 build ## play the official contest and print its score; Q
 	@target/release/loadtest contest $(stack) $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 .PHONY: bench
-bench: servers k6 wrk build ## measure throughput and cost within the contest's limits; QUICK=1 takes two minutes
+bench: servers k6 wrk build $(if $(filter 1,$(QUICK)),,valgrind untraced) ## measure throughput and cost within the contest's limits; QUICK=1 takes two minutes
 	@target/release/loadtest bench $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 .PHONY: experiment
@@ -55,9 +55,9 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
 
 .PHONY: test
-test: compiler servers k6 wrk browser ## run all tests
+test: compiler servers k6 wrk browser valgrind ## run all tests
 	@echo '==> cargo test'
-	@cargo test --workspace $(features)
+	@GUICHE_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/guiche" cargo test --workspace $(features)
 
 .PHONY: containers
 containers: compiler ## test the Compose files with a real Docker, which must be there already
@@ -92,6 +92,13 @@ build: compiler
 	@echo '==> cargo build --release'
 	@cargo build --release $(built)
 
-.PHONY: compiler servers k6 wrk browser linters
-compiler servers k6 wrk browser linters:
+# What the cost of tracing is measured against: the same with everything of it compiled out.
+.PHONY: untraced
+untraced: compiler
+	@echo '==> cargo build --release, without tracing'
+	@cargo build --release --workspace --bin guiche --features tracing/release_max_level_off \
+		--target-dir target/untraced
+
+.PHONY: compiler servers k6 wrk browser valgrind linters
+compiler servers k6 wrk browser valgrind linters:
 	@.ci/install $@

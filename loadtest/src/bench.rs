@@ -7,6 +7,7 @@
 //! | [`plan`]     | which cases are compared with each other                                |
 //! | [`load`]     | what is sent, by [`wrk`] or at the contest's rate by k6 ([`steady`])    |
 //! | [`measure`]  | one run: a stack of its own, a warm-up, the measured load, the books    |
+//! | [`instructions`] | what an instance does by itself, where time cannot tell             |
 //! | [`result`]   | what came of the runs, medians and spread                               |
 //! | [`goals`]    | what the project wants to reach, beside what was measured               |
 //! | [`progress`] | what is shown meanwhile                                                 |
@@ -14,6 +15,7 @@
 
 pub mod case;
 pub mod goals;
+pub mod instructions;
 pub mod load;
 pub mod measure;
 pub mod picture;
@@ -40,6 +42,7 @@ use crate::machine;
 use crate::report::text;
 use crate::signals::interrupted;
 use case::{Case, Pace};
+use instructions::Callgrind;
 use load::Generators;
 use measure::Times;
 use plan::{Comparison, Factor};
@@ -68,8 +71,9 @@ pub struct BenchArgs {
     pub contest_rate: bool,
 
     /// A case of a comparison of one's own, as settings in addition to the base: mode, profile,
-    /// connections, clients, balancing, split, transport, mix, pace, guiche (a program), a setting
-    /// of the service in capitals ({dir} in it is the run's directory), pg.SETTING; may be repeated
+    /// connections, clients, balancing, split, transport, mix, pace, guiche (a program; {target} is the
+    /// repository's target), a setting of the service in capitals ({dir} in it is the run's directory),
+    /// pg.SETTING; may be repeated
     #[arg(long = "case", value_name = "KEY=VALUE,…")]
     pub cases: Vec<String>,
 
@@ -84,6 +88,10 @@ pub struct BenchArgs {
     /// A setting of PostgreSQL for all cases, such as wal_buffers=1MB; may be repeated
     #[arg(long = "pg", value_name = "NAME=VALUE")]
     pub pg: Vec<String>,
+
+    /// Count an instance's instructions for each case too, with valgrind; comparing tracing does it anyway
+    #[arg(long)]
+    pub instructions: bool,
 
     /// Rounds [default: 3, with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
@@ -137,21 +145,21 @@ impl BenchArgs {
 /// one failed, or when it was interrupted.
 pub async fn run(args: &BenchArgs) -> Result<()> {
     let base = args.base()?;
-    let comparisons = plan::comparisons(&base, &args.only(), &args.cases, args.quick)?;
-    let steady = comparisons.iter().flat_map(|one| &one.cases).any(|(_, case)| case.pace == Pace::Contest);
-    let generators = Generators { wrk: Wrk::find()?, k6: if steady { Some(K6::find(None)?) } else { None } };
+    let mut comparisons = plan::comparisons(&base, &args.only(), &args.cases, args.quick)?;
+    comparisons.iter_mut().for_each(|comparison| comparison.instructions |= args.instructions);
+    let tools = Tools::find(&comparisons)?;
     let started_at = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339);
     let started_at = started_at.context("the clock shows no year of our era")?;
     let name = format!("reports/bench-{}", timestamp());
     let begin = Instant::now();
     let comparisons = tokio::select! {
-        results = run_all(args, &generators, &comparisons) => results?,
+        results = run_all(args, &tools, &comparisons) => results?,
         signal = interrupted() => bail!("stopped by {signal}"),
     };
     let conditions = Conditions {
         started_at,
         took_s: begin.elapsed().as_secs_f64(),
-        ..conditions(args, base.clone(), &generators, &comparisons)
+        ..conditions(args, base.clone(), &tools.generators, &comparisons)
     };
     let result = BenchResult { goals: goals::judge(&comparisons, &base), conditions, comparisons };
     let directory = args.report.clone().unwrap_or_else(|| crate::repository_root().join(name));
@@ -161,6 +169,26 @@ pub async fn run(args: &BenchArgs) -> Result<()> {
     }
     println!("Report: {}", page.canonicalize().unwrap_or(page).display());
     check(&result)
+}
+
+/// The programs that the comparisons need.
+struct Tools {
+    generators: Generators,
+    callgrind: Option<Callgrind>,
+}
+
+impl Tools {
+    /// Fails when one is missing, the programs that are compared included.
+    fn find(comparisons: &[Comparison]) -> Result<Tools> {
+        let cases = || comparisons.iter().flat_map(|comparison| &comparison.cases);
+        cases().try_for_each(|(label, case)| case.program().map(drop).with_context(|| label.clone()))?;
+        let steady = cases().any(|(_, case)| case.pace == Pace::Contest);
+        let counted = comparisons.iter().any(|comparison| comparison.instructions);
+        Ok(Tools {
+            generators: Generators { wrk: Wrk::find()?, k6: steady.then(|| K6::find(None)).transpose()? },
+            callgrind: counted.then(Callgrind::find).transpose()?,
+        })
+    }
 }
 
 /// Fails when a run failed or left wrong books.
@@ -175,19 +203,21 @@ fn check(result: &BenchResult) -> Result<()> {
 
 async fn run_all(
     args: &BenchArgs,
-    generators: &Generators,
+    tools: &Tools,
     comparisons: &[Comparison],
 ) -> Result<Vec<ComparisonResult>> {
     let cases = || comparisons.iter().flat_map(|comparison| &comparison.cases);
     let estimate: Duration = cases().map(|(_, case)| args.times(case).estimate()).sum();
-    let runs = cases().count() as u64 * u64::from(args.rounds());
-    let mut progress = Progress::new(runs, estimate * args.rounds());
+    let counted = comparisons.iter().filter(|comparison| comparison.instructions);
+    let counts = u32::try_from(counted.flat_map(|comparison| &comparison.cases).count())?;
+    let runs = cases().count() as u64 * u64::from(args.rounds()) + u64::from(counts);
+    let mut progress = Progress::new(runs, estimate * args.rounds() + instructions::ESTIMATE * counts);
     if find_guiche(None).is_ok_and(|program| program.components().any(|part| part.as_os_str() == "debug")) {
         progress.say("this is a debug build of the service: its figures are worth nothing");
     }
     let mut results = Vec::new();
     for comparison in comparisons {
-        let result = compare(args, generators, comparison, &mut progress).await?;
+        let result = compare(args, tools, comparison, &mut progress).await?;
         progress.say(&format!("\n\n{}", table::text(&result)));
         results.push(result);
     }
@@ -198,7 +228,7 @@ async fn run_all(
 /// all of them.
 async fn compare(
     args: &BenchArgs,
-    generators: &Generators,
+    tools: &Tools,
     comparison: &Comparison,
     progress: &mut Progress,
 ) -> Result<ComparisonResult> {
@@ -206,10 +236,10 @@ async fn compare(
     let mut results: Vec<CaseResult> = results.collect();
     for round in 0..args.rounds() {
         for result in &mut results {
-            let CaseResult { label, case, runs, failures } = result;
+            let CaseResult { label, case, runs, failures, .. } = result;
             progress.begins(&comparison.title, label);
             let times = args.times(case);
-            match measure::run(case, generators, times, round).await {
+            match measure::run(case, &tools.generators, times, round).await {
                 Ok(run) => {
                     progress.ends(label, Ok(progress::glance(&run)), times.estimate());
                     runs.push(run);
@@ -223,7 +253,24 @@ async fn compare(
             }
         }
     }
+    if let (true, Some(callgrind)) = (comparison.instructions, &tools.callgrind) {
+        count(callgrind, &comparison.title, &mut results, progress).await;
+    }
     Ok(ComparisonResult { title: comparison.title.clone(), cases: results })
+}
+
+/// Counts each case's instructions, once: they hardly differ from one time to the next.
+async fn count(callgrind: &Callgrind, title: &str, results: &mut [CaseResult], progress: &mut Progress) {
+    for result in results {
+        progress.begins(title, &result.label);
+        let counted = callgrind.count(&result.case, instructions::TRANSACTIONS).await;
+        let glance = counted.as_ref().map(|count| format!("{count:>7.0} instructions a transaction"));
+        progress.ends(&result.label, glance, instructions::ESTIMATE);
+        match counted {
+            Ok(count) => result.instructions = Some(count),
+            Err(error) => result.failures.push(format!("{error:#}")),
+        }
+    }
 }
 
 /// What is known of the conditions without a clock.

@@ -1,10 +1,11 @@
-//! One short run of the benchmark, from the load to the books.
+//! One short run of the benchmark, from the load to the books, and one short count.
 
 mod common;
 
 use std::time::Duration;
 
 use loadtest::bench::case::Case;
+use loadtest::bench::instructions::Callgrind;
 use loadtest::bench::load::Generators;
 use loadtest::bench::measure::{self, Times};
 use loadtest::bench::wrk::Wrk;
@@ -27,4 +28,16 @@ async fn a_run_tells_what_it_did_and_its_books_are_right() {
     assert!(run.work.statements > 0 && run.work.calls > 0, "{run:?}");
     assert!(run.services.iter().all(|service| service.cpu_us_per_request > 0.0), "{run:?}");
     assert!(run.waits.samples > 0, "{run:?}");
+}
+
+#[tokio::test]
+async fn instructions_tell_a_trace_from_none() {
+    let Ok(callgrind) = Callgrind::find() else { return eprintln!("skipped, there is no valgrind") };
+    let count = async |settings: &str| {
+        let case = Case { guiche: Some(common::guiche()), ..settings.parse().expect("settings") };
+        callgrind.count(&case, [2, 12]).await.expect("it counts")
+    };
+    let (off, on) = (count("").await, count("TRACE={dir}/{instance}.jsonl").await);
+    assert!(off > 10_000.0, "{off} instructions for a transaction");
+    assert!(on > off, "{on} instructions with a trace, {off} without");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -10,13 +10,19 @@ use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
 use crate::cluster::Profile;
-use crate::instance::Mode;
+use crate::instance::{Mode, find_guiche};
 use crate::nginx::Balancing;
 use crate::split::{CPU_BUDGET, Split};
 use crate::stack::Transport;
 
 /// What marks a setting of PostgreSQL.
 const POSTGRES: &str = "pg.";
+
+/// What stands for the run's own directory in a setting of the service.
+const RUN_DIRECTORY: &str = "{dir}";
+
+/// What stands for the repository's `target` in the path of a program.
+const TARGET: &str = "{target}";
 
 /// Which requests are sent, in parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -179,6 +185,32 @@ impl Case {
         let env = self.env.iter().map(|(key, value)| (key.clone(), value.clone()));
         let guiche = self.guiche.iter().map(|path| ("guiche".to_owned(), path.display().to_string()));
         own.chain(env).chain(postgres).chain(guiche).collect()
+    }
+
+    /// Settings of the service for a run in `directory`.
+    pub fn env_in(&self, directory: &Path) -> Vec<(String, String)> {
+        let directory = directory.display().to_string();
+        let of_run =
+            |(name, value): (&String, &String)| (name.clone(), value.replace(RUN_DIRECTORY, &directory));
+        self.env.iter().map(of_run).collect()
+    }
+
+    /// Settings of PostgreSQL.
+    pub fn postgres_settings(&self) -> Vec<(String, String)> {
+        self.postgres.clone().into_iter().collect()
+    }
+
+    /// The service's program.
+    ///
+    /// # Errors
+    /// When there is none; says how to build it.
+    pub fn program(&self) -> Result<PathBuf> {
+        let Some(asked) = &self.guiche else { return find_guiche(None) };
+        match asked.strip_prefix(TARGET) {
+            Ok(of_target) => find_guiche(Some(&crate::repository_root().join("target").join(of_target)))
+                .context("a build to compare with is missing: make untraced"),
+            Err(_) => find_guiche(Some(asked)),
+        }
     }
 
     /// What differs from `base`, or `base` when nothing does.

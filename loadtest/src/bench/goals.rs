@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::case::{Case, Mix, Pace};
+use super::plan::UNTRACED;
 use super::result::{CaseResult, ComparisonResult, Run};
 use crate::cluster::Profile;
 use crate::instance::Mode;
@@ -35,6 +36,7 @@ pub fn judge(results: &[ComparisonResult], base: &Case) -> Vec<Goal> {
     if base.pace == Pace::Saturating {
         goals.extend(results.ratios());
         goals.extend(results.row_locks());
+        goals.extend(results.tracing_off());
     }
     goals.extend(results.at_the_contests_rate());
     goals
@@ -160,6 +162,17 @@ impl<'a> Results<'a> {
         })
     }
 
+    fn tracing_off(&self) -> Option<Goal> {
+        let [off, compiled_out] = self.together(["", UNTRACED])?;
+        let (off, without) = (off.instructions?, compiled_out.instructions?);
+        Some(Goal {
+            what: "tracing, off, to compiled out: an instance’s instructions".to_owned(),
+            measured: format!("{:.4} ({} : {})", off / without, whole(off), whole(without)),
+            goal: "at most 1.01",
+            met: off / without <= 1.01,
+        })
+    }
+
     fn at_the_contests_rate(&self) -> Vec<Goal> {
         let pair = self.together(["mode=batched,pace=contest", "mode=direct,pace=contest"]);
         let Some([batched, direct]) = pair else { return Vec::new() };
@@ -239,6 +252,22 @@ mod tests {
         let apart = [comparison(&[("mode=direct", 1_000)]), comparison(&[("mode=batched", 6_000)])];
         let goals = judge(&apart, &Case::default());
         assert!(goals.iter().all(|goal| !goal.what.contains("to direct")), "{goals:?}");
+    }
+
+    #[test]
+    fn what_tracing_costs_is_judged_where_it_was_counted() {
+        let mut tracing = comparison(&[(UNTRACED, 5_000), ("", 5_000)]);
+        let goal = |tracing: &ComparisonResult| {
+            let goals = judge(std::slice::from_ref(tracing), &Case::default());
+            goals.into_iter().find(|goal| goal.what.starts_with("tracing"))
+        };
+        assert_eq!(goal(&tracing), None);
+        tracing.cases[0].instructions = Some(80_000.0);
+        tracing.cases[1].instructions = Some(80_400.0);
+        let counted = goal(&tracing).expect("both were counted");
+        assert_eq!((counted.measured.as_str(), counted.met), ("1.0050 (80,400 : 80,000)", true));
+        tracing.cases[1].instructions = Some(81_000.0);
+        assert!(!goal(&tracing).expect("both were counted").met);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One run of one case: a stack of its own, a warm-up, the measured load, the books.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,9 +20,6 @@ const SHIPPED_CLIENTS: u32 = 5;
 
 /// The limit of clients when there are more: beyond what a run can draw, in cents.
 const LARGE_LIMIT: i64 = 1_000_000_000_000;
-
-/// What stands for the run's own directory in a setting of the service.
-const RUN_DIRECTORY: &str = "{dir}";
 
 /// About what a stack takes to start, to have its books read, and to stop.
 const AROUND: Duration = Duration::from_secs(4);
@@ -59,7 +55,7 @@ struct Interval {
 /// # Errors
 /// When it could not be run. Wrong books are no error: they are problems of the run.
 pub async fn run(case: &Case, generators: &Generators, times: Times, round: u32) -> Result<Run> {
-    let stack = Stack::start(options(case), &|_| ()).await?;
+    let stack = Stack::start(options(case)?, &|_| ()).await?;
     ensure!(
         *stack.limits() == Limits::Enforced,
         "{}; a benchmark without them means nothing",
@@ -69,13 +65,9 @@ pub async fn run(case: &Case, generators: &Generators, times: Times, round: u32)
     stack.stop_after("a run", measured).await
 }
 
-fn options(case: &Case) -> StackOptions {
-    let pairs = |map: &BTreeMap<String, String>| map.clone().into_iter().collect::<Vec<_>>();
+fn options(case: &Case) -> Result<StackOptions> {
     let options = StackOptions::default();
-    let dir = options.dir.display().to_string();
-    let api_env =
-        pairs(&case.env).into_iter().map(|(name, value)| (name, value.replace(RUN_DIRECTORY, &dir)));
-    StackOptions {
+    Ok(StackOptions {
         mode: case.mode,
         profile: case.profile,
         balancing: case.balancing,
@@ -83,12 +75,12 @@ fn options(case: &Case) -> StackOptions {
         transport: case.transport,
         envelope: true,
         port: 0,
-        api_env: api_env.collect(),
+        api_env: case.env_in(&options.dir),
         metrics: true,
-        pg: ClusterOptions { settings: pairs(&case.postgres), ..ClusterOptions::default() },
-        guiche: case.guiche.clone(),
+        pg: ClusterOptions { settings: case.postgres_settings(), ..ClusterOptions::default() },
+        guiche: Some(case.program()?),
         ..options
-    }
+    })
 }
 
 async fn measure(

@@ -69,6 +69,9 @@ const SPLITS: [&str; 7] = [
     "split=0.27/0.27/0.48/0.48,balancing=layer4",
 ];
 
+/// The program with everything of `tracing` compiled out, as `make untraced` builds it.
+pub(super) const UNTRACED: &str = "guiche={target}/untraced/release/guiche";
+
 impl Factor {
     /// What it asks.
     pub fn title(self) -> &'static str {
@@ -124,7 +127,7 @@ impl Factor {
             }
             Factor::CallsInFlight => owned(&["CALLS_IN_FLIGHT=1", "CALLS_IN_FLIGHT=2", "CALLS_IN_FLIGHT=4"]),
             Factor::Transport => owned(&["transport=tcp", "transport=unix"]),
-            Factor::Tracing => owned(&["LOG=off", "", "TRACE={dir}/{instance}.jsonl"]),
+            Factor::Tracing => owned(&[UNTRACED, "", "TRACE={dir}/{instance}.jsonl"]),
             Factor::Mix => owned(&["mix=contest", "mix=balanced"]),
             Factor::ContestRate => {
                 ["direct", "batched"].map(|mode| format!("mode={mode},pace=contest")).to_vec()
@@ -140,6 +143,8 @@ pub struct Comparison {
     pub title: String,
     /// The cases, each with what tells it from the base.
     pub cases: Vec<(String, Case)>,
+    /// Whether an instance's instructions are counted too: what differs is lost in time's noise.
+    pub instructions: bool,
 }
 
 /// What to compare: the `only` factors, else the cases given one by one, else all factors.
@@ -154,7 +159,8 @@ pub fn comparisons(base: &Case, only: &[Factor], cases: &[String], quick: bool) 
     };
     let mut comparisons = Vec::new();
     for factor in factors {
-        comparisons.push(comparison(factor.title(), base, &factor.settings(quick))?);
+        let compared = comparison(factor.title(), base, &factor.settings(quick))?;
+        comparisons.push(Comparison { instructions: *factor == Factor::Tracing, ..compared });
     }
     if !cases.is_empty() {
         comparisons.push(comparison("Cases", base, cases)?);
@@ -167,7 +173,7 @@ fn comparison(title: &str, base: &Case, settings: &[String]) -> Result<Compariso
         let label = settings.replace(',', " ");
         Ok((if label.is_empty() { "base".to_owned() } else { label }, base.with(settings)?))
     });
-    Ok(Comparison { title: title.to_owned(), cases: cases.collect::<Result<_>>()? })
+    Ok(Comparison { title: title.to_owned(), cases: cases.collect::<Result<_>>()?, instructions: false })
 }
 
 #[cfg(test)]

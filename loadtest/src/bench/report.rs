@@ -16,7 +16,7 @@ use crate::report::page;
 use crate::report::text::markdown_table;
 
 /// How the figures are to be read.
-const NOTES: [&str; 5] = [
+const NOTES: [&str; 6] = [
     "Figures are medians over the rounds; ±% is half the way from the least to the most, as a share of the \
      median. A star marks cases in which the load generator, or a machine with nothing left to give, may have \
      set the pace.",
@@ -30,6 +30,9 @@ const NOTES: [&str; 5] = [
      function reports for a call: waiting for its row locks, and working with them.",
     "Row lock and WAL are PostgreSQL sessions that wait for one, sampled five times a second. Load is the CPU \
      of the load generator, as a share of one core, outside the limits.",
+    "Instructions are what callgrind counts of an instance’s own for a transaction that is alone, on a connection \
+     of its own, without limits; they tell what is too little for time to tell. A program in untraced is the same \
+     with everything of tracing compiled out.",
 ];
 
 /// Everything; `results.json` is this.

@@ -108,6 +108,9 @@ pub struct CaseResult {
     pub case: Case,
     /// One run for each round.
     pub runs: Vec<Run>,
+    /// An instance's own instructions for a transaction that is alone, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<f64>,
     /// Why runs failed that are missing.
     pub failures: Vec<String>,
 }
@@ -124,7 +127,7 @@ pub struct ComparisonResult {
 impl CaseResult {
     /// One that has not been run yet.
     pub fn new(label: impl Into<String>, case: Case) -> CaseResult {
-        CaseResult { label: label.into(), case, runs: Vec::new(), failures: Vec::new() }
+        CaseResult { label: label.into(), case, runs: Vec::new(), instructions: None, failures: Vec::new() }
     }
 
     /// Everything that makes the benchmark fail, one sentence each.

@@ -36,11 +36,20 @@ const COLUMNS: [Column; 13] = [
     Column { head: "load %", of: |run| vec![100.0 * run.load.cpu_share], show: whole },
 ];
 
+/// The last column, in a table of which a case has it.
+const INSTRUCTIONS: &str = "instructions";
+
 /// One comparison as rows of text, the header first.
 pub fn rows(comparison: &ComparisonResult) -> Vec<Vec<String>> {
     let header = ["case", "requests/s", "±%"].into_iter().chain(COLUMNS.iter().map(|column| column.head));
     let mut rows = vec![header.map(str::to_owned).collect::<Vec<_>>()];
-    rows.extend(comparison.cases.iter().filter(|case| !case.runs.is_empty()).map(row));
+    let cases: Vec<&CaseResult> = comparison.cases.iter().filter(|case| !case.runs.is_empty()).collect();
+    rows.extend(cases.iter().map(|case| row(case)));
+    if cases.iter().any(|case| case.instructions.is_some()) {
+        let counted = cases.iter().map(|case| case.instructions.map(whole).unwrap_or_default());
+        let column = std::iter::once(INSTRUCTIONS.to_owned()).chain(counted);
+        rows.iter_mut().zip(column).for_each(|(row, cell)| row.push(cell));
+    }
     rows
 }
 
