@@ -2,6 +2,7 @@
 //! of its own. That session is the server's work like any other: five looks a second cost it a
 //! few milliseconds of CPU.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -22,12 +23,14 @@ const QUERY: &str = "
     SELECT count(*),
            count(*) FILTER (WHERE wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple')),
            count(*) FILTER (WHERE wait_event ILIKE 'wal%'),
-           count(*) FILTER (WHERE wait_event IS NULL)
+           coalesce(array_agg(wait_event_type || ':' || wait_event) FILTER (
+               WHERE NOT (wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple'))
+                 AND wait_event NOT ILIKE 'wal%'), '{}')
       FROM pg_stat_activity
      WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()";
 
 /// Sessions at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Seconds since the sampler began.
     pub at_s: f64,
@@ -39,10 +42,13 @@ pub struct Sample {
     pub wal: u32,
     /// Of these, waiting for anything else.
     pub other: u32,
+    /// What that is, as PostgreSQL names it, and how many sessions wait for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_events: BTreeMap<String, u32>,
 }
 
 /// What the samples of some time come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Waits {
     /// How many samples there were.
     pub samples: usize,
@@ -56,15 +62,21 @@ pub struct Waits {
     pub wal_mean: f64,
     /// Sessions waiting for anything else, on average.
     pub other_mean: f64,
+    /// What that is, as PostgreSQL names it, and how many sessions wait for it on average.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_events: BTreeMap<String, f64>,
 }
 
 impl Waits {
     /// Sums them up.
     pub fn of(samples: &[Sample]) -> Waits {
-        let mean = |of: fn(&Sample) -> u32| {
-            let sum: f64 = samples.iter().map(|sample| f64::from(of(sample))).sum();
-            sum / samples.len().max(1) as f64
-        };
+        let count = samples.len().max(1) as f64;
+        let mean =
+            |of: fn(&Sample) -> u32| samples.iter().map(|sample| f64::from(of(sample))).sum::<f64>() / count;
+        let mut other_events = BTreeMap::new();
+        for (event, sessions) in samples.iter().flat_map(|sample| &sample.other_events) {
+            *other_events.entry(event.clone()).or_default() += f64::from(*sessions) / count;
+        }
         Waits {
             samples: samples.len(),
             active_mean: mean(|sample| sample.active),
@@ -72,6 +84,7 @@ impl Waits {
             row_lock_max: samples.iter().map(|sample| sample.row_lock).max().unwrap_or(0),
             wal_mean: mean(|sample| sample.wal),
             other_mean: mean(|sample| sample.other),
+            other_events,
         }
     }
 }
@@ -134,10 +147,7 @@ async fn follow(
     ticks.tick().await;
     loop {
         let row = client.query_one(&query, &[]).await.context("cannot look at the sessions")?;
-        let count = |column: usize| -> Result<u32> { Ok(u32::try_from(row.try_get::<_, i64>(column)?)?) };
-        let (active, row_lock, wal, running) = (count(0)?, count(1)?, count(2)?, count(3)?);
-        let other = active.saturating_sub(row_lock + wal + running);
-        samples.push(Sample { at_s: begin.elapsed().as_secs_f64(), active, row_lock, wal, other });
+        samples.push(read(&row, begin.elapsed().as_secs_f64())?);
         tokio::select! {
             _ = &mut stopped => return Ok(samples),
             _ = ticks.tick() => {}
@@ -145,9 +155,31 @@ async fn follow(
     }
 }
 
+fn read(row: &tokio_postgres::Row, at_s: f64) -> Result<Sample> {
+    let count = |column: usize| -> Result<u32> { Ok(u32::try_from(row.try_get::<_, i64>(column)?)?) };
+    let others: Vec<String> = row.try_get(3)?;
+    let other = u32::try_from(others.len())?;
+    let mut other_events = BTreeMap::new();
+    for event in others {
+        *other_events.entry(event).or_default() += 1;
+    }
+    Ok(Sample { at_s, active: count(0)?, row_lock: count(1)?, wal: count(2)?, other, other_events })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wait_for_is_named() {
+        let sample = |events: &[(&str, u32)]| Sample {
+            other_events: events.iter().map(|(event, count)| ((*event).to_owned(), *count)).collect(),
+            ..Sample::default()
+        };
+        let waits = Waits::of(&[sample(&[("LWLock:LockManager", 6), ("IO:DataFileRead", 1)]), sample(&[])]);
+        let expected = [("IO:DataFileRead", 0.5), ("LWLock:LockManager", 3.0)];
+        assert_eq!(waits.other_events, expected.map(|(event, mean)| (event.to_owned(), mean)).into());
+    }
 
     #[test]
     fn samples_come_to_means_and_a_maximum() {

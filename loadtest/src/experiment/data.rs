@@ -65,13 +65,16 @@ pub fn points(result: &ExperimentResult) -> String {
 
 /// One row for each look at PostgreSQL's sessions.
 pub fn samples(result: &ExperimentResult) -> String {
-    let header = ["x", "series", "round", "at_s", "active", "row_lock", "wal", "other"];
+    let header = ["x", "series", "round", "at_s", "active", "row_lock", "wal", "other", "other_events"];
     let mut text = line(header.map(Cow::Borrowed));
     for (point, run) in runs(result) {
         for sample in &run.samples {
             let counts =
                 [sample.active, sample.row_lock, sample.wal, sample.other].map(|count| count.to_string());
-            let figures = std::iter::once(format!("{:.3}", sample.at_s)).chain(counts).map(Cow::Owned);
+            let events = sample.other_events.iter().map(|(event, sessions)| format!("{event} {sessions}"));
+            let events = std::iter::once(events.collect::<Vec<_>>().join(" "));
+            let figures = std::iter::once(format!("{:.3}", sample.at_s)).chain(counts).chain(events);
+            let figures = figures.map(Cow::Owned);
             text += &line(place(result, point, run).into_iter().chain(figures));
         }
     }
@@ -149,9 +152,14 @@ mod tests {
 
     #[test]
     fn there_is_a_row_for_each_sample() {
-        let text = samples(&experiment());
+        let mut experiment = experiment();
+        let sample = &mut experiment.points[0].runs[0].samples[1];
+        sample.other = 3;
+        sample.other_events = [("LWLock:LockManager".into(), 2), ("IO:DataFileRead".into(), 1)].into();
+        let text = samples(&experiment);
         assert_eq!(text.lines().count(), 1 + 26 * 2);
-        assert_eq!(text.lines().nth(2), Some("1,direct,1,0.200,8,5,1,0"));
+        let expected = "1,direct,1,0.200,8,5,1,3,IO:DataFileRead 1 LWLock:LockManager 2";
+        assert_eq!(text.lines().nth(2), Some(expected));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An experiment with known figures, for the tests.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::result::{
@@ -50,7 +51,7 @@ pub(crate) fn experiment() -> ExperimentResult {
 /// A run of ten seconds, its right answers per second given.
 pub(crate) fn run(goodput: f64) -> PointRun {
     let (right, shed) = ((10.0 * goodput).round() as u64, 100);
-    let sample = |at_s, row_lock| Sample { at_s, active: 8, row_lock, wal: 1, other: 0 };
+    let sample = |at_s, row_lock| Sample { at_s, active: 8, row_lock, wal: 1, ..Sample::default() };
     let services = ["api1", "api2", "nginx", "db"].map(|service| ServiceUse {
         service: service.into(),
         cpu_share: 0.25,
@@ -82,6 +83,7 @@ pub(crate) fn run(goodput: f64) -> PointRun {
             row_lock_max: 7,
             wal_mean: 1.5,
             other_mean: 0.5,
+            other_events: BTreeMap::new(),
         },
         samples: vec![sample(0.0, 3), sample(0.2, 5)],
         commits_per_s: goodput / 4.0,
@@ -105,10 +107,17 @@ fn point(x: usize, series: usize, goodput: f64) -> Point {
             row_lock_max: 2 * lock as u32,
             wal_mean: 1.9,
             other_mean: 0.4,
+            other_events: others(),
         };
         run
     });
     Point { x, series, runs: runs.collect(), failures: Vec::new() }
+}
+
+fn others() -> BTreeMap<String, f64> {
+    [("LWLock:LockManager", 0.3), ("IO:DataFileRead", 0.08), ("IPC:Other", 0.02)]
+        .map(|(event, mean)| (event.to_owned(), mean))
+        .into()
 }
 
 fn axis(label: &str, values: &[&str]) -> AxisResult {

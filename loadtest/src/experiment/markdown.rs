@@ -15,11 +15,12 @@ pub fn of(result: &ExperimentResult, notes: &[&str]) -> String {
     let verdicts = answer::verdicts(result).into_iter().map(|verdict| {
         format!("**{}**: {} ({})", words::outcome(&verdict), escape(&verdict.says), escape(&verdict.measured))
     });
+    let others = words::others(result).map(|others| escape(&others)).unwrap_or_default();
     let conditions = words::conditions(result);
     let conditions = conditions.into_iter().map(|(name, value)| format!("{name}: {}", escape(&value)));
     let sections = [
         section("Throughput and response time", format!("![{throughput}]({})", PICTURES[0])),
-        section("Who waited on what", format!("![{waits}]({})", PICTURES[1])),
+        section("Who waited on what", format!("![{waits}]({})\n\n{others}", PICTURES[1])),
         section("Figures", markdown_table(&table::rows(result), 2)),
         section("Invalid runs", list(words::invalid(result).iter().map(|point| escape(point)))),
         section(

@@ -22,6 +22,7 @@ pub fn of(result: &ExperimentResult) -> Result<Markup> {
         (panels(&charts::throughput(result))?)
         h2 { "Who waited on what" }
         (panels(&charts::waits(result))?)
+        @if let Some(others) = words::others(result) { p.faint { (others) } }
         h2 { "Figures" }
         div.dense.pairs { (rows_of(&table::rows(result))) }
         (invalid(result))

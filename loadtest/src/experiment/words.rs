@@ -1,5 +1,7 @@
 //! What the page and the Markdown say beside figures and pictures.
 
+use std::collections::BTreeMap;
+
 use super::answer::{self, Verdict};
 use super::result::{ExperimentResult, Point};
 use crate::report::text::grouped;
@@ -16,7 +18,8 @@ pub static NOTES: [&str; 7] = [
     "Sessions are those of PostgreSQL with a call under way, on average, sampled several times a second; on row \
      lock, on WAL, on other: those of them that wait for it. A row lock is waited for by the holder's transaction or in the queue of \
      the row; WAL is the log, to be written or synced; a running session waits for nothing that PostgreSQL \
-     knows of, which includes waiting for a CPU.",
+     knows of, which includes waiting for a CPU. LWLock:LockManager is the table of all locks itself, which a \
+     long queue for one row keeps busy.",
     "Batch is transactions in one call. Lock, db and queue are means of a right answer inside the instances, \
      from Server-Timing: waiting for row locks; in the database, round trip and lock and work included; in \
      its mailbox.",
@@ -24,6 +27,12 @@ pub static NOTES: [&str; 7] = [
      Commits are the database's own count.",
     "points.csv has a row for each run, samples.csv the sessions over time, results.json everything.",
 ];
+
+/// Fewer sessions than this, on average over a series, are not worth a word.
+const FEW_SESSIONS: f64 = 0.1;
+
+/// Nor is a smaller share of them.
+const SMALL_SHARE: f64 = 0.1;
 
 /// The note that tells of files which lie beside a whole report only.
 const FILES_NOTE: usize = 6;
@@ -80,6 +89,25 @@ pub fn conditions(result: &ExperimentResult) -> Vec<(&'static str, String)> {
         ),
     ];
     facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// What the sessions of “other” waited for, series by series; nothing where next to none did.
+pub fn others(result: &ExperimentResult) -> Option<String> {
+    let of_series = |(series, name): (usize, &String)| {
+        let points = result.points.iter().filter(|point| point.series == series);
+        let runs: Vec<_> = points.flat_map(Point::valid).collect();
+        let mut events: BTreeMap<&str, f64> = BTreeMap::new();
+        for (event, sessions) in runs.iter().flat_map(|run| &run.waits.other_events) {
+            *events.entry(event).or_default() += sessions / runs.len() as f64;
+        }
+        let all: f64 = events.values().sum();
+        let mut events: Vec<_> = events.into_iter().filter(|(_, one)| *one >= SMALL_SHARE * all).collect();
+        events.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        let shares = events.iter().map(|(event, one)| format!("{event} ({:.0}%)", 100.0 * one / all));
+        (all >= FEW_SESSIONS).then(|| format!("with {name} {}", shares.collect::<Vec<_>>().join(" and ")))
+    };
+    let series: Vec<String> = result.series.values.iter().enumerate().filter_map(of_series).collect();
+    (!series.is_empty()).then(|| format!("“Other” is {}.", series.join(", ")))
 }
 
 fn duration(seconds: f64) -> String {
@@ -154,6 +182,16 @@ mod tests {
             ]
         );
         assert_eq!(invalid(&experiment), ["clients 1000, serial: rounds 1, 2: k6 used 93% of its core"]);
+    }
+
+    #[test]
+    fn others_are_named_from_the_most_to_the_least() {
+        let mut experiment = experiment();
+        experiment.series.values.truncate(1);
+        let said = others(&experiment).expect("there are some");
+        assert_eq!(said, "“Other” is with direct LWLock:LockManager (75%) and IO:DataFileRead (20%).");
+        experiment.points.clear();
+        assert_eq!(others(&experiment), None);
     }
 
     #[test]
