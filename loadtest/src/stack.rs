@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, ClusterOptions, StopMode, free_port};
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::envelope::{Envelope, Throttling};
 use crate::http::Endpoint;
 use crate::instance::{Instance, find_guiche};
@@ -89,6 +89,9 @@ impl Stack {
             progress(&format!("starting PostgreSQL again, each fsync {:?} slower", options.fsync_delay));
             cluster.delay_fsync(options.fsync_delay).await?;
         }
+
+        progress("writing out what the disk still has to do");
+        disk::settle(cluster.data_dir()).await?;
 
         progress(&format!("starting two instances, mode {}", options.mode));
         let url = cluster.api_url(DATABASE);

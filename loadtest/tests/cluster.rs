@@ -53,6 +53,18 @@ async fn databases_are_apart_and_survive_every_stop() {
 }
 
 #[tokio::test]
+async fn a_new_database_has_room_in_the_log() {
+    for profile in [Profile::Durable, Profile::Contest] {
+        let options = ClusterOptions { profile, ..ClusterOptions::default() };
+        let cluster = Cluster::start(&options).await.expect("PostgreSQL starts");
+        cluster.create_database("rinha").await.expect("a database");
+        let ready = "SELECT count(*) FROM pg_ls_waldir() WHERE name > pg_walfile_name(pg_current_wal_lsn())";
+        let segments = count(&cluster, "rinha", ready).await;
+        assert!(segments >= 3, "{profile}: {segments} segments that no commit has to make");
+    }
+}
+
+#[tokio::test]
 async fn the_service_connects_by_both_ways_and_may_not_write() {
     let cluster = Cluster::start(&ClusterOptions::default()).await.expect("PostgreSQL starts");
     cluster.create_database("rinha").await.expect("a database");

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::compose::{Compose, unavailable};
 use super::engine::{Engine, State};
 use crate::cluster::Profile;
+use crate::disk;
 use crate::http::Endpoint;
 use crate::instance::Mode;
 use crate::nginx::Balancing;
@@ -110,6 +111,8 @@ impl DockerStack {
             stopped: false,
         };
         stack.up(progress).await?;
+        progress("writing out what the disk still has to do");
+        disk::settle(&crate::repository_root()).await?;
         Ok(stack)
     }
 
