@@ -67,7 +67,7 @@ impl Stack {
         if !options.fsync_delay.is_zero() {
             slow_fsync::find()?;
         }
-        options.port = claim(options.port)?;
+        claim(options.port)?;
 
         let mut dir = RunDir::at(&options.dir)?;
         if options.keep {
@@ -101,9 +101,11 @@ impl Stack {
         let (one, two) = tokio::try_join!(start(Service::Api1, 0), start(Service::Api2, 1))?;
 
         progress(&format!("starting NGINX, {}", options.balancing));
-        let launch =
-            nginx.launch(options.balancing, dir.path(), options.port, [one.endpoint(), two.endpoint()])?;
-        let nginx = Nginx::start(&boxes.place(launch, Service::Nginx), options.port)?;
+        // A free one may be taken at any moment, so it is looked for as late as can be.
+        let port = claim(options.port)?;
+        let launch = nginx.launch(options.balancing, dir.path(), port, [one.endpoint(), two.endpoint()])?;
+        let nginx = Nginx::start(&boxes.place(launch, Service::Nginx), port)?;
+        options.port = port;
         let instances = [one, two];
         let mut stack = Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, dir };
         stack.ready().await?;
