@@ -16,16 +16,10 @@ use crate::cluster::connect;
 /// How often one looks unless told otherwise.
 pub const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Sessions that work on something right now, and what they wait for. A row lock is waited for
-/// by its holder's transaction, or in the queue of the row itself (`tuple`). The names of the
-/// log's waits begin with `WAL` up to version 16 and with `Wal` since.
+/// Sessions that work on something right now, and what they wait for.
 const QUERY: &str = "
     SELECT count(*),
-           count(*) FILTER (WHERE wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple')),
-           count(*) FILTER (WHERE wait_event ILIKE 'wal%'),
-           coalesce(array_agg(wait_event_type || ':' || wait_event) FILTER (
-               WHERE NOT (wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple'))
-                 AND wait_event NOT ILIKE 'wal%'), '{}')
+           coalesce(array_agg(wait_event_type || ':' || wait_event) FILTER (WHERE wait_event IS NOT NULL), '{}')
       FROM pg_stat_activity
      WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()";
 
@@ -45,6 +39,27 @@ pub struct Sample {
     /// What that is, as PostgreSQL names it, and how many sessions wait for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub other_events: BTreeMap<String, u32>,
+}
+
+impl Sample {
+    /// Sorts what sessions wait for, as `type:event`. A row lock is waited for by its holder's
+    /// transaction, or in the queue of the row itself (`tuple`). The names of the log's waits begin
+    /// with `WAL` up to version 16 and with `Wal` since.
+    fn new(at_s: f64, active: u32, events: Vec<String>) -> Sample {
+        let mut sample = Sample { at_s, active, ..Sample::default() };
+        for event in events {
+            let name = event.split_once(':').map_or(event.as_str(), |(_, name)| name);
+            if ["Lock:transactionid", "Lock:tuple"].contains(&event.as_str()) {
+                sample.row_lock += 1;
+            } else if name.to_ascii_lowercase().starts_with("wal") {
+                sample.wal += 1;
+            } else {
+                sample.other += 1;
+                *sample.other_events.entry(event).or_default() += 1;
+            }
+        }
+        sample
+    }
 }
 
 /// What the samples of some time come to.
@@ -147,7 +162,8 @@ async fn follow(
     ticks.tick().await;
     loop {
         let row = client.query_one(&query, &[]).await.context("cannot look at the sessions")?;
-        samples.push(read(&row, begin.elapsed().as_secs_f64())?);
+        let active = u32::try_from(row.try_get::<_, i64>(0)?)?;
+        samples.push(Sample::new(begin.elapsed().as_secs_f64(), active, row.try_get(1)?));
         tokio::select! {
             _ = &mut stopped => return Ok(samples),
             _ = ticks.tick() => {}
@@ -155,20 +171,33 @@ async fn follow(
     }
 }
 
-fn read(row: &tokio_postgres::Row, at_s: f64) -> Result<Sample> {
-    let count = |column: usize| -> Result<u32> { Ok(u32::try_from(row.try_get::<_, i64>(column)?)?) };
-    let others: Vec<String> = row.try_get(3)?;
-    let other = u32::try_from(others.len())?;
-    let mut other_events = BTreeMap::new();
-    for event in others {
-        *other_events.entry(event).or_default() += 1;
-    }
-    Ok(Sample { at_s, active: count(0)?, row_lock: count(1)?, wal: count(2)?, other, other_events })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_sorted() {
+        let events = [
+            "Lock:transactionid",
+            "Lock:tuple",
+            "Lock:relation",
+            "IO:WALSync",
+            "IO:WalWrite",
+            "LWLock:LockManager",
+            "LWLock:LockManager",
+        ];
+        let sample = Sample::new(0.5, 9, events.map(str::to_owned).into());
+        let others = [("LWLock:LockManager", 2), ("Lock:relation", 1)];
+        let expected = Sample {
+            at_s: 0.5,
+            active: 9,
+            row_lock: 2,
+            wal: 2,
+            other: 3,
+            other_events: others.map(|(event, count)| (event.to_owned(), count)).into(),
+        };
+        assert_eq!(sample, expected);
+    }
 
     #[test]
     fn what_others_wait_for_is_named() {
