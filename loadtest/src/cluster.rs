@@ -241,12 +241,8 @@ impl Cluster {
     }
 
     fn launch(&self) -> Launch {
-        let delay = self.fsync_delay.iter().flat_map(slow_fsync::Preload::env);
-        delay
-            .fold(
-                Launch::new("PostgreSQL", self.bin.join("postgres"), self.log()),
-                |launch, (name, value)| launch.env(name, value),
-            )
+        Launch::new("PostgreSQL", self.bin.join("postgres"), self.log())
+            .envs(self.fsync_delay.iter().flat_map(slow_fsync::Preload::env))
             .arg("-D")
             .arg(&self.data)
             .account(self.account.clone())

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
+use crate::cluster::Profile;
 use crate::http::Endpoint;
 use crate::process::{Launch, Process, tail};
 
@@ -67,6 +68,16 @@ pub fn find_guiche(asked: Option<&Path>) -> Result<PathBuf> {
     let built = crate::repository_root().join("target/release/guiche");
     let found = beside.into_iter().chain([built]).find(|path| path.is_file());
     found.context("the service is not built: cargo build --release (or name the program with --guiche)")
+}
+
+/// Tells the service who it is, where its database is and how it works: what every instance is told.
+pub fn configured(launch: Launch, name: &str, url: &str, profile: Profile, mode: Mode) -> Launch {
+    launch.envs([
+        ("INSTANCE", name),
+        ("DATABASE_URL", url),
+        ("PROFILE", profile.as_str()),
+        ("MODE", mode.as_str()),
+    ])
 }
 
 /// A running (or killed) instance.

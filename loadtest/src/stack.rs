@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, ClusterOptions, StopMode, free_port};
 use crate::disk::{self, Disk};
 use crate::envelope::{Envelope, Throttling};
 use crate::http::Endpoint;
-use crate::instance::{Instance, find_guiche};
+use crate::instance::{Instance, configured, find_guiche};
 use crate::nginx::{Nginx, Program};
 use crate::process::{Launch, tail};
 use crate::rundir::RunDir;
@@ -67,6 +67,7 @@ impl Stack {
         if !options.fsync_delay.is_zero() {
             slow_fsync::find()?;
         }
+        // Only to say it before anything is started.
         claim(options.port)?;
 
         let mut dir = RunDir::at(&options.dir)?;
@@ -313,16 +314,10 @@ impl Boxes<'_> {
             Transport::Tcp => loopback()?,
             Transport::Unix => Endpoint::Unix(dir.path().join(format!("{name}.sock"))),
         };
-        let launch = Launch::new(name, program, dir.path().join(format!("{name}.log")))
-            .env("INSTANCE", name)
-            .env("DATABASE_URL", url)
-            .env("PROFILE", self.options.profile.as_str())
-            .env("MODE", self.options.mode.as_str());
-        let launch = metrics
-            .into_iter()
-            .fold(launch, |launch, metrics| launch.env("METRICS_LISTEN", metrics.to_string()));
-        let launch =
-            self.options.api_env.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let launch = Launch::new(name, program, dir.path().join(format!("{name}.log")));
+        let launch = configured(launch, name, url, self.options.profile, self.options.mode)
+            .envs(metrics.map(|metrics| ("METRICS_LISTEN", metrics.to_string())))
+            .envs(self.options.api_env.iter().map(|(name, value)| (name, value)));
         Instance::start(self.place(launch, service), endpoint).await
     }
 }

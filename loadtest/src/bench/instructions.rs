@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use super::case::Case;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::http::Endpoint;
-use crate::instance::Instance;
+use crate::instance::{Instance, configured};
 use crate::process::Launch;
 use crate::rundir::RunDir;
 use crate::stack::DATABASE;
@@ -74,14 +74,10 @@ impl Callgrind {
         let launch = Launch::new(NAME, &self.valgrind, directory.join("callgrind.log"))
             .arg("--tool=callgrind")
             .arg(format!("--callgrind-out-file={}", counts.display()))
-            .arg(case.program()?)
-            .env("INSTANCE", NAME)
-            .env("DATABASE_URL", url)
-            .env("PROFILE", case.profile.as_str())
-            .env("MODE", case.mode.as_str())
-            .env("WORKERS", "1"); // as within the limits
-        let settings = case.env_in(directory).into_iter();
-        let launch = settings.fold(launch, |launch, (name, value)| launch.env(name, value));
+            .arg(case.program()?);
+        let launch = configured(launch, NAME, url, case.profile, case.mode)
+            .env("WORKERS", "1") // as within the limits
+            .envs(case.env_in(directory));
         let mut instance = Instance::start(launch, Endpoint::Unix(directory.join("callgrind.sock"))).await?;
         for _ in 0..transactions {
             let answer = instance.endpoint().post(PATH, TRANSACTION).await?;

@@ -72,6 +72,11 @@ impl Launch {
         self
     }
 
+    /// Sets several.
+    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        variables.into_iter().fold(self, |launch, (name, value)| launch.env(name, value))
+    }
+
     /// Runs it as another user, which only root can do.
     pub fn account(mut self, account: Option<Account>) -> Self {
         self.account = account;
