@@ -156,6 +156,22 @@ async fn a_hundred_thousand_requests_stay_smooth() {
     assert_no_complaints(&mut browser);
 }
 
+/// Four minutes in which the mailbox has a call in flight for a hundredth of the time, as in the contest.
+#[tokio::test]
+async fn what_a_quiet_mailbox_did_is_seen_from_afar() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let mut sample = Sample::of("api1");
+    for number in 0..2_000 {
+        sample.call(number, 1, 1_000 + number * 120_000, (300, 100), &[format!("lone-{number}")]);
+    }
+    let page = page_of(&[sample.write(directory.path(), "api1.jsonl")], directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    assert_eq!(browser.script("lanesPage.state.dense"), true, "too many to draw each");
+    assert!(orange_pixels(&mut browser) > 500, "its lock waits are drawn");
+    assert_no_complaints(&mut browser);
+}
+
 #[tokio::test]
 async fn a_bound_on_the_page_is_told() {
     let Some(program) = program() else { return };

@@ -41,8 +41,12 @@ function drawLanes(context, theme, data, scale, state) {
     const lane = scale.order[position];
     const visible = visibleIn(data, scale, lane);
     visible.dense = isDense(data, scale, visible);
+    if (visible.dense) visible.shares = sharesOf(data, visible, scale.from, scale.to, Math.ceil(scale.plot / 2));
     seen.push([lane, visible]);
-    if (visible.dense) drawShares(context, theme, data, scale, lane, visible);
+  }
+  const ceiling = busiest(seen.filter(([, visible]) => visible.dense).map(([, visible]) => mostOf(visible.shares)));
+  for (const [lane, visible] of seen) {
+    if (visible.dense) drawShares(context, theme, scale, lane, visible.shares, ceiling);
     else drawLane(context, theme, data, scale, state, lane, visible);
     drawChanges(context, theme, data, scale, lane);
   }

@@ -82,8 +82,7 @@ function paintOverview(width) {
   ink.scale(ratio, ratio);
   const everything = { bars: data.bars.call.map((_, b) => b), requests: [] };
   const shares = sharesOf(data, everything, 0, data.end, Math.max(1, Math.ceil(width / 2)));
-  const total = PARTS.reduce((sum, name) => sum.map((share, i) => share + shares[name][i]), new Float32Array(shares.rest.length));
-  const most = total.reduce((most, share) => Math.max(most, share), 0.01);
+  const most = Math.max(0.01, mostOf(shares).flying);
   drawStacked(ink, theme, shares, 0, width, 45, 42, most);
   return picture;
 }

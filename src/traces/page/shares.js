@@ -23,23 +23,45 @@ function sharesOf(data, visible, from, to, columns) {
   return shares;
 }
 
-function drawShares(context, theme, data, scale, lane, visible) {
+// The most calls in flight and requests waiting at once, each on average over a column.
+function mostOf(shares) {
+  const most = { flying: 0, waiting: 0 };
+  for (let i = 0; i < shares.waiting.length; i++) {
+    most.flying = Math.max(most.flying, PARTS.reduce((sum, part) => sum + shares[part][i], 0));
+    most.waiting = Math.max(most.waiting, shares.waiting[i]);
+  }
+  return most;
+}
+
+// What all lanes in sight are drawn against, so that they can be compared: however little one was in
+// use, what there was is seen.
+function busiest(lanes) {
+  const most = (what) => Math.max(1e-9, ...lanes.map((lane) => lane[what]));
+  return { flying: most("flying"), waiting: most("waiting") };
+}
+
+function drawShares(context, theme, scale, lane, shares, ceiling) {
   const top = scale.laneTop(scale.order.indexOf(lane));
+  const columns = shares.waiting.length;
   const inner = scale.laneHeight - 8;
-  const columns = Math.max(1, Math.ceil(scale.plot / 2));
-  const shares = sharesOf(data, visible, scale.from, scale.to, columns);
   const floor = top + 4 + inner;
   const region = inner * 0.5;
-  drawStacked(context, theme, shares, LABELS, scale.plot, floor, region, Math.max(1, lane.barRows));
+  drawStacked(context, theme, shares, LABELS, scale.plot, floor, region, ceiling.flying);
   const base = floor - region - 3;
-  const most = shares.waiting.reduce((most, depth) => Math.max(most, depth), 1);
+  const depth = (i) => base - (shares.waiting[i] / ceiling.waiting) * (inner - region - 14);
   context.fillStyle = theme.depth;
-  fillArea(context, LABELS, scale.plot, columns, () => base, (i) => base - (shares.waiting[i] / most) * (inner - region - 14));
+  fillArea(context, LABELS, scale.plot, columns, () => base, depth);
+  const most = mostOf(shares);
   context.fillStyle = theme.faint;
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "top";
-  context.fillText(`up to ${most < 10 ? most.toFixed(1) : Math.round(most)} waiting`, LABELS + 6, top + 4);
+  context.fillText(`up to ${average(most.waiting)} waiting, ${average(most.flying)} in flight`, LABELS + 6, top + 4);
+}
+
+// 0.012, 0.34, 2.1 or 25.
+function average(number) {
+  return number < 10 ? String(Number(number.toPrecision(2))) : String(Math.round(number));
 }
 
 function drawStacked(context, theme, shares, left, width, floor, height, full) {
