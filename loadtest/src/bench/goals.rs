@@ -31,8 +31,8 @@ pub fn judge(results: &[ComparisonResult], base: &Case) -> Vec<Goal> {
     let mut goals = Vec::new();
     goals.extend(results.shipped());
     goals.extend(results.best_of_least_conn());
-    goals.extend(results.best(64, 15_000.0, "at least 15,000/s, at most 80 µs"));
-    goals.extend(results.best(128, 20_000.0, "at least 20,000/s, at most 80 µs"));
+    goals.extend(results.best(64, &BEST_AT_64));
+    goals.extend(results.best(128, &BEST_AT_128));
     // At a given rate there is nothing to compare but time.
     if base.pace == Pace::Saturating {
         goals.extend(results.ratios());
@@ -55,6 +55,34 @@ pub const HEADER: [&str; 4] = ["what", "measured", "goal", ""];
 struct Results<'a> {
     results: &'a [ComparisonResult],
     base: &'a Case,
+}
+
+/// What a case should reach.
+struct Throughput {
+    /// Requests per second, at least.
+    per_s: f64,
+    /// CPU of all services for a request, in microseconds, at most.
+    cpu_us: f64,
+    words: &'static str,
+}
+
+const LEAST_CONN: Throughput =
+    Throughput { per_s: 12_000.0, cpu_us: f64::INFINITY, words: "at least 12,000/s" };
+const BEST_AT_64: Throughput =
+    Throughput { per_s: 15_000.0, cpu_us: 80.0, words: "at least 15,000/s, at most 80 µs" };
+const BEST_AT_128: Throughput =
+    Throughput { per_s: 20_000.0, cpu_us: 80.0, words: "at least 20,000/s, at most 80 µs" };
+
+impl Throughput {
+    fn judge(&self, what: String, case: &CaseResult) -> Goal {
+        let (per_s, cpu_us) = (rate(case), cpu(case));
+        Goal {
+            what,
+            measured: format!("{}/s at {cpu_us:.0} µs", whole(per_s)),
+            goal: self.words,
+            met: per_s >= self.per_s && cpu_us <= self.cpu_us,
+        }
+    }
 }
 
 /// Two cases by their settings, and what their requests per second should be to each other.
@@ -100,40 +128,22 @@ impl<'a> Results<'a> {
     fn shipped(&self) -> Option<Goal> {
         let shipped = Case::default();
         let case = self.cases().find(|case| case.case == shipped)?;
-        let measured = rate(case);
-        Some(Goal {
-            what: "as shipped, 64 connections".to_owned(),
-            measured: format!("{}/s at {:.0} µs", whole(measured), cpu(case)),
-            goal: "at least 12,000/s",
-            met: measured >= 12_000.0,
-        })
+        Some(LEAST_CONN.judge("as shipped, 64 connections".to_owned(), case))
     }
 
     /// With the balancing that is shipped, at the split that suits it.
     fn best_of_least_conn(&self) -> Option<Goal> {
         let shipped = Case::default().balancing;
         let best = fastest(self.durable(64).filter(|case| case.case.balancing == shipped))?;
-        let measured = rate(best);
-        Some(Goal {
-            what: format!("best with {shipped}, durable, 64 connections: {}", best.case.split),
-            measured: format!("{}/s at {:.0} µs", whole(measured), cpu(best)),
-            goal: "at least 12,000/s",
-            met: measured >= 12_000.0,
-        })
+        let what = format!("best with {shipped}, durable, 64 connections: {}", best.case.split);
+        Some(LEAST_CONN.judge(what, best))
     }
 
-    fn best(&self, connections: u32, at_least: f64, goal: &'static str) -> Option<Goal> {
+    fn best(&self, connections: u32, wanted: &Throughput) -> Option<Goal> {
         let best = fastest(self.durable(connections))?;
-        let (measured, cpu) = (rate(best), cpu(best));
-        Some(Goal {
-            what: format!(
-                "best, durable, {connections} connections: {}, {}",
-                best.case.split, best.case.balancing
-            ),
-            measured: format!("{}/s at {cpu:.0} µs", whole(measured)),
-            goal,
-            met: measured >= at_least && cpu <= 80.0,
-        })
+        let Case { split, balancing, .. } = &best.case;
+        let what = format!("best, durable, {connections} connections: {split}, {balancing}");
+        Some(wanted.judge(what, best))
     }
 
     /// What can be the best: durable, batched, five clients, the contest's mix as fast as it goes.
