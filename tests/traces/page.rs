@@ -169,6 +169,10 @@ async fn what_a_quiet_mailbox_did_is_seen_from_afar() {
     let mut browser = Browser::open(&program, &page, READY).await;
     assert_eq!(browser.script("lanesPage.state.dense"), true, "too many to draw each");
     assert!(orange_pixels(&mut browser) > 500, "its lock waits are drawn");
+    let (x, y) = on_canvas(&mut browser, 700.0, 60.0);
+    browser.move_to(x, y);
+    let tip = browser.script("document.getElementById('tip').textContent");
+    assert!(tip.as_str().expect("a text").contains("of the time0.2"), "300 µs of every 120 ms: {tip}");
     assert_no_complaints(&mut browser);
 }
 

@@ -41,12 +41,15 @@ function drawLanes(context, theme, data, scale, state) {
     const lane = scale.order[position];
     const visible = visibleIn(data, scale, lane);
     visible.dense = isDense(data, scale, visible);
-    if (visible.dense) visible.shares = sharesOf(data, visible, scale.from, scale.to, Math.ceil(scale.plot / 2));
+    if (visible.dense) {
+      visible.shares = sharesOf(data, visible, scale.from, scale.to, Math.ceil(scale.plot / 2));
+      visible.most = mostOf(visible.shares);
+    }
     seen.push([lane, visible]);
   }
-  const ceiling = busiest(seen.filter(([, visible]) => visible.dense).map(([, visible]) => mostOf(visible.shares)));
+  const ceiling = busiest(seen.flatMap(([, visible]) => visible.most ?? []));
   for (const [lane, visible] of seen) {
-    if (visible.dense) drawShares(context, theme, scale, lane, visible.shares, ceiling);
+    if (visible.dense) drawShares(context, theme, scale, lane, visible, ceiling);
     else drawLane(context, theme, data, scale, state, lane, visible);
     drawChanges(context, theme, data, scale, lane);
   }

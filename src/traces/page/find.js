@@ -124,14 +124,14 @@ function describeWindow(data, scale, lane, x) {
   const [from, to] = [scale.time(x) - half, scale.time(x) + half];
   const visible = visibleIn(data, { from, to }, lane);
   const shares = sharesOf(data, visible, from, to, 1);
-  const percent = (share) => `${Math.round(share * 100)}%`;
+  const percent = (share) => `${average(share * 100)}%`;
   return {
     title: laneName(data, lane),
     rows: [
       ["from", clock(data, from)],
       ["calls", count(visible.bars.length)],
       ["requests", count(visible.requests.length)],
-      ["waiting", shares.waiting[0].toFixed(1)],
+      ["waiting", average(shares.waiting[0])],
       ["of the time", `${percent(shares.lock[0])} row locks, ${percent(shares.work[0])} work, ${percent(shares.rest[0])} commit and way`],
       ["", "Zoom in to see each."],
     ],

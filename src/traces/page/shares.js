@@ -40,7 +40,7 @@ function busiest(lanes) {
   return { flying: most("flying"), waiting: most("waiting") };
 }
 
-function drawShares(context, theme, scale, lane, shares, ceiling) {
+function drawShares(context, theme, scale, lane, { shares, most }, ceiling) {
   const top = scale.laneTop(scale.order.indexOf(lane));
   const columns = shares.waiting.length;
   const inner = scale.laneHeight - 8;
@@ -51,17 +51,11 @@ function drawShares(context, theme, scale, lane, shares, ceiling) {
   const depth = (i) => base - (shares.waiting[i] / ceiling.waiting) * (inner - region - 14);
   context.fillStyle = theme.depth;
   fillArea(context, LABELS, scale.plot, columns, () => base, depth);
-  const most = mostOf(shares);
   context.fillStyle = theme.faint;
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "top";
   context.fillText(`up to ${average(most.waiting)} waiting, ${average(most.flying)} in flight`, LABELS + 6, top + 4);
-}
-
-// 0.012, 0.34, 2.1 or 25.
-function average(number) {
-  return number < 10 ? String(Number(number.toPrecision(2))) : String(Math.round(number));
 }
 
 function drawStacked(context, theme, shares, left, width, floor, height, full) {

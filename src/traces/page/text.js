@@ -13,6 +13,11 @@ function count(number) {
   return number.toLocaleString("en");
 }
 
+// 0.012, 0.34, 2.1 or 25.
+function average(number) {
+  return number < 10 ? String(Number(number.toPrecision(2))) : String(Math.round(number));
+}
+
 // A moment of the page as UTC, with microseconds.
 function clock(data, micros) {
   const absolute = data.start + Math.round(micros);
