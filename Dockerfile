@@ -19,19 +19,25 @@ ENV CARGO_NET_RETRY=5 \
 # Dependencies first: this layer stays until Cargo.lock or a manifest changes. A target that is
 # named keeps `crt-static` away from procedural macros, which cannot be static.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/settings/Cargo.toml crates/settings/
+COPY crates/testbed/Cargo.toml crates/testbed/
+COPY crates/traces/Cargo.toml crates/traces/
 COPY loadtest/Cargo.toml loadtest/
 COPY loadtest/slow-fsync/Cargo.toml loadtest/slow-fsync/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    mkdir -p src loadtest/src loadtest/slow-fsync/src \
+    mkdir -p src crates/settings/src crates/testbed/src crates/traces/src loadtest/src loadtest/slow-fsync/src \
     && echo "fn main() {}" >src/main.rs \
-    && touch src/lib.rs loadtest/src/lib.rs loadtest/src/main.rs loadtest/slow-fsync/src/lib.rs \
+    && touch src/lib.rs crates/settings/src/lib.rs crates/testbed/src/lib.rs crates/traces/src/lib.rs \
+       loadtest/src/lib.rs loadtest/src/main.rs loadtest/slow-fsync/src/lib.rs \
     && rustc --print host-tuple >target-triple \
     && cargo build --release --locked --package guiche --bin guiche --features otlp --target "$(cat target-triple)"
 
 # The sources are older than what was just built in their place; cargo goes by time.
+COPY crates/settings crates/settings
+COPY crates/traces crates/traces
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    find src -name '*.rs' -exec touch {} + \
+    find src crates -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --package guiche --bin guiche --features otlp --target "$(cat target-triple)" \
     && cp "target/$(cat target-triple)/release/guiche" /guiche \
     && mkdir /traces

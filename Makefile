@@ -56,13 +56,15 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 
 .PHONY: test
 test: compiler servers k6 wrk browser valgrind ## run all tests
+	@echo '==> cargo build: the programs that tests start'
+	@cargo build --workspace $(features)
 	@echo '==> cargo test'
-	@GUICHE_BIN="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/guiche" cargo test --workspace $(features)
+	@cargo test --workspace $(features)
 
 .PHONY: containers
 containers: compiler ## test the Compose files with a real Docker, which must be there already
 	@echo '==> cargo test, in containers'
-	@cargo test --package loadtest --test docker -- --ignored --nocapture --test-threads=1
+	@cargo test --package testbed --test docker -- --ignored --nocapture --test-threads=1
 
 .PHONY: submission
 submission: ## write the folder that the contest takes: IMAGE=ghcr.io/someone/guiche:1.0 [PROFILE=…]

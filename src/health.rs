@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::config::{ConfigError, Listen};
+use settings::{ConfigError, Listen};
 
 /// How long connecting, and each read and write, may take.
 const PATIENCE: Duration = Duration::from_secs(3);

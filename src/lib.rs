@@ -3,7 +3,7 @@
 //! Where a request goes, and what may import what:
 //!
 //! ```text
-//! main ─▶ server ─▶ http ─▶ mailbox ─▶ domain        config, telemetry, metrics: leaves
+//! main ─▶ server ─▶ http ─▶ mailbox ─▶ domain        telemetry, metrics: leaves
 //!              └──▶ ledger ─▶ (mailbox's traits, domain)
 //! ```
 //!
@@ -13,10 +13,11 @@
 //! - [`ledger`] carries a batch to PostgreSQL, whose stored functions (`sql/`) hold the rules.
 //! - [`domain`] has the values that all of them speak in.
 //! - [`health`] is the same binary asking an instance how it is.
-//! - [`traces`] writes what the mailboxes did, and reads it again for people.
 //! - [`server`] is the only place where these are put together.
+//!
+//! Crates of their own: `settings` has every setting, [`traces`] writes what the mailboxes did and
+//! reads it again for people.
 
-pub mod config;
 pub mod domain;
 pub mod health;
 pub mod http;
@@ -25,4 +26,3 @@ pub mod mailbox;
 pub mod metrics;
 pub mod server;
 pub mod telemetry;
-pub mod traces;

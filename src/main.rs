@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use guiche::config::Config;
-use guiche::{health, server, telemetry, traces};
+use guiche::{health, server, telemetry};
+use settings::Config;
 
 /// A bank ledger in which every client has an actor and a mailbox.
 ///
-/// Without a command it serves. Its settings come from the environment; the README lists them.
+/// Without a command it serves. Its settings come from the environment.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_long_help = settings::settings_text())]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -12,11 +12,11 @@ use actix_web::http::KeepAlive;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, ConfigError, Listen, Mode, Profile};
 use crate::http::{self, Api, Readiness};
 use crate::ledger::{BadDatabaseUrl, DatabaseState, Durability, LedgerOptions, PgLedger};
 use crate::mailbox::{MailboxOptions, Mailboxes, ShardOptions};
 use crate::metrics::Metrics;
+use settings::{Config, ConfigError, Listen, Mode, Profile};
 
 /// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
 /// connection that was just closed would be a 502.

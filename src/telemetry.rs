@@ -13,8 +13,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as fmt_layer};
 
-use crate::config::{Config, ConfigError, LogFormat, TraceFiles};
-use crate::traces::{self, TraceOptions, TraceWriter};
+use settings::{Config, ConfigError, LogFormat, TraceFiles};
+use traces::{self, TraceOptions, TraceWriter};
 
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use crate::cluster::{ClusterOptions, Profile};
-use crate::docker::DockerOptions;
-use crate::instance::Mode;
-use crate::nginx::Balancing;
-use crate::split::{CPU_BUDGET, Split};
-use crate::stack::{StackOptions, Transport};
+use testbed::Mode;
+use testbed::Profile;
+use testbed::cluster::ClusterOptions;
+use testbed::docker::DockerOptions;
+use testbed::nginx::Balancing;
+use testbed::split::{CPU_BUDGET, Split};
+use testbed::stack::{StackOptions, Transport};
 
 /// What the services run in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -37,10 +37,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::contest::k6::K6;
 use crate::contest::timestamp;
-use crate::instance::find_guiche;
-use crate::machine;
 use crate::report::text;
-use crate::signals::interrupted;
 use case::{Case, Pace};
 use instructions::Callgrind;
 use load::Generators;
@@ -49,6 +46,9 @@ use plan::{Comparison, Factor};
 use progress::Progress;
 use report::{BenchResult, Conditions};
 use result::{CaseResult, ComparisonResult, Run};
+use testbed::instance::find_guiche;
+use testbed::machine;
+use testbed::signals::interrupted;
 use wrk::Wrk;
 
 /// How long the contest's rate is played before and while it is measured, in seconds: its p99 is
@@ -162,7 +162,7 @@ pub async fn run(args: &BenchArgs) -> Result<()> {
         ..conditions(args, base.clone(), &tools.generators, &comparisons)
     };
     let result = BenchResult { goals: goals::judge(&comparisons, &base), conditions, comparisons };
-    let directory = args.report.clone().unwrap_or_else(|| crate::repository_root().join(name));
+    let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
     let page = report::write(&result, &directory)?;
     if !result.goals.is_empty() {
         println!("{}", text::table(&report::goal_rows(&result.goals)));
@@ -304,7 +304,7 @@ fn conditions(
 
 /// `nginx version: nginx/1.22.1` on standard error.
 pub(crate) fn nginx_version() -> String {
-    let program = crate::programs::find("nginx").unwrap_or_else(|| "nginx".into());
+    let program = testbed::programs::find("nginx").unwrap_or_else(|| "nginx".into());
     let output = Command::new(program).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
     let text = String::from_utf8_lossy(&output);
     let version = text.split_once("nginx/").map_or("of unknown version", |(_, version)| version.trim());

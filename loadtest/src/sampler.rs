@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use crate::cluster::connect;
+use testbed::cluster::connect;
 
 /// How often one looks unless told otherwise.
 pub const INTERVAL: Duration = Duration::from_millis(200);

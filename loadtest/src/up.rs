@@ -1,17 +1,18 @@
 //! `loadtest up`: starts the stack, shows where it listens, and follows it until Ctrl-C.
 
+pub(crate) mod containers;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::args::{StackArgs, StackKind};
-use crate::cluster::connect;
-use crate::docker;
-use crate::http::Endpoint;
-use crate::process::Process;
-use crate::signals::interrupted;
-use crate::split::Service;
-use crate::stack::{DATABASE, Stack};
+use testbed::cluster::connect;
+use testbed::http::Endpoint;
+use testbed::process::Process;
+use testbed::signals::interrupted;
+use testbed::split::Service;
+use testbed::stack::{DATABASE, Stack};
 
 /// How often each part is asked how it is.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// When the stack does not start, when a part of it dies, or when it does not stop cleanly.
 pub async fn run(args: &StackArgs) -> Result<()> {
     if args.kind == StackKind::Docker {
-        return docker::commands::up(args).await;
+        return containers::up(args).await;
     }
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());

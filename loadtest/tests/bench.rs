@@ -1,7 +1,5 @@
 //! One short run of the benchmark, from the load to the books, and one short count.
 
-mod common;
-
 use std::time::Duration;
 
 use loadtest::bench::case::Case;
@@ -14,7 +12,7 @@ use loadtest::bench::wrk::Wrk;
 async fn a_run_tells_what_it_did_and_its_books_are_right() {
     let Ok(wrk) = Wrk::find() else { return eprintln!("skipped, there is no wrk") };
     let generators = Generators { wrk, k6: None };
-    let case = Case { guiche: Some(common::guiche()), connections: 8, clients: 50, ..Case::default() };
+    let case = Case { connections: 8, clients: 50, ..Case::default() };
     let times = Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs(1) };
     let run = match measure::run(&case, &generators, times, 0).await {
         Err(error) if error.to_string().contains("NOT enforced") => return eprintln!("skipped: {error}"),
@@ -34,7 +32,7 @@ async fn a_run_tells_what_it_did_and_its_books_are_right() {
 async fn instructions_tell_a_trace_from_none() {
     let Ok(callgrind) = Callgrind::find() else { return eprintln!("skipped, there is no valgrind") };
     let count = async |settings: &str| {
-        let case = Case { guiche: Some(common::guiche()), ..settings.parse().expect("settings") };
+        let case = Case { ..settings.parse().expect("settings") };
         callgrind.count(&case, [2, 12]).await.expect("it counts")
     };
     let (off, on) = (count("").await, count("TRACE={dir}/{instance}.jsonl").await);

@@ -8,9 +8,9 @@ use std::process::{Command, Output, Stdio};
 
 use loadtest::experiment::report;
 use loadtest::experiment::result::ExperimentResult;
-use loadtest::rundir::RunDir;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use testbed::rundir::RunDir;
 
 use common::until;
 
@@ -40,7 +40,7 @@ holds = "goodput batched@3 >= 1"
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
-    command.arg("experiment").args(args).env("GUICHE_BIN", common::guiche());
+    command.arg("experiment").args(args);
     command
 }
 

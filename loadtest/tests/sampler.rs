@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use loadtest::cluster::connect;
 use loadtest::sampler::{Sampler, Waits};
-use loadtest::{Cluster, ClusterOptions};
+use testbed::cluster::connect;
+use testbed::{Cluster, ClusterOptions};
 
 const TAKE: &str = "UPDATE clientes SET saldo = saldo + 1 WHERE id = 1";
 

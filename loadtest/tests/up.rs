@@ -7,16 +7,16 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-use loadtest::cluster::free_port;
-use loadtest::rundir::RunDir;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use testbed::cluster::free_port;
+use testbed::rundir::RunDir;
 
 use common::until;
 
 fn up(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
-    command.arg("up").args(args).env("GUICHE_BIN", common::guiche());
+    command.arg("up").args(args);
     command
 }
 

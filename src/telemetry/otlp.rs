@@ -18,8 +18,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 
 use super::BoxedLayer;
-use crate::config::{Config, ConfigError};
-use crate::traces;
+use settings::{Config, ConfigError};
+use traces;
 
 /// Links that a call's span may have: one for each request it carries. OpenTelemetry's own
 /// default is less than a full batch.

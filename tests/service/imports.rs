@@ -6,20 +6,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each module of the crate may name of the others. `config`, `telemetry` and `metrics` are
+/// What each module of the crate may name of the others. `telemetry` and `metrics` are
 /// leaves that others receive values from.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &[]),
     ("metrics", &[]),
-    ("telemetry", &["config", "traces"]),
-    ("health", &["config"]),
+    ("telemetry", &[]),
+    ("health", &[]),
     ("mailbox", &["domain", "metrics"]),
     ("ledger", &["mailbox", "domain", "metrics"]),
     ("http", &["mailbox", "domain", "metrics", "telemetry"]),
-    ("traces", &["config"]),
-    ("server", &["config", "http", "ledger", "mailbox", "metrics"]),
-    ("main", &["config", "health", "server", "telemetry", "traces"]),
+    ("server", &["http", "ledger", "mailbox", "metrics"]),
+    ("main", &["health", "server", "telemetry"]),
     ("lib", &[]),
 ];
 
@@ -32,8 +30,8 @@ const STAYS_IN: [(&str, &[&str]); 5] = [
     ("dashmap", &["mailbox/registry.rs"]),
 ];
 
-/// Where types may derive serde's traits: one boundary knows JSON, another the trace format.
-const SERDE_DERIVES: [&str; 2] = ["http/wire.rs", "traces"];
+/// Where types may derive serde's traits: one boundary knows JSON.
+const SERDE_DERIVES: [&str; 1] = ["http/wire.rs"];
 
 #[test]
 fn imports_point_one_way() {

@@ -4,11 +4,11 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use guiche::config::Config;
-use loadtest::http::Endpoint;
-use loadtest::nginx::{Balancing, Nginx, Program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use settings::Config;
+use testbed::http::Endpoint;
+use testbed::nginx::{Balancing, Nginx, Program};
 use tokio::sync::oneshot;
 
 use crate::harness::{
@@ -347,7 +347,7 @@ fn nginx_waits_longer_than_an_instance_may_take() {
     let vars = [("DATABASE_URL".to_owned(), "postgresql://localhost/rinha".to_owned())];
     let config = Config::from_vars(&vars.into()).expect("the defaults");
     for balancing in BY_REQUEST {
-        let file = loadtest::repository_root().join(format!("nginx/{balancing}.conf"));
+        let file = testbed::repository_root().join(format!("nginx/{balancing}.conf"));
         let text = std::fs::read_to_string(&file).expect("it is in the repository");
         let seconds = |directive: &str| {
             let value = text.split(directive).nth(1).and_then(|rest| rest.trim().split(';').next());

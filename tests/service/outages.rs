@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use loadtest::{Profile, StopMode};
+use testbed::{Profile, StopMode};
 
 use crate::harness::{Database, Fate, Guiche, Load, own_cluster, reckon, until};
 

@@ -1,6 +1,6 @@
 //! `durable` and `contest`: which database an instance accepts, and what a crash leaves.
 
-use loadtest::{Profile, StopMode};
+use testbed::{Profile, StopMode};
 
 use crate::harness::{Database, Fate, Guiche, Load, own_cluster, reckon};
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
-use loadtest::process::{Launch, Process};
-use loadtest::rundir::RunDir;
 use serde_json::{Value, json};
+use testbed::process::{Launch, Process};
+use testbed::rundir::RunDir;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use guiche::traces::format::{Flush, Header, Line, Request, VERSION};
-use loadtest::rundir::RunDir;
+use testbed::rundir::RunDir;
+use traces::format::{CallRecord, Header, Line, RequestRecord, VERSION};
 
 /// When every sample starts, in microseconds since the epoch.
 pub(crate) const START: u64 = 1_700_000_000_000_000;
@@ -46,7 +46,7 @@ impl Sample {
     ) {
         let total = 20 + lock + work + 1_000;
         for (id, age) in ids.iter().rev().zip((50..).step_by(50)) {
-            self.add(&Line::Request(Request {
+            self.add(&Line::Request(RequestRecord {
                 id: id.as_str().into(),
                 client: Some(client),
                 kind: "debit".into(),
@@ -59,7 +59,7 @@ impl Sample {
                 shed: None,
             }));
         }
-        self.add(&Line::Flush(Flush {
+        self.add(&Line::Call(CallRecord {
             id: number,
             at: START + at,
             cut: "queue_empty".into(),
@@ -71,7 +71,7 @@ impl Sample {
             database: total - 20,
             total,
             applied: ids.len() as u64,
-            ..Flush::default()
+            ..CallRecord::default()
         }));
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use guiche::traces::format::{Flush, Line, Request as TracedRequest};
 use nix::sys::signal::Signal;
+use traces::format::{CallRecord, Line, RequestRecord as TracedRequest};
 
 use crate::harness::{Database, Guiche, Request, until};
 use crate::sample::{directory, printed, text};
@@ -73,7 +73,7 @@ async fn a_wait_for_a_row_lock_is_in_the_call() {
     assert!(guiche.ended().await.success());
     let file = std::fs::read_to_string(&path).expect("it was written");
     let locked =
-        lines(&file).into_iter().any(|line| matches!(line, Line::Flush(flush) if flush.lock_wait >= 20_000));
+        lines(&file).into_iter().any(|line| matches!(line, Line::Call(flush) if flush.lock_wait >= 20_000));
     assert!(locked, "{file}");
 }
 
@@ -129,9 +129,9 @@ fn request<'a>(lines: &'a [Line<'a>], id: &str) -> &'a TracedRequest<'a> {
     requests.find(|request| request.id == id).unwrap_or_else(|| panic!("{id} is not in the trace"))
 }
 
-fn flush<'a>(lines: &'a [Line<'a>], number: u64) -> &'a Flush<'a> {
+fn flush<'a>(lines: &'a [Line<'a>], number: u64) -> &'a CallRecord<'a> {
     let mut flushes = lines.iter().filter_map(|line| match line {
-        Line::Flush(flush) => Some(flush),
+        Line::Call(flush) => Some(flush),
         _ => None,
     });
     flushes.find(|flush| flush.id == number).expect("a request's call is in the trace")

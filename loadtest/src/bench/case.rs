@@ -9,11 +9,12 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
-use crate::cluster::Profile;
-use crate::instance::{Mode, find_guiche};
-use crate::nginx::Balancing;
-use crate::split::{CPU_BUDGET, Split};
-use crate::stack::Transport;
+use testbed::Mode;
+use testbed::Profile;
+use testbed::instance::find_guiche;
+use testbed::nginx::Balancing;
+use testbed::split::{CPU_BUDGET, Split};
+use testbed::stack::Transport;
 
 /// What marks a setting of PostgreSQL.
 const POSTGRES: &str = "pg.";
@@ -207,7 +208,7 @@ impl Case {
     pub fn program(&self) -> Result<PathBuf> {
         let Some(asked) = &self.guiche else { return find_guiche(None) };
         match asked.strip_prefix(TARGET) {
-            Ok(of_target) => find_guiche(Some(&crate::repository_root().join("target").join(of_target)))
+            Ok(of_target) => find_guiche(Some(&testbed::repository_root().join("target").join(of_target)))
                 .context("a build to compare with is missing: make untraced"),
             Err(_) => find_guiche(Some(asked)),
         }

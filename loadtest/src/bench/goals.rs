@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::case::{Case, Mix, Pace};
 use super::plan::UNTRACED;
 use super::result::{CaseResult, ComparisonResult, Run};
-use crate::cluster::Profile;
-use crate::instance::Mode;
 use crate::report::text::{BYTES_PER_MB, grouped};
+use testbed::Mode;
+use testbed::Profile;
 
 /// A goal and what was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -11,12 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::case::Case;
-use crate::cluster::{Cluster, ClusterOptions};
-use crate::http::Endpoint;
-use crate::instance::{Instance, configured};
-use crate::process::Launch;
-use crate::rundir::RunDir;
-use crate::stack::DATABASE;
+use testbed::cluster::{Cluster, ClusterOptions};
+use testbed::http::Endpoint;
+use testbed::instance::{Instance, configured};
+use testbed::process::Launch;
+use testbed::rundir::RunDir;
+use testbed::stack::DATABASE;
 
 /// About what a count takes.
 pub(super) const ESTIMATE: Duration = Duration::from_secs(15);
@@ -43,7 +43,7 @@ impl Callgrind {
     /// # Errors
     /// When there is none.
     pub fn find() -> Result<Callgrind> {
-        let valgrind = crate::programs::find("valgrind")
+        let valgrind = testbed::programs::find("valgrind")
             .context("valgrind is not installed (Debian: apt install valgrind)")?;
         Ok(Callgrind { valgrind })
     }

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 use super::case::Case;
 use super::load::{Generators, Load, Played};
 use super::result::{LoadRun, Run, ServiceRun};
-use crate::check::Books;
-use crate::cluster::{ClusterOptions, connect};
 use crate::contest::costs::{Meter, ServiceCost};
-use crate::machine::Busy;
 use crate::sampler::{self, Sampler, Waits};
-use crate::scrape::{Counts, Work};
-use crate::stack::{Limits, Stack, StackOptions};
+use testbed::check::Books;
+use testbed::cluster::{ClusterOptions, connect};
+use testbed::machine::Busy;
+use testbed::scrape::{Counts, Work};
+use testbed::stack::{Limits, Stack, StackOptions};
 
 /// The contest's clients, which are there from the beginning.
 const SHIPPED_CLIENTS: u32 = 5;

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::case::Case;
 use super::result::{CaseResult, ComparisonResult, Figure, Run};
-use crate::instance::Mode;
 use crate::report::groups::{GroupChart, Mark, Panel, Series, Shape};
+use testbed::Mode;
 
 const MODES: [Mode; 3] = [Mode::Direct, Mode::Serial, Mode::Batched];
 
@@ -81,7 +81,7 @@ impl<'a> Grid<'a> {
             found.map(|case| bar(case))
         };
         let series = MODES.into_iter().map(|mode| Series {
-            name: mode.as_str(),
+            name: mode.name(),
             marks: self.connections.iter().map(|connections| find(mode, *connections)).collect(),
         });
         series.collect()

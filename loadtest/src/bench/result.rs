@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::case::Case;
 use super::load::Outcome;
 use crate::sampler::Waits;
-use crate::scrape::Work;
+use testbed::scrape::Work;
 
 /// The share of one core from which the load generator is held to have been the limit.
 const GENERATOR_BUSY: f64 = 0.8;

@@ -29,7 +29,7 @@ pub(super) async fn play(
     directory: &Path,
     observe: &mut dyn FnMut(),
 ) -> Result<Played> {
-    let script = crate::repository_root().join("loadtest/k6/steady.js");
+    let script = testbed::repository_root().join("loadtest/k6/steady.js");
     let run = Run {
         script: &script,
         env: vec![("BASE_URL", load.url.clone()), ("SECONDS", load.duration.as_secs().max(1).to_string())],

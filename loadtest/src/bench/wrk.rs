@@ -10,8 +10,8 @@ use serde::Deserialize;
 use tokio::time::MissedTickBehavior;
 
 use super::load::{Latency, Load, Outcome, Played};
-use crate::process::{Launch, tail};
-use crate::usage::Usage;
+use testbed::process::{Launch, tail};
+use testbed::usage::Usage;
 
 /// How long an answer may take before wrk counts it as a timeout: the service's own deadline.
 const TIMEOUT: &str = "10s";
@@ -37,12 +37,12 @@ impl Wrk {
     /// When there is none.
     pub fn find() -> Result<Wrk> {
         let program =
-            crate::programs::find("wrk").context("wrk is not installed (Debian: apt install wrk)")?;
+            testbed::programs::find("wrk").context("wrk is not installed (Debian: apt install wrk)")?;
         // It exits with 1 after printing its version.
         let output = Command::new(&program).arg("-v").output().context("cannot run wrk")?;
         let version = String::from_utf8_lossy(&output.stdout);
         let version = version.split_whitespace().nth(1).unwrap_or("of unknown version").to_owned();
-        let script = crate::repository_root().join("loadtest/wrk/mix.lua");
+        let script = testbed::repository_root().join("loadtest/wrk/mix.lua");
         Ok(Wrk { program, version, script })
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::usage::ServiceUsage;
+use testbed::usage::ServiceUsage;
 
 /// What one service used during a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

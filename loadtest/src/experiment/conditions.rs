@@ -7,8 +7,8 @@ use super::plan::{self, Planned};
 use super::result::Conditions;
 use super::run::Tools;
 use crate::bench::nginx_version;
-use crate::instance::find_guiche;
-use crate::machine;
+use testbed::instance::find_guiche;
+use testbed::machine;
 
 /// What is known of them without a clock. `postgres` is the server's version, `disk` what its data is
 /// on.

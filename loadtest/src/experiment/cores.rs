@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::stack::Pinning;
+use testbed::stack::Pinning;
 
 /// Two cores of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -209,7 +209,7 @@ impl Declaration {
 
 /// The directory of those that are shipped.
 pub fn directory() -> PathBuf {
-    crate::repository_root().join("loadtest/experiments")
+    testbed::repository_root().join("loadtest/experiments")
 }
 
 /// The names of those that are shipped, sorted.

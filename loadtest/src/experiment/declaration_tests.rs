@@ -1,7 +1,7 @@
 //! What a declared file may say, and how its mistakes are named.
 
 use super::*;
-use crate::instance::Mode;
+use testbed::Mode;
 
 const RIGHT: &str = r#"
 title = "Hot"

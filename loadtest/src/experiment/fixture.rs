@@ -7,7 +7,7 @@ use super::result::{
     AxisResult, Conditions, Expectation, ExperimentResult, Latency, Point, PointRun, ServiceUse, Spent,
 };
 use crate::sampler::{Sample, Waits};
-use crate::scrape::Work;
+use testbed::scrape::Work;
 
 /// Right answers per second of the modes direct, serial and batched with 1, 5 and 1,000 clients.
 const GOODPUT: [[f64; 3]; 3] = [[290.0, 400.0, 2_610.0], [800.0, 900.0, 2_500.0], [880.0, 930.0, 2_400.0]];

@@ -14,10 +14,10 @@ use super::load::{BEGINS, ENDS, WARM};
 use super::setup::Setup;
 use crate::contest::costs::{Meter, ServiceCost};
 use crate::contest::k6::{Heard, K6, Run};
-use crate::envelope::Throttling;
 use crate::sampler::{Sample, Sampler};
-use crate::scrape::{Counts, Work};
-use crate::stack::Stack;
+use testbed::envelope::Throttling;
+use testbed::scrape::{Counts, Work};
+use testbed::stack::Stack;
 
 /// What the server logs of a session that has waited for a lock as long as `deadlock_timeout`.
 const WAITS_ON: &[u8] = b"still waiting for";
@@ -205,7 +205,7 @@ fn count_in(log: &Path, from: u64, to: u64) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rundir::RunDir;
+    use testbed::rundir::RunDir;
 
     #[test]
     fn samples_of_the_interval_remain_and_begin_at_zero() {

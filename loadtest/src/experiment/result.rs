@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::{Sample, Waits};
-use crate::scrape::Work;
+use testbed::scrape::Work;
 
 /// One experiment, run.
 #[derive(Clone, Debug, Serialize, Deserialize)]

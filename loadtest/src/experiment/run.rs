@@ -11,17 +11,17 @@ use super::interval::{Interval, Scene};
 use super::load::{self, Outcome, Times};
 use super::result::{PointRun, ServiceUse};
 use super::setup::Setup;
-use crate::check::Books;
-use crate::cluster::{Cluster, ClusterOptions, connect};
 use crate::contest::k6::{self, K6};
-use crate::envelope::Envelope;
-use crate::instance::find_guiche;
-use crate::rundir;
 use crate::sampler::{Sampler, Waits};
-use crate::scrape::Work;
-use crate::slow_fsync;
-use crate::split::Split;
-use crate::stack::{Limits, Stack, StackOptions};
+use testbed::check::Books;
+use testbed::cluster::{Cluster, ClusterOptions, connect};
+use testbed::envelope::Envelope;
+use testbed::instance::find_guiche;
+use testbed::rundir;
+use testbed::scrape::Work;
+use testbed::slow_fsync;
+use testbed::split::Split;
+use testbed::stack::{Limits, Stack, StackOptions};
 
 /// How often PostgreSQL's sessions are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -62,7 +62,7 @@ impl Tools {
         find_guiche(None)?;
         Cluster::check(&ClusterOptions::default())?;
         if delays_fsync {
-            slow_fsync::find()?;
+            testbed::programs::built(slow_fsync::LIBRARY)?;
         }
         let path = rundir::fresh_path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -138,7 +138,7 @@ async fn measure(stack: &Stack, tools: &Tools, setup: &Setup, times: Times, roun
     let sampler = Sampler::start(&stack.admin_url(), LOOK_EVERY).await?;
     aside(sampler.backend())?;
 
-    let script = crate::repository_root().join("loadtest/k6/experiment.js");
+    let script = testbed::repository_root().join("loadtest/k6/experiment.js");
     let summary = stack.dir().join("outcome.json");
     let run = k6::Run {
         script: &script,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::case::Case;
-use crate::split::Split;
+use testbed::split::Split;
 
 /// The settings of a [`Case`] that an experiment has too.
 const OF_CASE: [&str; 7] = ["mode", "profile", "clients", "balancing", "split", "transport", "mix"];

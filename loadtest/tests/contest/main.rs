@@ -12,8 +12,8 @@ use loadtest::contest::play::{Game, play};
 use loadtest::contest::result::ContestResult;
 use loadtest::contest::score::Tally;
 use loadtest::contest::target::Target;
-use loadtest::rundir::RunDir;
 use standin::{Fault, Standin};
+use testbed::rundir::RunDir;
 
 /// 633 requests: 123 of the rules, then a second in which the rates rise and one in which they stay.
 const SHORT: Plan = Plan { ramp_s: 1, plateau_s: 1 };

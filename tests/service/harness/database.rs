@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use loadtest::check::Books;
-use loadtest::cluster::connect;
-use loadtest::{Cluster, ClusterOptions, Profile};
+use testbed::check::Books;
+use testbed::cluster::connect;
+use testbed::{Cluster, ClusterOptions, Profile};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::FromSqlOwned;
 

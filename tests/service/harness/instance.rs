@@ -5,10 +5,10 @@ use std::process::ExitStatus;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use loadtest::process::{Launch, Process};
-use loadtest::rundir::RunDir;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use testbed::process::{Launch, Process};
+use testbed::rundir::RunDir;
 
 use super::{Address, Connection, Database, Metrics, PATIENCE, Proxy, Request, Response, until};
 

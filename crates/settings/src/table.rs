@@ -1,0 +1,225 @@
+//! The table of settings: what each is called, what it is by default, what it may be, what it means.
+
+use std::fmt;
+
+/// One setting. All come from the environment; an empty value counts as unset.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The variable's name.
+    pub name: &'static str,
+    /// What holds where it is unset.
+    pub default: Fallback,
+    /// What it may be.
+    pub values: Values,
+    /// What it sets, units included.
+    pub meaning: &'static str,
+}
+
+/// What holds where a setting is unset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// This value.
+    Is(&'static str),
+    /// What this describes, found out at the start.
+    Found(&'static str),
+    /// Nothing: the setting has to be given.
+    Required,
+}
+
+/// What a setting may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// A whole number from the first to the second.
+    Number(usize, usize),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A text of this form.
+    Text(&'static str),
+}
+
+/// Milliseconds up to an hour.
+const MILLIS: Values = Values::Number(1, 3_600_000);
+
+/// Every setting of the service, in the order in which people look for them.
+pub const SETTINGS: &[Setting] = {
+    use Fallback::{Found, Is, Required};
+    use Values::{Number, Text, Word};
+    const fn row(name: &'static str, default: Fallback, values: Values, meaning: &'static str) -> Setting {
+        Setting { name, default, values, meaning }
+    }
+    &[
+        row(
+            "LISTEN",
+            Is("0.0.0.0:8080"),
+            Text("host:port or unix:/path"),
+            "where HTTP is served; port 0 picks a free one",
+        ),
+        row("METRICS_LISTEN", Is("off"), Text("host:port or off"), "where /metrics is served"),
+        row(
+            "INSTANCE",
+            Found("the host's name"),
+            Text("a name"),
+            "the instance's name in logs, metrics and traces",
+        ),
+        row(
+            "DATABASE_URL",
+            Required,
+            Text("a URL or key=value pairs"),
+            "PostgreSQL (host=/run/postgresql … for a unix socket)",
+        ),
+        row(
+            "PROFILE",
+            Is("durable"),
+            Word(&["durable", "contest"]),
+            "what a commit promises; a database of the other profile is refused",
+        ),
+        row(
+            "MODE",
+            Is("batched"),
+            Word(&["direct", "serial", "batched"]),
+            "how transactions reach the database",
+        ),
+        row(
+            "WORKERS",
+            Found("the CPUs available"),
+            Number(1, 256),
+            "threads that serve HTTP, actors and connections",
+        ),
+        row(
+            "CLIENTS_PER_CALL",
+            Is("64"),
+            Number(1, 10_000),
+            "clients that one database call may span; 1 for a sharded database",
+        ),
+        row(
+            "CALLS_IN_FLIGHT",
+            Found("1; with CLIENTS_PER_CALL=1 POOL_SIZE"),
+            Number(1, 1_000),
+            "calls at once per worker",
+        ),
+        row(
+            "OVERLAP_BELOW",
+            Is("0"),
+            Number(0, 10_000),
+            "while fewer requests than this are in flight, OVERLAP_CALLS are allowed; 0: never",
+        ),
+        row(
+            "OVERLAP_CALLS",
+            Is("4"),
+            Number(1, 1_000),
+            "calls at once per worker while what is in flight is that small",
+        ),
+        row("BATCH_MAX", Is("256"), Number(1, 10_000), "transactions that one call may carry"),
+        row(
+            "QUEUE_PER_CLIENT",
+            Is("1024"),
+            Number(1, 1_000_000),
+            "requests that one client may have waiting or in flight",
+        ),
+        row(
+            "LIVE_ACTORS",
+            Is("16384"),
+            Number(1, 10_000_000),
+            "actors alive at once; at the bound the longest idle one makes room",
+        ),
+        row(
+            "REQUESTS_IN_FLIGHT",
+            Is("4096"),
+            Number(1, 1_000_000),
+            "requests that the instance works on at once",
+        ),
+        row(
+            "CONNECTIONS",
+            Is("8192"),
+            Number(1, 1_000_000),
+            "HTTP connections, idle ones included; further ones wait to be accepted",
+        ),
+        row(
+            "POOL_SIZE",
+            Is("16"),
+            Number(2, 1_000),
+            "database connections per instance, shared out over the workers",
+        ),
+        row("BODY_LIMIT_BYTES", Is("4096"), Number(64, 1_048_576), "bytes of the largest request body"),
+        row("READ_TIMEOUT_MS", Is("5000"), MILLIS, "time for a request's head, and again for its body"),
+        row("STATEMENT_TIMEOUT_MS", Is("5000"), MILLIS, "PostgreSQL's statement_timeout"),
+        row(
+            "CALL_DEADLINE_MS",
+            Is("6000"),
+            MILLIS,
+            "time for one database call; then its connection is discarded",
+        ),
+        row("ANSWER_DEADLINE_MS", Is("10000"), MILLIS, "time for an answer, queueing included"),
+        row("PASSIVATE_AFTER_MS", Is("10000"), MILLIS, "idle time after which an actor is forgotten"),
+        row("DRAIN_TIMEOUT_MS", Is("10000"), MILLIS, "time to finish what is queued after SIGTERM"),
+        row("LOG", Is("info"), Text("a tracing filter"), "what is logged, such as guiche=debug"),
+        row("LOG_FORMAT", Is("human"), Word(&["human", "json"]), "how log lines look"),
+        row("SERVER_TIMING", Is("off"), Word(&["on", "off"]), "whether answers carry a Server-Timing header"),
+        row(
+            "TRACE",
+            Is("off"),
+            Text("a path or off"),
+            "the file that a trace of the mailboxes is written to; {instance} in it is replaced by the instance's name",
+        ),
+        row(
+            "TRACE_MAX_BYTES",
+            Is("67108864"),
+            Number(1 << 20, 1 << 40),
+            "bytes of one trace file; then it becomes TRACE.1, and that TRACE.2, …",
+        ),
+        row("TRACE_FILES", Is("4"), Number(1, 1_000), "trace files kept, the one being written included"),
+        row(
+            "TRACE_QUEUE",
+            Is("16384"),
+            Number(1, 10_000_000),
+            "trace lines that may wait to be written; further ones are dropped and counted",
+        ),
+        row(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            Is("off"),
+            Text("a URL"),
+            "where spans are sent over OTLP/HTTP (cargo feature otlp); OpenTelemetry's other OTEL_* variables hold too",
+        ),
+    ]
+};
+
+/// The setting of that name.
+///
+/// # Panics
+/// Where there is none: a setting that the program reads stands in the table.
+pub(crate) fn setting(name: &str) -> &'static Setting {
+    let found = SETTINGS.iter().find(|setting| setting.name == name);
+    found.unwrap_or_else(|| panic!("{name} stands in the table of settings"))
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Is(value) | Self::Found(value) => value,
+            Self::Required => "required",
+        })
+    }
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(min, max) => write!(f, "a whole number from {min} to {max}"),
+            Self::Text(form) => f.write_str(form),
+            Self::Word(words) => match words {
+                [] => Ok(()),
+                [word] => f.write_str(word),
+                [front @ .., last] => write!(f, "{} or {last}", front.join(", ")),
+            },
+        }
+    }
+}
+
+/// Returns the whole table as text for a terminal, two lines a setting.
+pub fn settings_text() -> String {
+    let mut text = String::from("Settings, all from the environment (default; what it may be):\n");
+    for Setting { name, default, values, meaning } in SETTINGS {
+        text.push_str(&format!("\n  {name} ({default}; {values})\n      {meaning}\n"));
+    }
+    text
+}

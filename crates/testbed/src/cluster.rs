@@ -1,0 +1,346 @@
+//! A PostgreSQL cluster of one's own: made, started, stopped, killed and removed on demand.
+//!
+//! Nothing of a PostgreSQL that the machine may already run is touched: the data directory, the
+//! socket and the port are this cluster's alone, so that any number of them run side by side. As
+//! root the server runs as another user ([`Account::for_postgres`]).
+
+mod database;
+mod install;
+mod options;
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use tokio::sync::Mutex;
+
+use crate::disk::Disk;
+use crate::process::{Launch, Process, tail};
+use crate::rundir::RunDir;
+use crate::slow_fsync;
+use crate::user::Account;
+
+pub use database::connect;
+pub use options::{ClusterOptions, StopMode};
+
+/// How long `initdb` and each SQL file may take.
+const TOOL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a server may take until it answers: recovery after a crash is part of it.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a server may take to stop: a fast stop writes a checkpoint.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often a condition that nothing announces is looked at again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The superuser of every private cluster.
+const SUPERUSER: &str = "postgres";
+
+/// A running (or stopped, or killed) private cluster. Dropped, it is gone with its directory.
+#[derive(Debug)]
+pub struct Cluster {
+    // Dropped in this order: first the server, then what it works in.
+    process: Option<Process>,
+    directory: PathBuf,
+    data: PathBuf,
+    bin: PathBuf,
+    psql: PathBuf,
+    port: u16,
+    options: ClusterOptions,
+    account: Option<Account>,
+    fsync_delay: Option<slow_fsync::Preload>,
+    template: Mutex<bool>,
+    _own: Option<RunDir>,
+}
+
+impl Cluster {
+    /// Whether all programs and files are there that a start with these options needs.
+    ///
+    /// # Errors
+    /// When not; says what to install.
+    pub fn check(options: &ClusterOptions) -> Result<()> {
+        let bin = install::find_server(options.bin.as_deref())?;
+        install::find_psql(&bin)?;
+        install::sql_files(options.profile).map(drop)
+    }
+
+    /// Makes a cluster in a directory of its own and starts it.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed, or does not start; the error shows its log's end.
+    pub async fn start(options: &ClusterOptions) -> Result<Cluster> {
+        let own = RunDir::create()?;
+        let mut cluster = Cluster::start_in(own.path(), options).await?;
+        cluster._own = Some(own);
+        Ok(cluster)
+    }
+
+    /// The same in the directory of someone else, who removes it after the cluster is dropped.
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`].
+    pub async fn start_in(directory: &Path, options: &ClusterOptions) -> Result<Cluster> {
+        let bin = install::find_server(options.bin.as_deref())?;
+        let psql = install::find_psql(&bin)?;
+        let data = options.data.clone().unwrap_or_else(|| directory.join("data"));
+        let data =
+            std::path::absolute(&data).with_context(|| format!("no absolute path for {}", data.display()))?;
+        let account = Account::for_postgres(&data)?;
+        let mut cluster = Cluster {
+            process: None,
+            directory: directory.to_owned(),
+            data,
+            bin,
+            psql,
+            port: free_port()?,
+            options: options.clone(),
+            account,
+            fsync_delay: None,
+            template: Mutex::new(false),
+            _own: None,
+        };
+        cluster.prepare().await?;
+        cluster.start_again().await?;
+        Ok(cluster)
+    }
+
+    /// The directory of the server's socket.
+    pub fn socket_dir(&self) -> PathBuf {
+        self.directory.join("pg")
+    }
+
+    /// The port: on 127.0.0.1 (with passwords), and in the socket's name.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of the postmaster, or `None` while it is down.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().filter(|process| process.exit_status().is_none()).map(Process::pid)
+    }
+
+    /// Where the data is.
+    pub fn data_dir(&self) -> &Path {
+        &self.data
+    }
+
+    /// Where the server logs.
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("postgres.log")
+    }
+
+    /// The directory of the server's programs.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
+    /// The device that the data is on, measured now.
+    ///
+    /// # Errors
+    /// When it cannot be measured.
+    pub fn disk(&self) -> Result<Disk> {
+        Disk::of(&self.data)
+    }
+
+    /// How the superuser connects to `database`: through the socket, without a password.
+    pub fn admin_url(&self, database: &str) -> String {
+        format!("host={} port={} user={SUPERUSER} dbname={database}", self.socket_dir().display(), self.port)
+    }
+
+    /// How the service connects to `database`: through the socket, as the restricted role.
+    pub fn api_url(&self, database: &str) -> String {
+        format!(
+            "host={} port={} user=guiche password=guiche dbname={database}",
+            self.socket_dir().display(),
+            self.port
+        )
+    }
+
+    /// The same over TCP, where the password is asked for.
+    pub fn api_url_tcp(&self, database: &str) -> String {
+        format!("postgresql://guiche:guiche@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Stops the server and waits until it is gone. One that is down is left so.
+    ///
+    /// # Errors
+    /// When it had to be killed.
+    pub async fn stop(&mut self, mode: StopMode) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            let signal = if mode == StopMode::Fast { Signal::SIGINT } else { Signal::SIGQUIT };
+            process.stop(signal, STOP_DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the postmaster (`SIGKILL`) and waits until its children have noticed and gone too.
+    ///
+    /// # Errors
+    /// When they have not, within a minute.
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await;
+        }
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while !crate::procfs::working_in(&self.data).is_empty() {
+            ensure!(Instant::now() < deadline, "children of the killed server still run");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Starts the server, on the same port and data, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends, or does not answer within a minute; the error shows its log's end.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.pid().is_none(), "the server already runs");
+        let mut process = self.launch().spawn()?;
+        let deadline = Instant::now() + START_DEADLINE;
+        let url = self.admin_url("postgres");
+        while let Err(error) = database::connect(&url).await {
+            if process.exit_status().is_some() {
+                return Err(process.obituary());
+            }
+            if Instant::now() >= deadline {
+                bail!("PostgreSQL does not answer after {START_DEADLINE:?}: {error:#}{}", tail(&self.log()));
+            }
+            // Its end is news at once; that it answers has to be asked.
+            let _ = tokio::time::timeout(POLL, process.wait()).await;
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops the server and starts it again with every fsync and fdatasync taking `delay` longer,
+    /// from here on. What making a database costs is thus not delayed: it syncs hundreds of files.
+    ///
+    /// # Errors
+    /// When the library that does it is missing, or as for [`Cluster::start_again`].
+    pub async fn delay_fsync(&mut self, delay: Duration) -> Result<()> {
+        self.fsync_delay = Some(slow_fsync::Preload::new(&self.directory, delay)?);
+        self.stop(StopMode::Fast).await?;
+        self.start_again().await
+    }
+
+    /// Waits until the server ends, however it does; for ever if it is down already.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        match &mut self.process {
+            Some(process) => {
+                process.wait().await;
+                process.obituary()
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn launch(&self) -> Launch {
+        Launch::new("PostgreSQL", self.bin.join("postgres"), self.log())
+            .envs(self.fsync_delay.iter().flat_map(slow_fsync::Preload::env))
+            .arg("-D")
+            .arg(&self.data)
+            .account(self.account.clone())
+            .cgroups(self.options.cgroups.clone())
+            .cpus(self.options.cpus.clone())
+            .last_signal(Signal::SIGQUIT)
+    }
+
+    /// Makes what the server needs, and writes its settings anew.
+    async fn prepare(&self) -> Result<()> {
+        for directory in [&self.socket_dir(), &self.data] {
+            if !directory.exists() {
+                fs::create_dir_all(directory)
+                    .with_context(|| format!("cannot make {}", directory.display()))?;
+                fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+                self.hand_over(directory)?;
+            }
+        }
+        if !self.data.join("PG_VERSION").exists() {
+            self.initialize().await?;
+        }
+        self.write_file("guiche.conf", &self.settings()?)?;
+        self.write_file("pg_hba.conf", "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+    }
+
+    async fn initialize(&self) -> Result<()> {
+        let empty = fs::read_dir(&self.data)
+            .with_context(|| format!("cannot read {}", self.data.display()))?
+            .next()
+            .is_none();
+        ensure!(empty, "{} is neither empty nor a PostgreSQL data directory", self.data.display());
+        let log = self.directory.join("initdb.log");
+        Launch::new("initdb", self.bin.join("initdb"), log)
+            .args([
+                "-U",
+                SUPERUSER,
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+                "--no-instructions",
+                "-D",
+            ])
+            .arg(&self.data)
+            .env("LC_ALL", "C")
+            .account(self.account.clone())
+            .run(TOOL_DEADLINE)
+            .await
+            .with_context(|| self.reach_hint())?;
+        let conf = self.data.join("postgresql.conf");
+        let text = fs::read_to_string(&conf).with_context(|| format!("cannot read {}", conf.display()))?;
+        self.write_file("postgresql.conf", &format!("{text}\ninclude 'guiche.conf'\n"))
+    }
+
+    /// The profile's settings, then where to listen, then the caller's own. The file is a copy,
+    /// because the user that runs the server may not be able to read the repository.
+    fn settings(&self) -> Result<String> {
+        let file = install::sql_dir()?.join("settings").join(format!("{}.conf", self.options.profile));
+        let mut text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let socket_dir = self.socket_dir();
+        text.push_str(&format!("\nlisten_addresses = '127.0.0.1'\nport = {}\n", self.port));
+        text.push_str(&format!("unix_socket_directories = '{}'\n", socket_dir.display()));
+        for (name, value) in &self.options.settings {
+            text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
+        }
+        Ok(text)
+    }
+
+    fn write_file(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.data.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        self.hand_over(&path)
+    }
+
+    fn hand_over(&self, path: &Path) -> Result<()> {
+        let Some(account) = &self.account else { return Ok(()) };
+        chown(path, Some(account.uid()), Some(account.gid()))
+            .with_context(|| format!("cannot give {} to {}", path.display(), account.name()))
+    }
+
+    fn reach_hint(&self) -> String {
+        let name = self.account.as_ref().map_or("this user", Account::name);
+        format!(
+            "is {} a directory that {name} can reach, and {} too?",
+            self.data.display(),
+            self.bin.display()
+        )
+    }
+}
+
+/// A TCP port of 127.0.0.1 that nobody listens on at this moment.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr().context("a listener without an address")?.port())
+}

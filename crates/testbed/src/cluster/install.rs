@@ -1,0 +1,83 @@
+//! Where PostgreSQL's programs and the repository's SQL files are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Where Debian's packages put each version's programs.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// The directory of `initdb` and `postgres`: the one asked for, else `GUICHE_PG_BIN`, else
+/// Debian's newest version, else where `PATH` has them.
+pub(super) fn find_server(asked: Option<&Path>) -> Result<PathBuf> {
+    let named = asked.map(Path::to_owned).or_else(|| std::env::var_os("GUICHE_PG_BIN").map(PathBuf::from));
+    if let Some(bin) = named {
+        ensure!(has_server(&bin), "{} has no initdb and postgres", bin.display());
+        return Ok(bin);
+    }
+    debian_versions()
+        .into_iter()
+        .chain(crate::programs::directories())
+        .find(|bin| has_server(bin))
+        .context("PostgreSQL is not installed (Debian: apt install postgresql; or set GUICHE_PG_BIN)")
+}
+
+/// `psql`: beside the server, else of Debian's newest version, else in `PATH`. Some packages of
+/// the server come without it.
+pub(super) fn find_psql(server: &Path) -> Result<PathBuf> {
+    std::iter::once(server.to_owned())
+        .chain(debian_versions())
+        .chain(crate::programs::directories())
+        .map(|bin| bin.join("psql"))
+        .find(|psql| psql.is_file())
+        .context("psql is not installed (Debian: apt install postgresql-client)")
+}
+
+/// The repository's `sql/`: that of `GUICHE_ROOT`, else that of the sources this was built from.
+pub(super) fn sql_dir() -> Result<PathBuf> {
+    let sql = crate::repository_root().join("sql");
+    ensure!(sql.is_dir(), "{} is missing (GUICHE_ROOT names the repository's directory)", sql.display());
+    Ok(sql)
+}
+
+/// The SQL files that make a database, in the order in which they run.
+pub(super) fn sql_files(profile: settings::Profile) -> Result<Vec<PathBuf>> {
+    let sql = sql_dir()?;
+    let mut files = sql_files_in(&sql)?;
+    if profile == settings::Profile::Contest {
+        files.extend(sql_files_in(&sql.join("contest"))?);
+    }
+    if files.is_empty() {
+        bail!("{} has no .sql files", sql.display());
+    }
+    Ok(files)
+}
+
+/// The file that makes the service's role and grants it what it needs; it may be run again.
+pub(super) fn role_file() -> Result<PathBuf> {
+    Ok(sql_dir()?.join("30-role.sql"))
+}
+
+fn sql_files_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "sql"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn has_server(bin: &Path) -> bool {
+    bin.join("initdb").is_file() && bin.join("postgres").is_file()
+}
+
+fn debian_versions() -> Vec<PathBuf> {
+    let entries = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    let mut versions: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    versions.sort();
+    versions.into_iter().rev().map(|(_, bin)| bin).collect()
+}

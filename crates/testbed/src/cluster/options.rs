@@ -1,0 +1,32 @@
+//! What can be chosen about a cluster.
+
+use std::path::PathBuf;
+
+use settings::Profile;
+
+/// What kind of cluster to start. The default is a durable one, made for the occasion.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterOptions {
+    /// Where `initdb` and `postgres` are; else `GUICHE_PG_BIN`, else the newest of
+    /// `/usr/lib/postgresql/*/bin`.
+    pub bin: Option<PathBuf>,
+    /// A data directory that outlives the cluster, made if it is missing; else a private one.
+    pub data: Option<PathBuf>,
+    /// The settings that the server runs with, and the SQL that its databases are made from.
+    pub profile: Profile,
+    /// Settings in addition, which win over the profile's.
+    pub settings: Vec<(String, String)>,
+    /// The `cgroup.procs` files of the cgroups that the server joins.
+    pub cgroups: Vec<PathBuf>,
+    /// The CPUs that the server may use, as `taskset` takes them.
+    pub cpus: Option<String>,
+}
+
+/// How to stop a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Rolls back what is open, writes a checkpoint, and exits (`SIGINT`).
+    Fast,
+    /// Exits at once; the next start recovers from the log, as after a crash (`SIGQUIT`).
+    Immediate,
+}

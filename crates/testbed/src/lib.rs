@@ -1,0 +1,47 @@
+//! Starts guiche's whole topology on this machine, as processes or as containers.
+//!
+//! From the parts to the whole:
+//!
+//! - a process and where it runs: [`process`], [`rundir`], [`programs`], [`user`], [`signals`],
+//!   [`procfs`], [`disk`], [`machine`];
+//! - a service each: [`cluster`] (PostgreSQL), [`instance`] (guiche), [`nginx`];
+//! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
+//! - all together: [`stack`] natively, [`docker`] in containers;
+//! - what a running stack says of itself: [`http`], [`scrape`], [`check`].
+//!
+//! Both the service's tests and `loadtest` stand on it. It knows nothing of loads and reports.
+
+pub mod check;
+pub mod cluster;
+pub mod disk;
+pub mod docker;
+pub mod envelope;
+pub mod http;
+pub mod instance;
+pub mod machine;
+pub mod nginx;
+pub mod process;
+pub mod procfs;
+pub mod programs;
+pub mod rundir;
+pub mod scrape;
+pub mod signals;
+pub mod slow_fsync;
+pub mod split;
+pub mod stack;
+pub mod usage;
+pub mod user;
+
+pub use cluster::{Cluster, ClusterOptions, StopMode};
+pub use instance::Instance;
+pub use nginx::Balancing;
+pub use settings::{Mode, Profile};
+pub use split::{Service, Split};
+pub use stack::{Limits, Pinning, Stack, StackOptions, Transport};
+pub use usage::{ServiceUsage, Usage};
+
+/// The repository's directory: `GUICHE_ROOT`, else that of the sources this was built from.
+pub fn repository_root() -> std::path::PathBuf {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    std::env::var_os("GUICHE_ROOT").map_or_else(|| built.into(), Into::into)
+}

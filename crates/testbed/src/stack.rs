@@ -1,0 +1,354 @@
+//! The whole topology on this machine: PostgreSQL, two instances, NGINX, on loopback.
+
+mod options;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::cluster::{Cluster, ClusterOptions, StopMode, free_port};
+use crate::disk::{self, Disk};
+use crate::envelope::{Envelope, Throttling};
+use crate::http::Endpoint;
+use crate::instance::{Instance, configured, find_guiche};
+use crate::nginx::{Nginx, Program};
+use crate::process::{Launch, tail};
+use crate::programs::built;
+use crate::rundir::RunDir;
+use crate::slow_fsync;
+use crate::split::Service;
+use crate::usage::{ServiceUsage, Usage};
+
+pub use options::{Limits, Pinning, StackOptions, Transport};
+
+/// The database's name, as in the Compose file.
+pub const DATABASE: &str = "rinha";
+
+/// What the contest waits for, and how long.
+const READY_PATH: &str = "/clientes/1/extrato";
+const READY_DEADLINE: Duration = Duration::from_secs(40);
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// How long NGINX may take to end.
+const NGINX_STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Told about each step, in a sentence without a full stop.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// A running stack. Dropped, it is gone with everything it made; [`Stack::stop`] does the same in
+/// good order and says what went wrong.
+#[derive(Debug)]
+pub struct Stack {
+    // Dropped from the outside in, the directory last.
+    nginx: Nginx,
+    instances: [Instance; 2],
+    metrics: Vec<Endpoint>,
+    cluster: Cluster,
+    envelope: Option<Envelope>,
+    limits: Limits,
+    options: StackOptions,
+    disk: Disk,
+    dir: RunDir,
+}
+
+impl Stack {
+    /// Starts everything and waits until a client's statement can be read through NGINX. Dropping
+    /// the future stops and removes what has been started so far.
+    ///
+    /// # Errors
+    /// When something is missing or the port is taken, before anything is started; when a part
+    /// does not start, with the end of its log.
+    pub async fn start(mut options: StackOptions, progress: Progress<'_>) -> Result<Stack> {
+        let guiche = find_guiche(options.guiche.as_deref())?;
+        let nginx = Program::find(options.balancing)?;
+        Cluster::check(&options.pg)?;
+        if !options.fsync_delay.is_zero() {
+            built(slow_fsync::LIBRARY)?;
+        }
+        // Only to say it before anything is started.
+        claim(options.port)?;
+
+        let mut dir = RunDir::at(&options.dir)?;
+        if options.keep {
+            dir.keep();
+        }
+        let (envelope, limits) = make_envelope(&options, &dir);
+        progress(&limits.to_string());
+        let boxes = Boxes { options: &options, envelope: envelope.as_ref() };
+
+        progress("starting PostgreSQL");
+        let mut cluster = boxes.start_cluster(&dir).await?;
+        let disk = cluster.disk()?;
+        progress(&format!("the data is on {disk}"));
+        if !cluster.has_database(DATABASE).await? {
+            progress(&format!("making the database {DATABASE}, profile {}", options.profile));
+            cluster.create_database(DATABASE).await?;
+        }
+        if !options.fsync_delay.is_zero() {
+            progress(&format!("starting PostgreSQL again, each fsync {:?} slower", options.fsync_delay));
+            cluster.delay_fsync(options.fsync_delay).await?;
+        }
+
+        progress("writing out what the disk still has to do");
+        disk::settle(cluster.data_dir()).await?;
+
+        progress(&format!("starting two instances, mode {}", options.mode));
+        let url = cluster.api_url(DATABASE);
+        let metrics = if options.metrics { vec![loopback()?, loopback()?] } else { Vec::new() };
+        let start =
+            |service, index| boxes.start_instance(service, guiche.clone(), &dir, &url, metrics.get(index));
+        let (one, two) = tokio::try_join!(start(Service::Api1, 0), start(Service::Api2, 1))?;
+
+        progress(&format!("starting NGINX, {}", options.balancing));
+        // A free one may be taken at any moment, so it is looked for as late as can be.
+        let port = claim(options.port)?;
+        let launch = nginx.launch(options.balancing, dir.path(), port, [one.endpoint(), two.endpoint()])?;
+        let nginx = Nginx::start(&boxes.place(launch, Service::Nginx), port)?;
+        options.port = port;
+        let instances = [one, two];
+        let mut stack = Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, dir };
+        stack.ready().await?;
+        Ok(stack)
+    }
+
+    /// Where NGINX listens: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.nginx.address)
+    }
+
+    /// How the superuser connects to the service's database.
+    pub fn admin_url(&self) -> String {
+        self.cluster.admin_url(DATABASE)
+    }
+
+    /// What it was started with; the port is the real one.
+    pub fn options(&self) -> &StackOptions {
+        &self.options
+    }
+
+    /// Whether the contest's limits hold.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What the data is on, as measured at the start.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// The run directory, which has the logs.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// The database.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The database, to be stopped, killed and started again.
+    pub fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+
+    /// An instance, 0 or 1.
+    pub fn instance(&self, index: usize) -> &Instance {
+        &self.instances[index]
+    }
+
+    /// An instance, 0 or 1, to be stopped, killed and started again.
+    pub fn instance_mut(&mut self, index: usize) -> &mut Instance {
+        &mut self.instances[index]
+    }
+
+    /// Where the instances serve their metrics: at `/metrics`, one address each; none unless
+    /// [`StackOptions::metrics`] asks for it.
+    pub fn metrics(&self) -> &[Endpoint] {
+        &self.metrics
+    }
+
+    /// The limits, where they are enforced.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
+    }
+
+    /// The load balancer.
+    pub fn nginx(&self) -> &Nginx {
+        &self.nginx
+    }
+
+    /// What each service has used since its start, in the order of [`Service::ALL`]. Without
+    /// cgroups it comes from `/proc`, and starts anew with an instance that was started again.
+    pub fn usage(&self) -> Vec<ServiceUsage> {
+        Service::ALL.into_iter().map(|service| self.usage_of(service)).collect()
+    }
+
+    /// How often each service has used up its quota so far, in the order of [`Service::ALL`].
+    ///
+    /// # Errors
+    /// When no limits are enforced, or the kernel's files are not as they should be.
+    pub fn throttling(&self) -> Result<[Throttling; 4]> {
+        let envelope = self.envelope.as_ref().context("no limits are enforced")?;
+        let mut all = [Throttling::default(); 4];
+        for (one, service) in all.iter_mut().zip(Service::ALL) {
+            *one = envelope.throttling(service)?;
+        }
+        Ok(all)
+    }
+
+    /// Waits until a part ends by itself; returns which, and the end of its log.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        let [one, two] = &mut self.instances;
+        let error = tokio::select! {
+            error = self.cluster.ended() => error,
+            error = one.ended() => error,
+            error = two.ended() => error,
+            _ = self.nginx.process.wait() => self.nginx.process.obituary(),
+        };
+        match self.usage().into_iter().find(|usage| usage.oom_kills > 0) {
+            Some(usage) => error.context(format!("the kernel killed {} at its memory limit", usage.service)),
+            None => error,
+        }
+    }
+
+    /// Stops everything after a load, whatever came of it, and gives back what did. `load` says in
+    /// an error what it was: `a run`.
+    ///
+    /// # Errors
+    /// A part that ended meanwhile, which explains everything else; then the outcome's own; then
+    /// those of [`Stack::stop`].
+    pub async fn stop_after<T>(mut self, load: &str, outcome: Result<T>) -> Result<T> {
+        let ended = tokio::time::timeout(Duration::ZERO, self.ended()).await;
+        let stopped = self.stop().await;
+        if let Ok(obituary) = ended {
+            return Err(obituary.context(format!("a part of the stack ended during {load}")));
+        }
+        let outcome = outcome?;
+        stopped.context("the stack did not stop in good order")?;
+        Ok(outcome)
+    }
+
+    /// Stops everything, from the outside in, and removes what it made.
+    ///
+    /// # Errors
+    /// The first thing that went wrong; the rest is stopped all the same.
+    pub async fn stop(mut self) -> Result<()> {
+        let nginx = self.nginx.process.stop(Signal::SIGTERM, NGINX_STOP_DEADLINE).await.map(drop);
+        let [one, two] = &mut self.instances;
+        let instances = tokio::join!(one.stop(), two.stop());
+        let cluster = self.cluster.stop(StopMode::Fast).await;
+        let envelope = self.envelope.as_ref().map_or(Ok(()), Envelope::remove);
+        nginx.and(instances.0).and(instances.1).and(cluster).and(envelope)
+    }
+
+    fn usage_of(&self, service: Service) -> ServiceUsage {
+        let pid = match service {
+            Service::Api1 => Some(self.instances[0].process().pid()),
+            Service::Api2 => Some(self.instances[1].process().pid()),
+            Service::Nginx => Some(self.nginx.process.pid()),
+            Service::Database => self.cluster.pid(),
+        };
+        let boxed = self.envelope.as_ref();
+        let accounted = boxed.and_then(|envelope| envelope.usage(service).ok());
+        let usage = accounted.unwrap_or_else(|| pid.map(Usage::of_tree).unwrap_or_default());
+        ServiceUsage::new(service, usage, boxed.map(|_| &self.options.split))
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let endpoint = Endpoint::Tcp(self.nginx.address);
+        let deadline = Instant::now() + READY_DEADLINE;
+        loop {
+            let why = match endpoint.get(READY_PATH).await {
+                Ok(answer) if answer.status == 200 => return Ok(()),
+                Ok(answer) => format!("{} {}", answer.status, answer.body),
+                Err(error) => format!("{error:#}"),
+            };
+            if Instant::now() >= deadline {
+                let log = tail(self.nginx.process.log());
+                bail!("GET {READY_PATH} through NGINX is no 200 after {READY_DEADLINE:?}: {why}{log}");
+            }
+            if let Ok(error) = tokio::time::timeout(READY_POLL, self.ended()).await {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Where each service runs: its cgroups and its CPUs.
+struct Boxes<'a> {
+    options: &'a StackOptions,
+    envelope: Option<&'a Envelope>,
+}
+
+impl Boxes<'_> {
+    fn cgroups(&self, service: Service) -> Vec<PathBuf> {
+        self.envelope.map(|envelope| envelope.procs(service)).unwrap_or_default()
+    }
+
+    fn place(&self, launch: Launch, service: Service) -> Launch {
+        launch.cgroups(self.cgroups(service)).cpus(self.options.pin.of(service))
+    }
+
+    async fn start_cluster(&self, dir: &RunDir) -> Result<Cluster> {
+        let options = ClusterOptions {
+            profile: self.options.profile,
+            cgroups: self.cgroups(Service::Database),
+            cpus: self.options.pin.of(Service::Database),
+            ..self.options.pg.clone()
+        };
+        Cluster::start_in(dir.path(), &options).await
+    }
+
+    async fn start_instance(
+        &self,
+        service: Service,
+        program: PathBuf,
+        dir: &RunDir,
+        url: &str,
+        metrics: Option<&Endpoint>,
+    ) -> Result<Instance> {
+        let name = service.name();
+        let endpoint = match self.options.transport {
+            Transport::Tcp => loopback()?,
+            Transport::Unix => Endpoint::Unix(dir.path().join(format!("{name}.sock"))),
+        };
+        let launch = Launch::new(name, program, dir.path().join(format!("{name}.log")));
+        let launch = configured(launch, name, url, self.options.profile, self.options.mode)
+            .envs(metrics.map(|metrics| ("METRICS_LISTEN", metrics.to_string())))
+            .envs(self.options.api_env.iter().map(|(name, value)| (name, value)));
+        Instance::start(self.place(launch, service), endpoint).await
+    }
+}
+
+fn make_envelope(options: &StackOptions, dir: &RunDir) -> (Option<Envelope>, Limits) {
+    if !options.envelope {
+        return (None, Limits::NotAsked);
+    }
+    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
+    match Envelope::create(&name, &options.split) {
+        Ok(envelope) => {
+            envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
+            (Some(envelope), Limits::Enforced)
+        }
+        Err(error) => (None, Limits::NotPermitted(error.root_cause().to_string())),
+    }
+}
+
+/// A free port of 127.0.0.1.
+fn loopback() -> Result<Endpoint> {
+    Ok(Endpoint::Tcp((Ipv4Addr::LOCALHOST, free_port()?).into()))
+}
+
+/// The port itself, or a free one for 0.
+fn claim(port: u16) -> Result<u16> {
+    if port == 0 {
+        return free_port();
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+        format!("port {port} of 127.0.0.1 is taken; stop what listens there, or choose another with --port")
+    })?;
+    Ok(port)
+}

@@ -1,0 +1,33 @@
+//! The books of a real database, right and wrong.
+
+use testbed::check::Books;
+use testbed::cluster::connect;
+use testbed::{Cluster, ClusterOptions};
+
+#[tokio::test]
+async fn a_balance_that_is_not_the_sum_of_its_rows_is_found() {
+    let cluster = Cluster::start(&ClusterOptions::default()).await.expect("PostgreSQL starts");
+    cluster.create_database("books").await.expect("a database");
+    let url = cluster.admin_url("books");
+    assert_eq!(books(&url).await, Books { rows: 0, clients: 5, faults: vec![] });
+
+    let database = connect(&url).await.expect("the superuser may connect");
+    let transactions = "SELECT InsertTransacao(1, 500, 'c', 'a'), InsertTransacao(1, 700, 'd', 'b')";
+    database.batch_execute(transactions).await.expect("two transactions");
+    assert_eq!(books(&url).await, Books { rows: 2, clients: 5, faults: vec![] });
+
+    let tamper = "UPDATE clientes SET saldo = 7 WHERE id = 1; UPDATE clientes SET saldo = -8 WHERE id = 4";
+    database.batch_execute(tamper).await.expect("the superuser may do so");
+    let problems = books(&url).await.problems();
+    assert_eq!(
+        problems,
+        [
+            "client 1: the balance is 7, the sum of its rows -200",
+            "client 4: the balance is -8, the sum of its rows 0"
+        ]
+    );
+}
+
+async fn books(url: &str) -> Books {
+    Books::read(url).await.expect("the books can be read")
+}

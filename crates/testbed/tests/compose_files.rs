@@ -1,0 +1,313 @@
+//! The Compose files, read as files: the contest's limits, what is reachable, what is documented.
+//! Needs no Docker; what only an engine can show is in `tests/docker`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Map, Value};
+
+/// The services that the contest counts.
+const COUNTED: [&str; 4] = ["db", "nginx", "webapi1-guiche", "webapi2-guiche"];
+
+/// Compose's `MB`.
+const MB: u64 = 1024 * 1024;
+
+#[test]
+fn the_contests_limits_add_up_exactly() {
+    let services = services(&root().join("compose/contest.yml"));
+    assert_eq!(services.keys().map(String::as_str).collect::<Vec<_>>(), COUNTED);
+    assert_budget(&services);
+}
+
+#[test]
+fn nothing_but_port_9999_is_published() {
+    let services = services(&root().join("compose/contest.yml"));
+    for (name, service) in &services {
+        let ports: Vec<&str> = strings(service, "ports");
+        let allowed: &[&str] = if name == "nginx" { &["9999:9999"] } else { &[] };
+        assert_eq!(ports, allowed, "{name}");
+        assert!(service.get("network_mode").is_none() && service.get("privileged").is_none(), "{name}");
+    }
+}
+
+#[test]
+fn the_overlay_is_reachable_from_this_machine_only_and_counts_nothing() {
+    let overlay = services(&root().join("compose/dev.yml"));
+    for (name, service) in &overlay {
+        for port in strings(service, "ports") {
+            assert!(port.starts_with("127.0.0.1:"), "{name} publishes {port}");
+        }
+        assert!(service.get("deploy").is_none(), "{name} has limits: the contest's are in contest.yml");
+    }
+    let grafana = &overlay["grafana"]["environment"];
+    assert_eq!(grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"], "true", "no admin without a password");
+    assert_eq!(grafana["GF_AUTH_ANONYMOUS_ORG_ROLE"], "Viewer");
+}
+
+#[test]
+fn every_counted_service_is_confined_and_checked() {
+    for (name, service) in &services(&root().join("compose/contest.yml")) {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(strings(service, "cap_drop"), ["ALL"], "{name}");
+        assert_eq!(strings(service, "security_opt"), ["no-new-privileges:true"], "{name}");
+        assert!(service["restart"].as_str().is_some_and(|policy| policy.starts_with("on-failure")), "{name}");
+        let image = image_of(service);
+        assert!(image.contains(':') && !image.ends_with(":latest"), "{name} has no version: {image}");
+        // The service's own image says it of itself.
+        if image == "guiche:local" {
+            continue;
+        }
+        assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
+        assert!(service["user"].as_str().is_some_and(is_unprivileged), "{name}");
+    }
+    let dockerfile = read(&root().join("Dockerfile"));
+    assert!(dockerfile.contains("\nHEALTHCHECK "), "the image has no health check");
+    let user = image_user();
+    assert!(is_unprivileged(&user), "{user}");
+}
+
+#[test]
+fn what_depends_on_a_service_waits_until_it_is_healthy() {
+    let services = services(&root().join("compose/contest.yml"));
+    let waits_for = |name: &str| -> BTreeSet<String> {
+        let Some(needs) = services[name].get("depends_on").and_then(Value::as_object) else {
+            return BTreeSet::new();
+        };
+        assert!(needs.values().all(|need| need["condition"] == "service_healthy"), "{name}");
+        needs.keys().cloned().collect()
+    };
+    assert_eq!(waits_for("nginx"), ["webapi1-guiche", "webapi2-guiche"].map(String::from).into());
+    assert_eq!(waits_for("webapi1-guiche"), ["db"].map(String::from).into());
+    assert_eq!(waits_for("webapi2-guiche"), ["db"].map(String::from).into());
+    assert!(waits_for("db").is_empty());
+}
+
+#[test]
+fn env_example_has_every_variable_with_its_default() {
+    let documented = env_example();
+    let mut used = BTreeMap::new();
+    for file in ["compose/contest.yml", "compose/dev.yml"] {
+        used.extend(variables(&read(&root().join(file))));
+        used.extend(passed_through(&services(&root().join(file))));
+    }
+    let absent: Vec<_> = used.keys().filter(|name| !documented.contains_key(*name)).collect();
+    assert!(absent.is_empty(), ".env.example does not document {absent:?}");
+    let unused: Vec<_> = documented.keys().filter(|name| !used.contains_key(*name)).collect();
+    assert!(unused.is_empty(), ".env.example documents what no file uses: {unused:?}");
+    for (name, default) in &used {
+        assert_eq!(&documented[name], default, "the default of {name}");
+    }
+}
+
+#[test]
+fn every_setting_of_the_service_can_be_set() {
+    // It is the image's, and NGINX relies on it.
+    const FIXED: [&str; 1] = ["LISTEN"];
+    let mut environment = Map::new();
+    for file in ["compose/contest.yml", "compose/dev.yml"] {
+        let services = services(&root().join(file));
+        environment
+            .extend(services["webapi1-guiche"]["environment"].as_object().expect("it has one").clone());
+    }
+    let config = read(&root().join("src/config.rs"));
+    let settings: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(settings.len() > 20, "the table of src/config.rs was not found: {settings:?}");
+    for name in settings {
+        assert!(
+            environment.contains_key(name) || FIXED.contains(&name),
+            "src/config.rs has {name}, the Compose files do not pass it on"
+        );
+    }
+}
+
+#[test]
+fn both_instances_differ_in_name_and_socket_alone() {
+    let mut services = services(&root().join("compose/contest.yml"));
+    let mut take = |name: &str| {
+        let mut service = services.remove(name).expect("it is there");
+        let environment = service["environment"].as_object_mut().expect("it has one");
+        assert_eq!(environment.remove("INSTANCE"), Some(Value::from(name)));
+        assert_eq!(environment.remove("LISTEN"), Some(Value::from(format!("unix:/run/guiche/{name}.sock"))));
+        service
+    };
+    assert_eq!(take("webapi1-guiche"), take("webapi2-guiche"));
+}
+
+#[test]
+fn the_sockets_are_where_they_are_looked_for_and_belong_to_who_listens() {
+    let file = root().join("compose/contest.yml");
+    let services = services(&file);
+    let mount = |service: &str, volume: &str| {
+        let mounts = strings(&services[service], "volumes");
+        let place = mounts.iter().find_map(|mount| mount.strip_prefix(volume)?.strip_prefix(':'));
+        place.unwrap_or_else(|| panic!("{service} does not mount {volume}: {mounts:?}")).to_owned()
+    };
+    for api in ["webapi1-guiche", "webapi2-guiche"] {
+        let environment = &services[api]["environment"];
+        let socket = text(&environment["LISTEN"]);
+        assert_eq!(mount(api, "http"), "/run/guiche");
+        assert!(text(&environment["DATABASE_URL"]).contains(&format!("host={} ", mount(api, "postgresql"))));
+        for balancing in ["least_conn", "round_robin", "affinity", "layer4"] {
+            let nginx = read(&root().join(format!("nginx/{balancing}.conf")));
+            assert!(nginx.contains(&format!("server {socket} ")), "{balancing} does not know {socket}");
+        }
+    }
+    assert_eq!(mount("nginx", "http"), "/run/guiche");
+    assert_eq!(mount("db", "postgresql"), "/var/run/postgresql", "where PostgreSQL listens by default");
+
+    let document = document(&file);
+    for (volume, user) in
+        [("http", &*image_user()), ("postgresql", services["db"]["user"].as_str().expect("a user"))]
+    {
+        let (uid, gid) = user.split_once(':').expect("user and group");
+        let options = text(&document["volumes"][volume]["driver_opts"]["o"]);
+        assert!(options.ends_with(&format!("mode=755,uid={uid},gid={gid}")), "{volume}: {options}");
+    }
+}
+
+#[test]
+fn a_submission_is_self_contained_and_within_the_limits() {
+    let folder = std::env::temp_dir().join(format!("guiche-submission-{}", std::process::id()));
+    let script = root().join("compose/submission");
+    let written = Command::new(&script)
+        .arg("ghcr.io/someone/guiche:1.0")
+        .arg(&folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("NGINX_CONF", "affinity")
+        .env("PROFILE", "contest")
+        .env("BATCH_MAX", "64")
+        .output()
+        .expect("the script runs");
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+
+    let file = folder.join("docker-compose.yml");
+    let text = read(&file);
+    let services = services(&file);
+    assert_budget(&services);
+    assert!(!text.contains("../") && !text.contains("build:"), "it reaches out of its folder");
+    assert_eq!(image_of(&services["webapi1-guiche"]), "ghcr.io/someone/guiche:1.0");
+    assert_eq!(services["webapi2-guiche"]["environment"]["BATCH_MAX"], "64");
+    assert_eq!(services["webapi2-guiche"]["environment"]["PROFILE"], "contest");
+    for source in services.values().flat_map(|service| strings(service, "volumes")) {
+        let source = source.split(':').next().unwrap_or_default();
+        let named = ["db", "http", "postgresql"].contains(&source);
+        assert!(named || folder.join(source).exists(), "{source} is missing");
+    }
+    assert_eq!(read(&folder.join("nginx.conf")), read(&root().join("nginx/affinity.conf")));
+    assert!(folder.join("sql/settings/contest.conf").exists() && folder.join("sql/10-tables.sql").exists());
+
+    let refused = Command::new(&script).output().expect("the script runs");
+    assert!(!refused.status.success(), "an image must be named");
+    fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+/// 1.5 CPUs and 550MB, to the last hundredth and byte.
+fn assert_budget(services: &BTreeMap<String, Value>) {
+    let mut hundredths = 0;
+    let mut bytes = 0;
+    for (name, service) in services {
+        let limits = &service["deploy"]["resources"]["limits"];
+        let cpus: f64 = text(&limits["cpus"]).parse().unwrap_or_else(|_| panic!("{name}: {limits}"));
+        let memory = text(&limits["memory"]);
+        let megabytes = memory.strip_suffix("MB").unwrap_or_else(|| panic!("{name}: {memory} is not in MB"));
+        hundredths += (cpus * 100.0).round() as u64;
+        bytes += megabytes.parse::<u64>().unwrap_or_else(|_| panic!("{name}: {memory}")) * MB;
+    }
+    assert_eq!((hundredths, bytes), (150, 550 * MB));
+}
+
+fn image_of(service: &Value) -> &str {
+    service["image"].as_str().expect("a service has an image")
+}
+
+/// A numeric user that is not root, as in `65532:65532`.
+fn is_unprivileged(user: &str) -> bool {
+    user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0))
+}
+
+/// The services of a file with all defaults filled in, by name.
+fn services(file: &Path) -> BTreeMap<String, Value> {
+    let services = document(file)["services"].as_object().cloned().unwrap_or_else(Map::new);
+    assert!(!services.is_empty(), "{} has no services", file.display());
+    services.into_iter().collect()
+}
+
+/// A file with all defaults filled in.
+fn document(file: &Path) -> Value {
+    let text = filled_in(&read(file));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The user that the service's own image runs as.
+fn image_user() -> String {
+    let dockerfile = read(&root().join("Dockerfile"));
+    let user = dockerfile.lines().find_map(|line| line.strip_prefix("USER "));
+    user.expect("the image has a user").to_owned()
+}
+
+/// `${NAME:-default}` → `default`.
+fn filled_in(text: &str) -> String {
+    let mut pieces = text.split("${");
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (variable, rest) = piece.split_once('}').expect("a variable ends");
+        let (_, default) = variable.split_once(":-").unwrap_or_else(|| panic!("{variable} has no default"));
+        filled.push_str(default);
+        filled.push_str(rest);
+    }
+    filled
+}
+
+/// The variables that a file takes, with their defaults.
+fn variables(text: &str) -> BTreeMap<String, String> {
+    // A comment may show how one is written.
+    let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    code.flat_map(|line| line.split("${").skip(1))
+        .filter_map(|piece| piece.split_once('}')?.0.split_once(":-"))
+        .map(|(name, default)| (name.to_owned(), default.to_owned()))
+        .collect()
+}
+
+/// The variables that a service's environment names without a value.
+fn passed_through(services: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let environments = services.values().filter_map(|service| service["environment"].as_object());
+    environments
+        .flatten()
+        .filter(|(_, value)| value.is_null())
+        .map(|(name, _)| (name.clone(), String::new()))
+        .collect()
+}
+
+fn env_example() -> BTreeMap<String, String> {
+    read(&root().join(".env.example"))
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split_once('=').unwrap_or_else(|| panic!("{line}")))
+        .map(|(name, default)| (name.to_owned(), default.to_owned()))
+        .collect()
+}
+
+fn strings<'a>(service: &'a Value, key: &str) -> Vec<&'a str> {
+    let list = service.get(key).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// A number may be written with or without quotes.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn root() -> PathBuf {
+    testbed::repository_root()
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}

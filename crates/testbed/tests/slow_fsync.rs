@@ -1,0 +1,34 @@
+//! A server whose fsync is slower on purpose takes longer to commit, and is right all the same.
+
+use std::time::{Duration, Instant};
+
+use testbed::cluster::connect;
+use testbed::{Cluster, ClusterOptions};
+
+const DELAY: Duration = Duration::from_millis(40);
+
+#[tokio::test]
+async fn a_commit_takes_at_least_the_delay() {
+    let mut cluster = Cluster::start(&ClusterOptions::default()).await.expect("PostgreSQL starts");
+    cluster.create_database("slow").await.expect("a database");
+    let begin = Instant::now();
+    cluster.delay_fsync(DELAY).await.expect("it starts again");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?} to start", begin.elapsed());
+
+    let client = connect(&cluster.admin_url("slow")).await.expect("it answers");
+    let quickest = async |sql: &str| {
+        let mut quickest = Duration::MAX;
+        for _ in 0..3 {
+            let begin = Instant::now();
+            client.batch_execute(sql).await.expect("it runs");
+            quickest = quickest.min(begin.elapsed());
+        }
+        quickest
+    };
+    let commit = quickest("UPDATE clientes SET saldo = saldo + 1 WHERE id = 1").await;
+    assert!(commit >= DELAY, "{commit:?}");
+    let read = quickest("SELECT saldo FROM clientes WHERE id = 1").await;
+    assert!(read < DELAY, "what syncs nothing is not delayed: {read:?}");
+    let row = client.query_one("SELECT saldo FROM clientes WHERE id = 1", &[]).await.expect("a row");
+    assert_eq!(row.get::<_, i64>(0), 3);
+}

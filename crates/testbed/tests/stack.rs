@@ -1,0 +1,160 @@
+//! The whole topology, and what NGINX makes of an instance that dies.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use testbed::cluster::connect;
+use testbed::http::Endpoint;
+use testbed::nginx::Balancing;
+use testbed::{Stack, StackOptions, Transport};
+use tokio::task::JoinSet;
+
+const CREDIT: &str = r#"{"valor": 1, "tipo": "c", "descricao": "test"}"#;
+
+/// What callers were told, by what it means to them.
+#[derive(Default)]
+struct Tally {
+    stop: AtomicBool,
+    read: AtomicU64,
+    applied: AtomicU64,
+    refused: Mutex<Vec<String>>,
+    unknown: AtomicU64,
+    wrong: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Tally {
+    fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wrong(&self, what: String) {
+        *self.wrong.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+    }
+
+    /// Callers noticed nothing but POSTs whose answer was lost: each of 16 can lose one with each
+    /// of the two instances.
+    fn assert_smooth(self) {
+        assert_eq!(self.wrong.into_inner().unwrap_or_else(PoisonError::into_inner), BTreeMap::new());
+        let refused = self.refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+        assert!(refused.is_empty(), "{refused:?}");
+        assert!(self.unknown.into_inner() <= 32);
+    }
+
+    fn answered(&self) -> u64 {
+        self.read.load(Ordering::Relaxed) + self.applied.load(Ordering::Relaxed)
+    }
+
+    /// Waits until callers have had `more` good answers.
+    async fn wait_for(&self, more: u64) {
+        let enough = self.answered() + more;
+        let wait = async {
+            while self.answered() < enough {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("callers are answered");
+    }
+
+    async fn call(&self, nginx: &Endpoint, client: usize) {
+        match nginx.post(&format!("/clientes/{client}/transacoes"), CREDIT).await {
+            Ok(answer) if answer.status == 200 => Tally::add(&self.applied),
+            Ok(answer) if answer.status == 503 && answer.body.contains("nothing was applied") => {
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{answer:?}"));
+            }
+            Ok(answer) if answer.status == 504 && answer.body.contains("outcome-unknown") => {
+                Tally::add(&self.unknown)
+            }
+            // At layer 4 the caller is cut off together with the instance.
+            Err(_) => Tally::add(&self.unknown),
+            Ok(answer) => self.wrong(format!("POST: {answer:?}")),
+        }
+        match nginx.get(&format!("/clientes/{client}/extrato")).await {
+            Ok(answer) if answer.status == 200 => Tally::add(&self.read),
+            other => self.wrong(format!("GET: {other:?}")),
+        }
+    }
+}
+
+async fn start(balancing: Balancing, transport: Transport) -> Stack {
+    let options = StackOptions { balancing, transport, port: 0, ..StackOptions::default() };
+    Stack::start(options, &|_| ()).await.expect("the stack starts")
+}
+
+/// Kills the first instance under load, brings it back, kills the second: callers notice nothing
+/// but POSTs whose answer is lost.
+async fn survives(balancing: Balancing, transport: Transport) -> Tally {
+    let mut stack = start(balancing, transport).await;
+    let nginx = Endpoint::Tcp(stack.nginx().address);
+    let tally = Arc::new(Tally::default());
+    let mut callers = JoinSet::new();
+    for caller in 0..16 {
+        let (tally, nginx) = (Arc::clone(&tally), nginx.clone());
+        callers.spawn(async move {
+            while !tally.stop.load(Ordering::Relaxed) {
+                tally.call(&nginx, caller % 5 + 1).await;
+            }
+        });
+    }
+    tally.wait_for(100).await;
+    stack.instance_mut(0).kill().await;
+    tally.wait_for(300).await;
+    stack.instance_mut(0).start_again().await.expect("it starts again");
+    tally.wait_for(100).await;
+    stack.instance_mut(1).kill().await;
+    tally.wait_for(300).await;
+    tally.stop.store(true, Ordering::Relaxed);
+    callers.join_all().await;
+
+    let client = connect(&stack.admin_url()).await.expect("it runs");
+    let sums = "SELECT (SELECT sum(saldo) FROM clientes)::bigint, (SELECT count(*) FROM transacoes)";
+    let row = client.query_one(sums, &[]).await.expect("the books");
+    let (balances, rows): (i64, i64) = (row.get(0), row.get(1));
+    assert_eq!(balances, rows, "each was a credit of one");
+    let (applied, unknown) = (tally.applied.load(Ordering::Relaxed), tally.unknown.load(Ordering::Relaxed));
+    let rows = u64::try_from(rows).expect("a count");
+    assert!(
+        (applied..=applied + unknown).contains(&rows),
+        "{rows} rows, {applied} applied, {unknown} unknown"
+    );
+
+    let dir = stack.dir().to_owned();
+    stack.stop().await.expect("it stops in good order");
+    assert!(!dir.exists());
+    Arc::into_inner(tally).expect("all callers have ended")
+}
+
+#[tokio::test]
+async fn least_conn_survives_the_death_of_an_instance() {
+    survives(Balancing::LeastConn, Transport::Unix).await.assert_smooth();
+}
+
+#[tokio::test]
+async fn affinity_survives_the_death_of_an_instance() {
+    survives(Balancing::Affinity, Transport::Tcp).await.assert_smooth();
+}
+
+#[tokio::test]
+async fn layer4_goes_on_with_the_other_instance() {
+    survives(Balancing::Layer4, Transport::Unix).await;
+}
+
+#[tokio::test]
+async fn without_any_instance_nothing_is_applied_and_callers_may_try_again() {
+    let mut stack = start(Balancing::RoundRobin, Transport::Unix).await;
+    let nginx = Endpoint::Tcp(stack.nginx().address);
+    stack.instance_mut(0).kill().await;
+    stack.instance_mut(1).kill().await;
+    for _ in 0..3 {
+        let answer = nginx.post("/clientes/1/transacoes", CREDIT).await.expect("NGINX answers");
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(answer.body.contains("/problems/unavailable"), "{}", answer.body);
+    }
+    let answer = nginx.post("/clientes/1/transacoes", &" ".repeat(9000)).await.expect("NGINX answers");
+    assert_eq!(answer.status, 413, "{}", answer.body);
+
+    for usage in stack.usage() {
+        assert_eq!(usage.anonymous_bytes == 0, usage.service.starts_with("webapi"), "{usage:?}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The trace-event format that Perfetto and `chrome://tracing` open.
+//!
+//! An instance is a process, a client a thread in it. Each call is a slice in the thread of every
+//! client that it carried, with its parts as slices inside; each request is an asynchronous slice
+//! from its arrival to its answer. Written as it is read, so that any number of them fits.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::format::{ActorChange, CallRecord, Line, RequestRecord};
+use super::reader::Run;
+
+/// Named lanes; a trace of more clients than this has some without a name.
+const NAMES_MAX: usize = 100_000;
+
+/// Writes events as lines come.
+pub(super) struct ChromeWriter<W> {
+    output: W,
+    first: bool,
+    named: HashSet<(usize, Option<i32>)>,
+    asynchronous: u64,
+    /// The only client wanted, if one is.
+    only: Option<i32>,
+}
+
+/// One event. Times in microseconds.
+#[derive(Clone, Default, Serialize)]
+struct Event<'a> {
+    name: &'a str,
+    cat: &'a str,
+    ph: &'a str,
+    pid: usize,
+    tid: i64,
+    ts: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dur: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<serde_json::Value>,
+}
+
+impl<W: Write> ChromeWriter<W> {
+    /// Starts the file. With `only`, calls are shown in that client's lane alone.
+    pub(super) fn new(mut output: W, only: Option<i32>) -> io::Result<Self> {
+        output.write_all(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")?;
+        Ok(Self { output, first: true, named: HashSet::new(), asynchronous: 0, only })
+    }
+
+    pub(super) fn add(&mut self, run: &Run, position: usize, line: &Line<'_>) -> io::Result<()> {
+        // Perfetto takes process 0 for the system's idle one.
+        let pid = position + 1;
+        match line {
+            Line::Request(request) => self.add_request(run, pid, request),
+            Line::Call(flush) => self.add_flush(run, pid, flush),
+            Line::Actor(change) => self.add_change(run, pid, change),
+            Line::Trace(_) | Line::Dropped(_) | Line::End(_) => Ok(()),
+        }
+    }
+
+    /// Ends the file.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.output.write_all(b"\n]}\n")?;
+        self.output.flush()
+    }
+
+    fn add_request(&mut self, run: &Run, pid: usize, request: &RequestRecord<'_>) -> io::Result<()> {
+        self.name(run, pid, request.client)?;
+        let name = match request.client {
+            Some(client) => format!("client {client} {}", request.kind),
+            None => request.kind.to_string(),
+        };
+        let args = serde_json::to_value(request).ok();
+        let (tid, took) = (thread(request.client), request.took.unwrap_or(0));
+        let event = Event { name: &name, cat: "request", pid, tid, ts: request.at, args, ..Event::default() };
+        self.write_asynchronous(event, took)
+    }
+
+    fn add_flush(&mut self, run: &Run, pid: usize, flush: &CallRecord<'_>) -> io::Result<()> {
+        let mut args = serde_json::to_value(flush).unwrap_or_default();
+        if let Some(args) = args.as_object_mut() {
+            // Repeated in each of its lanes, it would grow with the square of their number.
+            args.remove("carries");
+        }
+        let wanted = |client: &i32| self.only.is_none_or(|only| only == *client);
+        let lanes: Vec<_> = flush.carries.iter().filter(|(client, ..)| wanted(client)).collect();
+        for (client, transactions, statements) in lanes {
+            self.name(run, pid, Some(*client))?;
+            let name = format!("call {}: {transactions} + {statements}", flush.id);
+            let (tid, args) = (thread(Some(*client)), Some(args.clone()));
+            let event = Event { name: &name, cat: "call", pid, tid, ts: flush.at, args, ..Event::default() };
+            if flush.cut == "direct" {
+                // Calls of one client overlap: slices in its thread would have to nest.
+                self.write_asynchronous(event, flush.total)?;
+            } else {
+                self.write(&Event { ph: "X", dur: Some(flush.total), ..event })?;
+                self.write_parts(pid, tid, flush)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_parts(&mut self, pid: usize, tid: i64, flush: &CallRecord<'_>) -> io::Result<()> {
+        let (mut ts, mut left) = (flush.at, flush.total);
+        let known = [("connection", flush.connection), ("lock wait", flush.lock_wait), ("work", flush.work)];
+        for (name, took) in known.into_iter().chain([("commit and way", u64::MAX)]) {
+            let took = took.min(left);
+            if took > 0 {
+                let dur = Some(took);
+                self.write(&Event { name, cat: "call", ph: "X", pid, tid, ts, dur, ..Event::default() })?;
+            }
+            ts = ts.saturating_add(took);
+            left -= took;
+        }
+        Ok(())
+    }
+
+    /// Writes the beginning and the end of something that may overlap with others of its thread.
+    fn write_asynchronous(&mut self, event: Event<'_>, took: u64) -> io::Result<()> {
+        self.asynchronous += 1;
+        let begin = Event { ph: "b", id: Some(self.asynchronous), ..event };
+        let ts = begin.ts.saturating_add(took);
+        self.write(&begin)?;
+        self.write(&Event { ph: "e", ts, args: None, ..begin })
+    }
+
+    fn add_change(&mut self, run: &Run, pid: usize, change: &ActorChange<'_>) -> io::Result<()> {
+        self.name(run, pid, Some(change.client))?;
+        let (tid, ts) = (thread(Some(change.client)), change.at);
+        let s = Some("t");
+        self.write(&Event { name: &change.state, cat: "actor", ph: "i", pid, tid, ts, s, ..Event::default() })
+    }
+
+    /// Names the process and the thread, the first time that they are met.
+    fn name(&mut self, run: &Run, pid: usize, client: Option<i32>) -> io::Result<()> {
+        for lane in [None, client] {
+            if self.named.len() >= NAMES_MAX || !self.named.insert((pid, lane)) {
+                continue;
+            }
+            let (what, name) = match lane {
+                None => ("process_name", format!("{} ({})", run.instance, run.mode)),
+                Some(client) => ("thread_name", format!("client {client}")),
+            };
+            let (tid, args) = (thread(lane), Some(json!({ "name": name })));
+            self.write(&Event { name: what, ph: "M", pid, tid, args, ..Event::default() })?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.first, false) {
+            self.output.write_all(b",\n")?;
+        }
+        serde_json::to_writer(&mut self.output, event).map_err(io::Error::from)
+    }
+}
+
+/// A thread of its own for each client; thread 0 is for what has none.
+fn thread(client: Option<i32>) -> i64 {
+    client.map_or(0, |client| i64::from(client) + 1)
+}

@@ -1,0 +1,316 @@
+//! Sums traces up: in total, per instance and per client, in bounded memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::format::{ABANDONED, CallRecord, Line, RequestRecord, UNHEARD};
+use super::quantiles::{Durations, Quantiles};
+use super::reader::Run;
+
+/// Clients that are told apart; at most about 60 kB each. All that come after them count as one.
+pub(super) const CLIENTS_MAX: usize = 1_024;
+
+/// Different words (outcomes, kinds …) that are told apart; a real trace has about twenty.
+const WORDS_MAX: usize = 64;
+
+/// Counts by word.
+pub(super) type Words = BTreeMap<String, u64>;
+
+/// Everything that a summary says. Times are microseconds, `at` and `from` since the epoch.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    /// The earliest and the latest moment that a line tells of; zeros when there is no line.
+    pub from: u64,
+    /// See [`Summary::from`].
+    pub to: u64,
+    /// What each instance traced.
+    pub instances: Vec<InstanceSummary>,
+    /// All clients together.
+    pub total: ClientSummary,
+    /// Requests by kind.
+    pub kinds: Words,
+    /// Requests by outcome.
+    pub outcomes: Words,
+    /// Requests shed, by bound.
+    pub sheds: Words,
+    /// Calls by why they were cut.
+    pub cuts: Words,
+    /// Calls that failed, by fate.
+    pub failures: Words,
+    /// What happened to actors.
+    pub actors: Words,
+    /// Lines that the writers dropped.
+    pub dropped: u64,
+    /// Each client, the one with the most requests first.
+    pub clients: Vec<(i32, ClientSummary)>,
+    /// Clients beyond [`CLIENTS_MAX`], together, and those whose request named none.
+    pub others: Option<ClientSummary>,
+}
+
+/// One instance's trace.
+#[derive(Debug, Serialize)]
+pub(super) struct InstanceSummary {
+    /// Its name.
+    pub instance: String,
+    /// `direct`, `serial` or `batched`.
+    pub mode: String,
+    /// Requests.
+    pub requests: u64,
+    /// Calls.
+    pub flushes: u64,
+    /// From its first moment to its last.
+    pub span: u64,
+    /// Whether it stopped in good order, all of it written.
+    pub ended: bool,
+}
+
+/// One client's part, or several clients'.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct ClientSummary {
+    /// Requests.
+    pub requests: u64,
+    /// Database calls that carried any of them.
+    pub flushes: u64,
+    /// Requests that one call carried, on average (of this client alone).
+    pub batch_mean: f64,
+    /// The most that one call carried.
+    pub batch_max: u64,
+    /// From the mailbox to the cut, per request.
+    pub wait: Durations,
+    /// The database's part, per call.
+    pub database: Durations,
+    /// Row locks waited for, per call.
+    pub lock_wait: Durations,
+    /// From arrival to answer, per request.
+    pub took: Durations,
+    /// The share of time in which a run of the mailbox was in flight, on average over the
+    /// instances that had any; absent in mode `direct`, and for several clients together.
+    pub busy: Option<f64>,
+    /// Requests shed.
+    pub shed: u64,
+    /// Requests whose caller left before they were sent, or before the answer came.
+    pub left: u64,
+}
+
+/// A summary in the making.
+#[derive(Default)]
+pub(super) struct Summing {
+    instances: Vec<InstanceTally>,
+    total: Tally,
+    clients: HashMap<i32, Tally>,
+    others: Option<Tally>,
+    words: [Words; 6],
+    dropped: u64,
+}
+
+/// Which of [`Summing::words`] is what.
+#[derive(Clone, Copy)]
+enum Word {
+    Kind,
+    Outcome,
+    Shed,
+    Cut,
+    Failure,
+    Actor,
+}
+
+#[derive(Default)]
+struct InstanceTally {
+    name: String,
+    mode: String,
+    requests: u64,
+    flushes: u64,
+    from: Option<u64>,
+    to: u64,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Tally {
+    requests: u64,
+    flushes: u64,
+    carried: u64,
+    batch_max: u64,
+    wait: Quantiles,
+    database: Quantiles,
+    lock_wait: Quantiles,
+    took: Quantiles,
+    /// Microseconds in flight, by instance.
+    busy: BTreeMap<usize, u64>,
+    shed: u64,
+    left: u64,
+}
+
+impl Summing {
+    /// Counts a line of `run`.
+    pub(super) fn add(&mut self, run: &Run, line: &Line<'_>, client: Option<i32>) {
+        let instance = self.instance(run);
+        match line {
+            Line::Request(request) => self.add_request(instance, request),
+            Line::Call(flush) => self.add_flush(instance, flush, client),
+            Line::Actor(change) => self.count(Word::Actor, &change.state),
+            Line::Dropped(dropped) => self.dropped = self.dropped.saturating_add(dropped.count),
+            Line::End(_) => self.instances[instance].ended = true,
+            Line::Trace(_) => {}
+        }
+    }
+
+    fn instance(&mut self, run: &Run) -> usize {
+        let known = self.instances.iter().position(|tally| tally.name == run.instance);
+        known.unwrap_or_else(|| {
+            let (name, mode) = (run.instance.clone(), run.mode.clone());
+            self.instances.push(InstanceTally { name, mode, ..InstanceTally::default() });
+            self.instances.len() - 1
+        })
+    }
+
+    fn add_request(&mut self, instance: usize, request: &RequestRecord<'_>) {
+        self.instances[instance].requests += 1;
+        self.instances[instance].saw(request.at, request.took.unwrap_or(0));
+        self.count(Word::Kind, &request.kind);
+        self.count(Word::Outcome, &request.outcome);
+        if let Some(bound) = &request.shed {
+            self.count(Word::Shed, bound);
+        }
+        self.total.add_request(request);
+        self.client(request.client).add_request(request);
+    }
+
+    fn add_flush(&mut self, instance: usize, flush: &CallRecord<'_>, only: Option<i32>) {
+        self.instances[instance].flushes += 1;
+        self.instances[instance].saw(flush.at, flush.total);
+        self.count(Word::Cut, &flush.cut);
+        if let Some(fate) = &flush.failure {
+            self.count(Word::Failure, fate);
+        }
+        let mut size = 0;
+        for (client, transactions, statements) in &flush.carries {
+            if only.is_some_and(|only| only != *client) {
+                continue;
+            }
+            let run = u64::from(*transactions) + u64::from(*statements);
+            size += run;
+            self.client(Some(*client)).add_flush(instance, flush, run);
+        }
+        self.total.add_flush(instance, flush, size);
+    }
+
+    fn client(&mut self, client: Option<i32>) -> &mut Tally {
+        let full = self.clients.len() >= CLIENTS_MAX;
+        match client {
+            Some(client) if !full || self.clients.contains_key(&client) => {
+                self.clients.entry(client).or_default()
+            }
+            _ => self.others.get_or_insert_default(),
+        }
+    }
+
+    fn count(&mut self, word: Word, text: &str) {
+        let words = &mut self.words[word as usize];
+        if let Some(count) = words.get_mut(text) {
+            *count += 1;
+        } else if words.len() < WORDS_MAX {
+            words.insert(text.to_owned(), 1);
+        } else {
+            *words.entry("(other)".to_owned()).or_default() += 1;
+        }
+    }
+
+    /// The summary of what was added.
+    pub(super) fn finish(self) -> Summary {
+        let [kinds, outcomes, sheds, cuts, failures, actors] = self.words;
+        let direct = cuts.keys().any(|cut| cut == "direct");
+        let spans: Vec<u64> = self.instances.iter().map(InstanceTally::span).collect();
+        let busy = |tally: &Tally| (!direct).then(|| busy(&tally.busy, &spans)).flatten();
+        let mut clients: Vec<(i32, ClientSummary)> = self
+            .clients
+            .iter()
+            .map(|(client, tally)| (*client, ClientSummary { busy: busy(tally), ..tally.finish() }))
+            .collect();
+        clients.sort_by_key(|(client, summary)| (std::cmp::Reverse(summary.requests), *client));
+        Summary {
+            from: self.instances.iter().filter_map(|tally| tally.from).min().unwrap_or(0),
+            to: self.instances.iter().map(|tally| tally.to).max().unwrap_or(0),
+            instances: self.instances.into_iter().map(InstanceTally::finish).collect(),
+            total: self.total.finish(),
+            kinds,
+            outcomes,
+            sheds,
+            cuts,
+            failures,
+            actors,
+            dropped: self.dropped,
+            clients,
+            others: self.others.as_ref().map(Tally::finish),
+        }
+    }
+}
+
+impl InstanceTally {
+    fn saw(&mut self, at: u64, took: u64) {
+        self.from = Some(self.from.map_or(at, |from| from.min(at)));
+        self.to = self.to.max(at.saturating_add(took));
+    }
+
+    fn span(&self) -> u64 {
+        self.to.saturating_sub(self.from.unwrap_or(self.to))
+    }
+
+    fn finish(self) -> InstanceSummary {
+        let span = self.span();
+        let Self { name: instance, mode, requests, flushes, ended, .. } = self;
+        InstanceSummary { instance, mode, requests, flushes, span, ended }
+    }
+}
+
+impl Tally {
+    fn add_request(&mut self, request: &RequestRecord<'_>) {
+        self.requests += 1;
+        self.shed += u64::from(request.shed.is_some());
+        self.left += u64::from(request.outcome == ABANDONED || request.outcome == UNHEARD);
+        if let Some(queued) = request.queued {
+            self.wait.add(queued);
+        }
+        if let Some(took) = request.took {
+            self.took.add(took);
+        }
+    }
+
+    /// Counts a call that carried `size` requests of these clients.
+    fn add_flush(&mut self, instance: usize, flush: &CallRecord<'_>, size: u64) {
+        self.flushes += 1;
+        self.carried = self.carried.saturating_add(size);
+        self.batch_max = self.batch_max.max(size);
+        self.database.add(flush.database);
+        self.lock_wait.add(flush.lock_wait);
+        let busy = self.busy.entry(instance).or_default();
+        *busy = busy.saturating_add(flush.total);
+    }
+
+    fn finish(&self) -> ClientSummary {
+        ClientSummary {
+            requests: self.requests,
+            flushes: self.flushes,
+            batch_mean: self.carried as f64 / self.flushes.max(1) as f64,
+            batch_max: self.batch_max,
+            wait: self.wait.durations(),
+            database: self.database.durations(),
+            lock_wait: self.lock_wait.durations(),
+            took: self.took.durations(),
+            busy: None,
+            shed: self.shed,
+            left: self.left,
+        }
+    }
+}
+
+/// The mean share of their spans that the instances were busy.
+fn busy(busy: &BTreeMap<usize, u64>, spans: &[u64]) -> Option<f64> {
+    let shares: Vec<f64> = busy
+        .iter()
+        .filter(|(instance, _)| spans[**instance] > 0)
+        .map(|(instance, busy)| (*busy as f64 / spans[*instance] as f64).min(1.0))
+        .collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+}

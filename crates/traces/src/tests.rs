@@ -1,0 +1,377 @@
+//! Traces with known contents are summed up right, and no contents at all upset the reader.
+
+use std::fs;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::chrome::ChromeWriter;
+use super::collect::Collected;
+use super::format::{ActorChange, CallRecord, Dropped, End, Header, Line, RequestRecord, VERSION};
+use super::page::Page;
+use super::reader::{ReadError, Traces};
+use super::select::{Moment, Selection};
+use super::slowest::{SlowRequest, Slowest};
+use super::summary::{CLIENTS_MAX, Summary, Summing};
+use super::text::Report;
+
+/// A directory that is removed with what is in it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("guiche-traces-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&path).expect("the temporary directory is writable");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, contents).expect("the temporary directory is writable");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Everything that can be made of files.
+struct Made {
+    summary: Summary,
+    slowest: Vec<SlowRequest>,
+    text: String,
+    page: String,
+    chrome: serde_json::Value,
+    traces: Traces,
+}
+
+fn make(
+    files: &[PathBuf],
+    client: Option<i32>,
+    from: Option<Moment>,
+    to: Option<Moment>,
+) -> Result<Made, ReadError> {
+    let mut traces = Traces::open(files)?;
+    let selection = Selection::new(client, from, to, traces.started());
+    let (mut summing, mut slowest, mut page) = (Summing::default(), Slowest::new(3), Collected::new(50));
+    let mut chrome = Vec::new();
+    let mut writer = ChromeWriter::new(&mut chrome, client).expect("a Vec takes everything");
+    traces.each_line(
+        |run, position, line| {
+            if selection.takes(line) {
+                summing.add(run, line, client);
+                slowest.add(position, line);
+                page.add(position, line, client);
+                writer.add(run, position, line).expect("a Vec takes everything");
+            }
+            Ok::<(), ReadError>(())
+        },
+        |_| {},
+    )?;
+    writer.finish().expect("a Vec takes everything");
+    let summary = summing.finish();
+    let slowest = slowest.finish(|run| traces.runs()[run].instance.clone());
+    let text = Report { summary: &summary, slowest: &slowest, damage: &traces.damage }.to_string();
+    let mut html = Vec::new();
+    let made = Page { collected: page, runs: traces.runs(), summary: &summary, damage: &traces.damage };
+    made.write(&mut html).expect("a Vec takes everything");
+    let chrome = serde_json::from_slice(&chrome).expect("the trace-event file is JSON");
+    Ok(Made {
+        summary,
+        slowest,
+        text,
+        page: String::from_utf8(html).expect("the page is UTF-8"),
+        chrome,
+        traces,
+    })
+}
+
+fn lines(lines: &[Line<'_>]) -> String {
+    lines.iter().map(|line| serde_json::to_string(line).expect("a line is JSON") + "\n").collect()
+}
+
+fn header(instance: &'static str, started: u64, part: u64) -> Line<'static> {
+    let (program, mode) = ("guiche 0".into(), "batched".into());
+    Line::Trace(Header { version: VERSION, program, instance: instance.into(), mode, started, part })
+}
+
+fn request(
+    id: &'static str,
+    client: i32,
+    at: u64,
+    queued: u64,
+    flush: u64,
+    took: u64,
+) -> RequestRecord<'static> {
+    RequestRecord {
+        id: id.into(),
+        client: Some(client),
+        kind: "debit".into(),
+        at,
+        queued: Some(queued),
+        flush: Some(flush),
+        outcome: "applied".into(),
+        status: Some(200),
+        took: Some(took),
+        shed: None,
+    }
+}
+
+fn flush(id: u64, at: u64, carries: &[(i32, u32, u32)]) -> CallRecord<'static> {
+    CallRecord {
+        id,
+        at,
+        cut: "queue_empty".into(),
+        carries: carries.to_vec(),
+        connection: 10,
+        lock_wait: 100,
+        work: 50,
+        database: 500,
+        total: 600,
+        ..CallRecord::default()
+    }
+}
+
+/// Two requests of client 1 and one of client 2 in one call, a shed one, one whose caller left.
+fn known() -> Vec<Line<'static>> {
+    let shed = RequestRecord {
+        queued: None,
+        flush: None,
+        shed: Some("client_queue".into()),
+        outcome: "overloaded".into(),
+        status: Some(503),
+        ..request("shed", 1, 1_400, 0, 0, 20)
+    };
+    let left = RequestRecord {
+        queued: None,
+        flush: None,
+        outcome: "abandoned".into(),
+        status: None,
+        took: None,
+        ..request("left", 2, 1_500, 0, 0, 0)
+    };
+    vec![
+        header("a", 1_000, 0),
+        Line::Actor(ActorChange { client: 1, at: 1_010, state: "activated".into() }),
+        Line::Request(request("one", 1, 1_000, 200, 7, 900)),
+        Line::Call(flush(7, 1_210, &[(1, 2, 0), (2, 0, 1)])),
+        Line::Request(request("two", 1, 1_100, 100, 7, 800)),
+        Line::Request(request("three", 2, 1_150, 50, 7, 750)),
+        Line::Request(shed),
+        Line::Request(left),
+        Line::Dropped(Dropped { at: 2_000, count: 4 }),
+        Line::End(End { at: 2_000, dropped: 4 }),
+    ]
+}
+
+#[test]
+fn a_known_trace_is_summed_up() {
+    let directory = Directory::new();
+    let made = make(&[directory.file("a", lines(&known()))], None, None, None).expect("a trace");
+    let Summary { total, clients, instances, .. } = &made.summary;
+    assert_eq!((total.requests, total.flushes, total.batch_max, total.shed, total.left), (5, 1, 3, 1, 1));
+    assert_eq!((total.wait.count, total.wait.max), (3, 200));
+    assert_eq!((total.database.p50, total.database.max, total.lock_wait.p99), (500, 500, 100));
+    assert_eq!(made.summary.outcomes["applied"], 3);
+    assert_eq!(made.summary.sheds["client_queue"], 1);
+    assert_eq!((made.summary.dropped, made.summary.actors["activated"]), (4, 1));
+    let (client, one) = &clients[0];
+    assert_eq!((*client, one.requests, one.batch_mean, one.batch_max), (1, 3, 2.0, 2));
+    // 600 µs in flight, of the 900 from the first arrival to the last answer.
+    assert!((one.busy.expect("batched") - 600.0 / 900.0).abs() < 1e-9);
+    assert!(instances[0].ended && instances[0].span == 900);
+    assert_eq!(made.traces.damage, super::reader::Damage::default());
+}
+
+#[test]
+fn the_slowest_know_where_their_time_went() {
+    let directory = Directory::new();
+    let made = make(&[directory.file("a", lines(&known()))], None, None, None).expect("a trace");
+    let ids: Vec<&str> = made.slowest.iter().map(|slow| slow.id.as_str()).collect();
+    assert_eq!(ids, ["one", "two", "three"]);
+    let one = &made.slowest[0];
+    let parts = [one.body, one.queued, one.connection, one.lock_wait, one.work, one.rest];
+    assert_eq!(parts, [10, 200, 10, 100, 50, 530].map(Some));
+    assert_eq!(parts.into_iter().flatten().sum::<u64>(), one.took, "the parts are the whole");
+    assert!(
+        made.text.contains("client_queue") && made.text.contains("4 lines were dropped"),
+        "{}",
+        made.text
+    );
+}
+
+/// An instance that refused its only request.
+#[test]
+fn what_did_not_happen_has_no_line() {
+    let directory = Directory::new();
+    let shed = RequestRecord { shed: Some("client_queue".into()), ..request("shed", 1, 1_400, 0, 0, 20) };
+    let file = directory.file("a", lines(&[header("a", 1_000, 0), Line::Request(shed)]));
+    let text = make(&[file], None, None, None).expect("a trace").text;
+    let head = text.split("\n\n").nth(1).expect("the head has two parts");
+    let titles: Vec<&str> = head.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(titles, ["requests", "outcomes", "shed"], "{text}");
+}
+
+#[test]
+fn a_client_and_a_window_are_picked_out() {
+    let directory = Directory::new();
+    let file = [directory.file("a", lines(&known()))];
+    let of_two = make(&file, Some(2), None, None).expect("a trace").summary;
+    assert_eq!((of_two.total.requests, of_two.total.batch_max, of_two.clients.len()), (2, 1, 1));
+    let early = make(&file, None, None, Some(Moment::After(120))).expect("a trace").summary;
+    assert_eq!((early.total.requests, early.total.flushes), (2, 0));
+    let late = make(&file, None, Some(Moment::At(1_400)), None).expect("a trace").summary;
+    assert_eq!(late.total.requests, 2);
+}
+
+#[test]
+fn files_are_read_in_their_order_and_damage_is_told() {
+    let directory = Directory::new();
+    let whole = lines(&[header("a", 1, 1), Line::Request(request("second", 1, 20, 1, 1, 5))]);
+    let newer = directory.file("newer", whole + "{\"request\":{\"id\":\"torn");
+    let older = lines(&[header("a", 1, 0), Line::Call(flush(1, 21, &[(1, 1, 0)]))]) + "nonsense\n{}\n";
+    let older = directory.file("older", older + &lines(&[Line::Request(request("first", 1, 10, 1, 1, 4))]));
+    let made = make(&[newer.clone(), older.clone()], None, None, None).expect("a trace");
+    assert_eq!(made.summary.total.requests, 2);
+    assert_eq!(made.traces.damage.malformed, 2);
+    assert_eq!(made.traces.damage.first_malformed, Some((older, 3)));
+    assert_eq!(made.traces.damage.torn, [newer]);
+    assert_eq!(made.slowest[0].lock_wait, Some(100), "the call is in the older file");
+}
+
+#[test]
+fn what_is_no_trace_is_refused() {
+    let directory = Directory::new();
+    let refused = |contents: &str| {
+        make(&[directory.file("x", contents)], None, None, None).map(drop).expect_err("no trace")
+    };
+    for contents in ["", "\n", "hello\n", "{}\n", "[1]\n", "{\"end\":{\"at\":1,\"dropped\":0}}\n"] {
+        assert!(matches!(refused(contents), ReadError::NotATrace { .. }), "{contents:?}");
+    }
+    let newer = "{\"trace\":{\"version\":2,\"instance\":\"a\",\"started\":1}}\n";
+    assert!(refused(newer).to_string().contains("use a newer guiche"));
+    let missing = make(&[directory.0.join("missing")], None, None, None).map(drop).expect_err("no file");
+    assert!(matches!(missing, ReadError::Io { .. }));
+}
+
+#[test]
+fn memory_is_bounded_by_clients_lines_and_requests() {
+    let directory = Directory::new();
+    let mut contents = lines(&[header("a", 1, 0)]);
+    for client in 0..2 * CLIENTS_MAX as i32 {
+        contents += &lines(&[Line::Request(request("x", client, 100 + client as u64, 1, 1, 5))]);
+    }
+    contents += &"z".repeat(3 << 20);
+    contents += "\n";
+    let made = make(&[directory.file("many", contents)], None, None, None).expect("a trace");
+    assert_eq!(made.summary.clients.len(), CLIENTS_MAX);
+    assert_eq!(made.summary.others.expect("there are more").requests, CLIENTS_MAX as u64);
+    assert_eq!(made.traces.damage.malformed, 1, "one overlong line");
+    assert!(made.page.contains("shows the first part of the trace"), "the bound is told");
+}
+
+#[test]
+fn what_a_trace_holds_is_never_markup() {
+    let directory = Directory::new();
+    let id = "</script><script>alert(1)</script>";
+    let contents = lines(&[header("<em>", 1, 0), Line::Request(request(id, 1, 5, 1, 1, 5))]);
+    let made = make(&[directory.file("a", contents)], None, None, None).expect("a trace");
+    assert!(!made.page.contains("<script>alert") && !made.page.contains("<em>"));
+}
+
+#[test]
+fn the_trace_event_file_has_lanes_and_slices() {
+    let directory = Directory::new();
+    let made = make(&[directory.file("a", lines(&known()))], None, None, None).expect("a trace");
+    let events = made.chrome["traceEvents"].as_array().expect("a list");
+    let named = |name: &str| events.iter().filter(|event| event["args"]["name"] == name).count();
+    assert_eq!((named("a (batched)"), named("client 1"), named("client 2")), (1, 1, 1));
+    let phase = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
+    assert_eq!((phase("b"), phase("e"), phase("i")), (5, 5, 1), "requests, and an activation");
+    assert_eq!(phase("X"), 2 * 5, "a call of two clients, in each with four parts");
+}
+
+fn any_line() -> impl Strategy<Value = Line<'static>> {
+    let number = || prop_oneof![any::<u64>(), 0..5_000_u64, Just(u64::MAX)];
+    let word = || prop_oneof![Just("applied".to_owned()), "[a-z<\"\\\\\u{0}-\u{1f}é]{0,6}"];
+    let client = || prop_oneof![0..6_i32, any::<i32>()];
+    let requests =
+        (word(), proptest::option::of(client()), number(), proptest::option::of(number()), number(), word())
+            .prop_map(|(id, client, at, took, flush, outcome)| {
+                let (id, outcome) = (id.into(), outcome.into());
+                Line::Request(RequestRecord {
+                    id,
+                    client,
+                    outcome,
+                    at,
+                    took,
+                    queued: took,
+                    flush: Some(flush),
+                    ..RequestRecord::default()
+                })
+            });
+    let carries = proptest::collection::vec((client(), any::<u32>(), any::<u32>()), 0..4);
+    let flushes =
+        (number(), number(), carries, number(), number(), word()).prop_map(|(id, at, carries, a, b, cut)| {
+            let cut = cut.into();
+            Line::Call(CallRecord {
+                id,
+                at,
+                carries,
+                cut,
+                connection: a,
+                lock_wait: b,
+                work: a,
+                database: b,
+                total: a,
+                ..CallRecord::default()
+            })
+        });
+    let others = (client(), number(), word())
+        .prop_map(|(client, at, state)| Line::Actor(ActorChange { client, at, state: state.into() }));
+    let drops = (number(), number()).prop_map(|(at, count)| Line::Dropped(Dropped { at, count }));
+    let headers = (number(), number()).prop_map(|(started, part)| header("b", started, part));
+    prop_oneof![5 => requests, 5 => flushes, 1 => others, 1 => drops, 1 => headers]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_lines_are_read(all in proptest::collection::vec(any_line(), 0..120), client in proptest::option::of(0..6_i32)) {
+        let directory = Directory::new();
+        let mut contents = lines(&[header("a", 5, 0)]);
+        contents += &lines(&all);
+        let made = make(&[directory.file("t", contents)], client, None, None).expect("its header is good");
+        prop_assert_eq!(made.traces.damage.malformed, 0);
+        prop_assert!(serde_json::to_string(&made.summary).is_ok());
+    }
+
+    #[test]
+    fn mutilated_traces_are_read(
+        all in proptest::collection::vec(any_line(), 0..30),
+        wounds in proptest::collection::vec((any::<prop::sample::Index>(), 0..40_usize, proptest::collection::vec(any::<u8>(), 0..20)), 1..12),
+        keeps_header in any::<bool>(),
+    ) {
+        let directory = Directory::new();
+        let mut contents = lines(&[header("a", 5, 0)]).into_bytes();
+        let safe = if keeps_header { contents.len() } else { 0 };
+        contents.extend(lines(&all).into_bytes());
+        for (place, removed, inserted) in wounds {
+            let from = safe + place.index(contents.len() - safe + 1);
+            let to = (from + removed).min(contents.len());
+            contents.splice(from..to, inserted);
+        }
+        let made = make(&[directory.file("t", contents)], None, None, None);
+        prop_assert!(made.is_ok() || !keeps_header);
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+        let directory = Directory::new();
+        let _ = make(&[directory.file("t", bytes)], None, None, None);
+    }
+}

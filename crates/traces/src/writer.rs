@@ -1,0 +1,301 @@
+//! Writes trace lines on a thread of its own, so that no request ever waits for a disk.
+//!
+//! Between the two is a channel with a bound. Where it is full, or the disk refuses, lines are
+//! dropped, counted, and the count is written in their place and logged.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::format::{Dropped, End, Header, Line, VERSION};
+use super::rotate::RotatedFile;
+
+/// How long lines gather before they are written together: waking the writer for each would cost
+/// a context switch a request. A process that dies loses what it did in that long.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Bytes after which a write does not wait for more lines.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Where a trace goes, and its bounds.
+#[derive(Clone, Debug)]
+pub struct TraceOptions {
+    /// The newest file; older ones are beside it as `path.1`, `path.2` …
+    pub path: PathBuf,
+    /// Bytes of one file.
+    pub max_file_bytes: u64,
+    /// Files kept, the newest included.
+    pub files: usize,
+    /// Lines that may wait to be written; further ones are dropped and counted.
+    pub queue: usize,
+}
+
+/// The end that lines are given to. It never blocks.
+#[derive(Clone)]
+pub(super) struct LineSender {
+    channel: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Message {
+    Line(Line<'static>),
+    Stop,
+}
+
+/// The running writer. Dropping it writes what waits, and the trace's end.
+pub struct TraceWriter {
+    sender: LineSender,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TraceWriter {
+    /// Opens the trace and starts the thread that writes it.
+    ///
+    /// # Errors
+    /// When the file cannot be made or the thread cannot be started.
+    pub fn start(options: &TraceOptions, instance: &str, mode: &str) -> io::Result<Self> {
+        let (channel, lines) = mpsc::sync_channel(options.queue);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let header = Header {
+            version: VERSION,
+            program: concat!("guiche ", env!("CARGO_PKG_VERSION")).into(),
+            instance: instance.to_owned().into(),
+            mode: mode.to_owned().into(),
+            started: now_micros(),
+            part: 0,
+        };
+        let file = RotatedFile::new(&options.path, options.max_file_bytes, options.files);
+        let mut output = Output::new(file, header, Arc::clone(&dropped));
+        output.start_file()?;
+        let thread = thread::Builder::new().name("trace".into()).spawn(move || output.run(&lines))?;
+        Ok(Self { sender: LineSender { channel, dropped }, thread: Some(thread) })
+    }
+
+    /// An end to give lines to.
+    pub(super) fn sender(&self) -> LineSender {
+        self.sender.clone()
+    }
+}
+
+impl Drop for TraceWriter {
+    fn drop(&mut self) {
+        // Fails only where the thread is gone already.
+        let _ = self.sender.channel.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl LineSender {
+    /// Hands a line over, or counts it as dropped.
+    pub(super) fn send(&self, line: Line<'static>) {
+        match self.channel.try_send(Message::Line(line)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Now, as the format tells time.
+pub(super) fn now_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The writer's side.
+struct Output {
+    file: RotatedFile,
+    header: Header<'static>,
+    /// Lines that wait to be written, as bytes and as a number.
+    chunk: Vec<u8>,
+    lines: u64,
+    dropped: Arc<AtomicU64>,
+    /// How many of those the trace tells of.
+    told: u64,
+    failing: bool,
+}
+
+impl Output {
+    fn new(file: RotatedFile, header: Header<'static>, dropped: Arc<AtomicU64>) -> Self {
+        Self {
+            file,
+            header,
+            chunk: Vec::with_capacity(2 * CHUNK_BYTES),
+            lines: 0,
+            dropped,
+            told: 0,
+            failing: false,
+        }
+    }
+
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut stopping = false;
+        while !stopping {
+            // Idle, it sleeps here until there is something to write.
+            let Ok(first) = messages.recv() else { break };
+            stopping = self.take(first);
+            if !stopping {
+                thread::sleep(GATHER);
+            }
+            while let Ok(message) = messages.try_recv() {
+                stopping |= self.take(message);
+            }
+            self.tell_dropped();
+            self.write_chunk();
+        }
+        self.finish();
+    }
+
+    /// Whether it was the last.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Line(line) => self.add(&line),
+            Message::Stop => return true,
+        }
+        false
+    }
+
+    fn add(&mut self, line: &Line<'_>) {
+        append(&mut self.chunk, line);
+        self.lines += 1;
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.write_chunk();
+        }
+    }
+
+    /// Writes where lines are missing.
+    fn tell_dropped(&mut self) {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        let count = dropped - self.told;
+        if count == 0 {
+            return;
+        }
+        if self.told == 0 {
+            tracing::warn!(count, "the trace does not keep up: lines are dropped; the trace says where");
+        }
+        self.told = dropped;
+        self.add(&Line::Dropped(Dropped { at: now_micros(), count }));
+    }
+
+    fn write_chunk(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let written = self.make_room().and_then(|()| self.file.write(&self.chunk));
+        match written {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                self.dropped.fetch_add(self.lines, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, "the trace cannot be written; lines are dropped until it can");
+                }
+            }
+        }
+        self.chunk.clear();
+        self.lines = 0;
+    }
+
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.file.is_full(self.chunk.len()) { self.start_file() } else { Ok(()) }
+    }
+
+    fn start_file(&mut self) -> io::Result<()> {
+        let mut head = Vec::new();
+        append(&mut head, &Line::Trace(self.header.clone()));
+        self.file.start(&head)?;
+        self.header.part += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) {
+        self.tell_dropped();
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        self.add(&Line::End(End { at: now_micros(), dropped }));
+        self.write_chunk();
+        if dropped > 0 {
+            tracing::warn!(dropped, "the trace is not complete");
+        }
+    }
+}
+
+fn append(bytes: &mut Vec<u8>, line: &Line<'_>) {
+    serde_json::to_writer(&mut *bytes, line).expect("a Vec takes everything, and a line is always JSON");
+    bytes.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::format::RequestRecord;
+    use super::*;
+
+    const LINES: u64 = 4_000;
+
+    /// Writes [`LINES`] requests with these bounds; returns the files and removes them.
+    fn written(name: &str, max_file_bytes: u64, queue: usize) -> Vec<String> {
+        let directory = std::env::temp_dir().join(format!("guiche-writer-{}-{name}", std::process::id()));
+        fs::create_dir_all(&directory).expect("the temporary directory is writable");
+        let path = directory.join("trace");
+        let options = TraceOptions { path: path.clone(), max_file_bytes, files: 3, queue };
+        let writer = TraceWriter::start(&options, "one", "batched").expect("writable");
+        let sender = writer.sender();
+        for at in 0..LINES {
+            sender.send(Line::Request(RequestRecord { at, ..RequestRecord::default() }));
+        }
+        drop(writer);
+        let names = ["trace", "trace.1", "trace.2", "trace.3"];
+        let files = names.iter().filter_map(|name| fs::read_to_string(directory.join(name)).ok()).collect();
+        fs::remove_dir_all(&directory).expect("it is ours");
+        files
+    }
+
+    fn lines(file: &str) -> Vec<Line<'_>> {
+        file.lines().map(|line| serde_json::from_str(line).expect("a line of a trace")).collect()
+    }
+
+    #[test]
+    fn files_are_bounded_and_each_is_a_trace() {
+        const BOUND: u64 = 100_000;
+        let files = written("bounded", BOUND, LINES as usize);
+        assert_eq!(files.len(), 3, "three files are the bound");
+        assert!(files.iter().all(|file| file.len() as u64 <= BOUND));
+        let part = |file: &String| match lines(file).first() {
+            Some(Line::Trace(header)) => header.part,
+            other => panic!("a file begins with {other:?}"),
+        };
+        let parts: Vec<u64> = files.iter().map(part).collect();
+        assert!(parts[0] == parts[1] + 1 && parts[1] == parts[2] + 1, "{parts:?}");
+        assert!(matches!(lines(&files[0]).last(), Some(Line::End(_))));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_told() {
+        let files = written("dropped", 1 << 30, 2);
+        let (mut requests, mut told) = (0, 0);
+        for line in lines(&files[0]) {
+            match line {
+                Line::Request(_) => requests += 1,
+                Line::Dropped(dropped) => told += dropped.count,
+                Line::End(end) => assert_eq!(end.dropped, told),
+                Line::Trace(_) | Line::Call(_) | Line::Actor(_) => {}
+            }
+        }
+        assert!(told > 0, "two lines are the bound");
+        assert_eq!(requests + told, LINES);
+    }
+
+    #[test]
+    fn a_device_is_left_alone() {
+        let options = TraceOptions { path: "/dev/null".into(), max_file_bytes: 1 << 20, files: 2, queue: 1 };
+        let error = TraceWriter::start(&options, "one", "batched").map(drop).expect_err("it is a device");
+        assert!(error.to_string().contains("not a plain file"), "{error}");
+    }
+}
