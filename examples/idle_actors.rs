@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use guiche::domain::{Amount, BankStatement, ClientId, Description, Kind, Outcome, Transaction};
+use guiche::domain::{Amount, Applied, BankStatement, ClientId, Description, Kind, Transaction};
 use guiche::mailbox::{
-    Applied, Ledger, LedgerConnection, LedgerError, LocalFuture, MailboxOptions, Mailboxes, Run, ShardOptions,
+    CallOutcomes, GathererOptions, Ledger, LedgerConnection, LedgerError, LocalFuture, MailboxOptions,
+    Mailboxes, Run, Ticket,
 };
-use guiche::metrics::MailboxMetrics;
+use guiche::observing::Observer;
+use settings::Mode;
 use tracing::Span;
 
 const ACTORS: usize = 100_000;
@@ -59,28 +61,28 @@ async fn activate(mailboxes: &Mailboxes, id: usize) {
         kind: Kind::Credit,
         description: Description::try_from("x").expect("one character"),
     };
-    mailboxes.apply(client, transaction, Span::none()).await.expect("it is applied");
+    mailboxes.apply(client, transaction, Ticket::new(Span::none())).await.expect("it is applied");
 }
 
 fn mailboxes(live_actors: usize) -> Mailboxes {
     let options = MailboxOptions {
-        direct: false,
+        mode: Mode::Batched,
         queue_per_client: 100,
         live_actors,
         requests_in_flight: AT_ONCE,
         answer_deadline: FOREVER,
         passivate_after: FOREVER,
     };
-    let shard = ShardOptions {
+    let gatherer = GathererOptions {
+        mode: Mode::Batched,
         clients_per_call: 64,
         batch_max: 256,
         calls_in_flight: 1,
         overlap_calls: 1,
         overlap_below: 0,
-        alone: false,
     };
-    let mailboxes = Mailboxes::new(options, MailboxMetrics::unregistered());
-    mailboxes.install_shard(shard, Box::new(Paper));
+    let mailboxes = Mailboxes::new(options, Observer::unheard());
+    mailboxes.serve_here(gatherer, Box::new(Paper));
     mailboxes.open();
     mailboxes
 }
@@ -95,10 +97,12 @@ impl Ledger for Paper {
 }
 
 impl LedgerConnection for Paper {
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<Applied, LedgerError>> {
-        let outcome = Outcome::Applied { balance: 0, credit_limit: 0 };
+    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
+        let outcome = Ok(Applied { balance: 0, credit_limit: 0 });
         let transactions = runs.iter().map(|run| run.transactions.len()).sum();
-        Box::pin(async move { Ok(Applied { outcomes: vec![outcome; transactions], ..Applied::default() }) })
+        Box::pin(async move {
+            Ok(CallOutcomes { outcomes: vec![outcome; transactions], ..CallOutcomes::default() })
+        })
     }
 
     fn statement(&self, _: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {

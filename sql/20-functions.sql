@@ -14,7 +14,7 @@
 --   * Elements of a client apply in the order in which they stand in the arrays.
 --   * One call is one statement and, outside a transaction block, one commit.
 --   * `espera_us`: µs until the rows were locked; `trabalho_us`: µs from then to the end of the
---     function (the commit comes after it). Both are per call and repeated in each row. They are
+--     function (the commit comes after it). Both are per call, and in its first row only. They are
 --     read as an interval's microseconds, which float8's date_part() gives: since PostgreSQL 14
 --     extract() is numeric and slower. A wait is cut by statement_timeout (5 s) long before the
 --     minute at which that field would wrap.
@@ -141,6 +141,8 @@ BEGIN
         resultado := resultados[i];
         saldo := saldos[i];
         RETURN NEXT;
+        espera_us := NULL;
+        trabalho_us := NULL;
     END LOOP;
 END $$;
 
@@ -225,6 +227,8 @@ BEGIN
         saldo := saldos[i];
         limite := tetos[i];
         RETURN NEXT;
+        espera_us := NULL;
+        trabalho_us := NULL;
     END LOOP;
 END $$;
 

@@ -157,16 +157,21 @@ pub struct Transaction {
     pub description: Description,
 }
 
-/// What became of one transaction. A refusal is an outcome, not an error.
+/// What became of one transaction. A rejection is an outcome, not an error of the ledger.
+pub type Outcome = Result<Applied, Rejection>;
+
+/// A transaction that is committed: the figures right after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is committed; the figures are those right after it, in cents.
-    Applied {
-        /// The client's balance after this transaction.
-        balance: i64,
-        /// How far below zero the balance may go.
-        credit_limit: i64,
-    },
+pub struct Applied {
+    /// The client's balance after this transaction, in cents.
+    pub balance: i64,
+    /// How far below zero the balance may go, in cents.
+    pub credit_limit: i64,
+}
+
+/// Why the ledger's rules do not allow a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
     /// A debit would have taken the balance below minus the credit limit.
     LimitExceeded,
     /// The balance would have left the range of an `i64`.

@@ -3,7 +3,7 @@
 //! Where a request goes, and what may import what:
 //!
 //! ```text
-//! main ─▶ server ─▶ http ─▶ mailbox ─▶ domain        telemetry, metrics: leaves
+//! main ─▶ server ─▶ http ─▶ mailbox ─▶ domain        observing: a leaf
 //!              └──▶ ledger ─▶ (mailbox's traits, domain)
 //! ```
 //!
@@ -12,6 +12,8 @@
 //!   says what is ordered and why; start reading there.
 //! - [`ledger`] carries a batch to PostgreSQL, whose stored functions (`sql/`) hold the rules.
 //! - [`domain`] has the values that all of them speak in.
+//! - [`observing`] takes one record of each request and of each call, and hands it to metrics, the
+//!   trace, the log and OTLP.
 //! - [`health`] is the same binary asking an instance how it is.
 //! - [`server`] is the only place where these are put together.
 //!
@@ -22,7 +24,8 @@ pub mod domain;
 pub mod health;
 pub mod http;
 pub mod ledger;
+mod listen;
 pub mod mailbox;
-pub mod metrics;
+pub mod observing;
+mod readiness;
 pub mod server;
-pub mod telemetry;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use guiche::{health, server, telemetry};
+use guiche::observing::telemetry;
+use guiche::{health, server};
 use settings::Config;
 
 /// A bank ledger in which every client has an actor and a mailbox.
@@ -48,6 +49,6 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), server::StartError> {
     let config = Config::from_env()?;
     // Dropped at the very end, when everything that is to be traced has happened.
-    let _telemetry = telemetry::start(&config)?;
-    actix_rt::System::new().block_on(server::run(config))
+    let telemetry = telemetry::start(&config)?;
+    actix_rt::System::new().block_on(server::run(config, telemetry.trace()))
 }

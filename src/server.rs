@@ -1,35 +1,29 @@
 //! The only wiring point: what is made, in which order, and how it ends.
 
 use std::io;
-use std::net::TcpListener;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::KeepAlive;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use settings::{Config, ConfigError};
 use tokio::signal::unix::{SignalKind, signal};
+use traces::LineSender;
 
-use crate::http::{self, Api, Readiness};
-use crate::ledger::{BadDatabaseUrl, DatabaseState, Durability, LedgerOptions, PgLedger};
-use crate::mailbox::{MailboxOptions, Mailboxes, ShardOptions};
-use crate::metrics::Metrics;
-use settings::{Config, ConfigError, Listen, Mode, Profile};
+use crate::http::{self, Api};
+use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
+use crate::listen::{CannotListen, Listener, bind, bind_tcp};
+use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
+use crate::observing::Observer;
+use crate::observing::metrics::Metrics;
+use crate::readiness::{self, WrongProfile, check_profile};
 
 /// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
 /// connection that was just closed would be a 502.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Connections that the kernel holds while the instance is busy.
-const BACKLOG: i32 = 4_096;
-
 /// How long the start waits for the database before it listens without it.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
-
-/// How long a readiness probe waits for the database.
-const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Why the instance did not start, or did not go on. Its text is one line for whoever started it.
 #[derive(Debug, thiserror::Error)]
@@ -41,23 +35,11 @@ pub enum StartError {
     #[error(transparent)]
     DatabaseUrl(#[from] BadDatabaseUrl),
     /// The address to listen on cannot be had.
-    #[error("cannot listen on {address}: {cause}")]
-    Listen {
-        /// As configured.
-        address: String,
-        /// What the system says.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] CannotListen),
     /// The database was set up for the other profile.
-    #[error("PROFILE is {wanted}, but the database {found}; {remedy}")]
-    Profile {
-        /// The configured profile.
-        wanted: Profile,
-        /// What the database is.
-        found: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    #[error(transparent)]
+    Profile(#[from] WrongProfile),
     /// Serving failed.
     #[error("the server failed: {0}")]
     Serve(#[from] io::Error),
@@ -72,7 +54,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartError> {
     let stop_requested = stop_requests()?;
     let metrics = Metrics::new(&config.instance);
     let ledger_options = LedgerOptions::new(
@@ -81,14 +63,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         config.deadlines.statement,
         config.deadlines.call,
     )?;
-    let mailboxes = Mailboxes::new(mailbox_options(&config), metrics.mailbox.clone());
+    let observer = Observer::new(&metrics, trace);
+    let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());
     let probe = PgLedger::new(&ledger_options, metrics.pool.clone());
     if let Ok(Ok(state)) = tokio::time::timeout(FIRST_ANSWER, probe.state()).await {
         check_profile(&state, config.profile)?;
         mailboxes.open();
     }
     let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, &metrics)).transpose()?;
-    let server = serve(&config, &mailboxes, &ledger_options, &metrics)?;
+    let server = serve(&config, &mailboxes, &ledger_options, &metrics, &observer)?;
     let handle = server.handle();
     let stop = async {
         stop_requested.await;
@@ -98,7 +81,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     let work = async {
         if !mailboxes.is_open() {
-            wait_for_database(&probe, config.profile).await?;
+            readiness::wait_for_database(&probe, config.profile).await?;
             mailboxes.open();
         }
         tracing::info!(mode = ?config.mode, profile = %config.profile, workers = config.workers, "ready");
@@ -129,7 +112,7 @@ async fn stop_quietly(server: &ServerHandle, metrics: Option<ServerHandle>) {
 
 fn mailbox_options(config: &Config) -> MailboxOptions {
     MailboxOptions {
-        direct: config.mode == Mode::Direct,
+        mode: config.mode,
         queue_per_client: config.bounds.queue_per_client,
         live_actors: config.bounds.live_actors,
         requests_in_flight: config.bounds.requests_in_flight,
@@ -138,14 +121,14 @@ fn mailbox_options(config: &Config) -> MailboxOptions {
     }
 }
 
-fn shard_options(config: &Config) -> ShardOptions {
-    ShardOptions {
+fn gatherer_options(config: &Config) -> GathererOptions {
+    GathererOptions {
+        mode: config.mode,
         clients_per_call: config.bounds.clients_per_call,
         batch_max: config.bounds.batch_max,
         calls_in_flight: config.bounds.calls_in_flight,
         overlap_calls: config.bounds.overlap_calls,
         overlap_below: config.bounds.overlap_below,
-        alone: config.mode == Mode::Serial,
     }
 }
 
@@ -155,21 +138,23 @@ fn serve(
     mailboxes: &Mailboxes,
     ledger_options: &LedgerOptions,
     metrics: &Metrics,
+    observer: &Observer,
 ) -> Result<Server, StartError> {
-    let shard = shard_options(config);
+    let gatherer = gatherer_options(config);
     let (body_limit_bytes, read_timeout) = (config.bounds.body_limit_bytes, config.deadlines.read);
     let (server_timing, profile) = (config.server_timing, config.profile);
-    let (mailboxes, ledger_options, metrics) = (mailboxes.clone(), ledger_options.clone(), metrics.clone());
+    let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
+    let (pool, observer) = (metrics.pool.clone(), observer.clone());
     let server = HttpServer::new(move || {
-        let ledger = PgLedger::new(&ledger_options, metrics.pool.clone());
-        mailboxes.install_shard(shard, Box::new(ledger.clone()));
+        let ledger = PgLedger::new(&ledger_options, pool.clone());
+        mailboxes.serve_here(gatherer, Box::new(ledger.clone()));
         let api = Api {
             mailboxes: mailboxes.clone(),
-            readiness: probe(mailboxes.clone(), ledger, profile),
+            readiness: readiness::probe(mailboxes.clone(), ledger, profile),
             body_limit_bytes,
             read_timeout,
             server_timing,
-            metrics: metrics.http.clone(),
+            observer: observer.clone(),
         };
         App::new().app_data(web::Data::new(api)).configure(http::routes)
     })
@@ -189,32 +174,11 @@ fn serve(
     Ok(server.run())
 }
 
-/// A socket that is bound and listens.
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-fn bind(address: &Listen) -> Result<Listener, StartError> {
-    let (listener, shown) = match address {
-        Listen::Tcp(address) => (bind_tcp(*address).map(Listener::Tcp), address.to_string()),
-        Listen::Unix(path) => (bind_unix(path).map(Listener::Unix), format!("unix:{}", path.display())),
-    };
-    let listener = listener.map_err(|cause| StartError::Listen { address: shown.clone(), cause })?;
-    let shown = match &listener {
-        Listener::Tcp(listener) => listener.local_addr()?.to_string(),
-        Listener::Unix(_) => shown,
-    };
-    tracing::info!(address = shown, "listening");
-    Ok(listener)
-}
-
 /// Serves `/metrics` alone, on a thread of its own.
 fn serve_metrics(address: std::net::SocketAddr, metrics: &Metrics) -> Result<Server, StartError> {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let metrics = metrics.clone();
-    let listener =
-        bind_tcp(address).map_err(|cause| StartError::Listen { address: address.to_string(), cause })?;
+    let listener = bind_tcp(address)?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     let server = HttpServer::new(move || {
         let metrics = metrics.clone();
@@ -231,34 +195,6 @@ fn serve_metrics(address: std::net::SocketAddr, metrics: &Metrics) -> Result<Ser
     Ok(server.run())
 }
 
-fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Binds a unix socket that NGINX, as another user, may connect to. A socket that a killed
-/// instance left behind is replaced; one that somebody serves is not.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    if let Ok(metadata) = std::fs::symlink_metadata(path) {
-        if !metadata.file_type().is_socket() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is not a socket"));
-        }
-        if UnixStream::connect(path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves it"));
-        }
-        std::fs::remove_file(path)?;
-    }
-    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
-    socket.bind(&socket2::SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
-    Ok(socket.into())
-}
-
 /// Takes notice of SIGTERM and SIGINT from now on; what it returns is done when one has come.
 fn stop_requests() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -269,62 +205,4 @@ fn stop_requests() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// Asks the database what it is until it answers, ever more slowly, and checks the answer.
-async fn wait_for_database(ledger: &PgLedger, profile: Profile) -> Result<(), StartError> {
-    const LONGEST: Duration = Duration::from_secs(2);
-    let mut pause = Duration::from_millis(50);
-    loop {
-        match ledger.state().await {
-            Ok(state) => return check_profile(&state, profile),
-            Err(error) => {
-                tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "waiting for the database")
-            }
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
-    }
-}
-
-fn check_profile(state: &DatabaseState, wanted: Profile) -> Result<(), StartError> {
-    let refuse = |found: &str, remedy| Err(StartError::Profile { wanted, found: found.to_owned(), remedy });
-    match (wanted, &state.durability) {
-        (Profile::Durable, Durability::Durable) | (Profile::Contest, Durability::Unlogged) => Ok(()),
-        (Profile::Durable, Durability::Unlogged) => refuse(
-            "was set up for contest (its tables are UNLOGGED)",
-            "set PROFILE=contest, or start on a data directory of the durable profile",
-        ),
-        (Profile::Durable, Durability::Weakened(settings)) => {
-            refuse(&format!("server runs with {settings}"), "start the server with sql/settings/durable.conf")
-        }
-        (Profile::Contest, _) => refuse(
-            "was set up for durable (its tables are logged)",
-            "set PROFILE=durable, or start on a data directory of the contest profile",
-        ),
-    }
-}
-
-fn probe(mailboxes: Mailboxes, ledger: PgLedger, profile: Profile) -> http::ReadinessProbe {
-    Box::new(move || {
-        let (mailboxes, ledger) = (mailboxes.clone(), ledger.clone());
-        Box::pin(async move { readiness(&mailboxes, &ledger, profile).await })
-    })
-}
-
-async fn readiness(mailboxes: &Mailboxes, ledger: &PgLedger, profile: Profile) -> Readiness {
-    if !mailboxes.is_open() {
-        return Readiness::NotReady("starting: the database has not answered yet");
-    }
-    let state = match tokio::time::timeout(PROBE_DEADLINE, ledger.state()).await {
-        Ok(Ok(state)) => state,
-        Ok(Err(_)) | Err(_) => return Readiness::NotReady("the database does not answer"),
-    };
-    if check_profile(&state, profile).is_err() {
-        return Readiness::NotReady("the database is of another profile");
-    }
-    if !state.has_clients {
-        return Readiness::NotReady("the data was lost: the database has no clients; set it up again");
-    }
-    Readiness::Ready
 }

@@ -8,7 +8,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 
 use super::wire::{BadBody, FieldProblem, ProblemBody};
-use crate::domain::Outcome;
+use crate::domain::Rejection;
 use crate::mailbox::{Bound, Refusal};
 
 /// Why a request gets no 200.
@@ -154,13 +154,12 @@ impl From<BadBody> for Problem {
     }
 }
 
-impl From<Outcome> for Problem {
-    /// Of an outcome that is a refusal; an applied one has an answer of its own.
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::UnknownClient => Self::UnknownClient,
-            Outcome::BalanceOverflow => Self::BalanceOverflow,
-            Outcome::LimitExceeded | Outcome::Applied { .. } => Self::LimitExceeded,
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::UnknownClient => Self::UnknownClient,
+            Rejection::BalanceOverflow => Self::BalanceOverflow,
+            Rejection::LimitExceeded => Self::LimitExceeded,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod handlers;
+mod observed;
 mod wire;
 
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use crate::mailbox::Mailboxes;
-use crate::metrics::HttpMetrics;
+use crate::observing::Observer;
 
 /// What the handlers of one worker share.
 pub struct Api {
@@ -26,8 +27,8 @@ pub struct Api {
     pub read_timeout: Duration,
     /// Whether answers carry `Server-Timing`.
     pub server_timing: bool,
-    /// Where answers are counted.
-    pub metrics: HttpMetrics,
+    /// Who is told of each request.
+    pub observer: Observer,
 }
 
 /// Asks, each time, whether the instance can serve.

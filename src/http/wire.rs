@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::domain::{Amount, BankStatement, Description, Kind, Outcome, Transaction};
+use crate::domain::{Amount, Applied, BankStatement, Description, Kind, Transaction};
 
 /// Why a body is no transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,13 +155,9 @@ pub(super) struct AppliedBody {
     saldo: i64,
 }
 
-impl AppliedBody {
-    /// `None` for an outcome that is a refusal.
-    pub(super) fn new(outcome: Outcome) -> Option<Self> {
-        match outcome {
-            Outcome::Applied { balance, credit_limit } => Some(Self { limite: credit_limit, saldo: balance }),
-            Outcome::LimitExceeded | Outcome::BalanceOverflow | Outcome::UnknownClient => None,
-        }
+impl From<Applied> for AppliedBody {
+    fn from(Applied { balance, credit_limit }: Applied) -> Self {
+        Self { limite: credit_limit, saldo: balance }
     }
 }
 

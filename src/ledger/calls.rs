@@ -5,33 +5,63 @@
 //! PL/Proxy routes or splits. One statement is one database transaction, and its rows are only
 //! looked at when `ReadyForQuery` has come, which is after the commit.
 
-use std::time::Duration;
-
-use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::{ClientWrapper, HookError};
 use time::OffsetDateTime;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, Row};
+use tokio_postgres::{Row, Statement};
+use traces::format::CallReport;
 
 use super::error::{failed, malformed};
-use crate::domain::{BankStatement, ClientId, Entry, Kind, Outcome, Transaction};
-use crate::mailbox::{Applied, LedgerError, Run};
+use crate::domain::{Applied, BankStatement, ClientId, Entry, Kind, Outcome, Rejection, Transaction};
+use crate::mailbox::{CallOutcomes, LedgerError, Run};
 
 const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
 const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
 const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
 const STATEMENT: &str = "SELECT * FROM GetSaldoClienteById($1)";
 pub(super) const STATE: &str = "SELECT * FROM EstadoDoBanco()";
+const STATE_COLUMNS: [&str; 5] =
+    ["perfil", "tem_clientes", "fsync", "synchronous_commit", "full_page_writes"];
 
-/// Prepares every call, so that a connection's first request costs what the others do.
-pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), Error> {
-    for sql in [ONE, RUN, BATCH, STATEMENT, STATE] {
-        connection.prepare_cached(sql).await?;
+/// The columns of a writing function for each transaction; those of [`CallReport`] follow.
+const OUTCOME: [&str; 4] = ["ordinal", "resultado", "saldo", "limite"];
+
+const STATEMENT_COLUMNS: [&str; 7] =
+    ["saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
+
+/// Prepares every call, so that a connection's first request costs what the others do, and compares
+/// the columns of each function with those that are read here by position.
+///
+/// # Errors
+/// When the database refuses one, or its functions are not those of this program.
+pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), HookError> {
+    let written: Vec<&str> = OUTCOME.iter().chain(CallReport::COLUMNS).copied().collect();
+    for (sql, columns) in [
+        (ONE, &written[..]),
+        (RUN, &written),
+        (BATCH, &written),
+        (STATEMENT, &STATEMENT_COLUMNS),
+        (STATE, &STATE_COLUMNS),
+    ] {
+        let statement = connection.prepare_cached(sql).await.map_err(HookError::Backend)?;
+        check_columns(sql, &statement, columns)?;
     }
     Ok(())
 }
 
+fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<(), HookError> {
+    let found: Vec<&str> = statement.columns().iter().map(|column| column.name()).collect();
+    if found == expected {
+        return Ok(());
+    }
+    let (found, expected) = (found.join(", "), expected.join(", "));
+    Err(HookError::message(format!(
+        "{sql:?} has the columns {found} in place of {expected}: run sql/20-functions.sql of this version"
+    )))
+}
+
 /// Applies the runs with the cheapest function that can carry them.
-pub(super) async fn apply(connection: &ClientWrapper, runs: &[Run]) -> Result<Applied, LedgerError> {
+pub(super) async fn apply(connection: &ClientWrapper, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
     match runs {
         [Run { client, transactions }] => match transactions.as_slice() {
             [transaction] => apply_one(connection, *client, transaction).await,
@@ -45,7 +75,7 @@ async fn apply_one(
     connection: &ClientWrapper,
     client: ClientId,
     transaction: &Transaction,
-) -> Result<Applied, LedgerError> {
+) -> Result<CallOutcomes, LedgerError> {
     let amount = transaction.amount.cents();
     let kind = letter(transaction);
     let description = transaction.description.as_str();
@@ -57,7 +87,7 @@ async fn apply_run(
     connection: &ClientWrapper,
     client: ClientId,
     transactions: &[Transaction],
-) -> Result<Applied, LedgerError> {
+) -> Result<CallOutcomes, LedgerError> {
     let amounts: Vec<i64> = transactions.iter().map(|transaction| transaction.amount.cents()).collect();
     let kinds: Vec<i8> = transactions.iter().map(letter).collect();
     let descriptions: Vec<&str> = transactions.iter().map(|t| t.description.as_str()).collect();
@@ -65,7 +95,7 @@ async fn apply_run(
     read_outcomes(&rows, transactions.len())
 }
 
-async fn apply_batch(connection: &ClientWrapper, runs: &[Run]) -> Result<Applied, LedgerError> {
+async fn apply_batch(connection: &ClientWrapper, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
     let size = runs.iter().map(|run| run.transactions.len()).sum();
     let mut clients: Vec<i32> = Vec::with_capacity(size);
     let mut amounts: Vec<i64> = Vec::with_capacity(size);
@@ -118,8 +148,8 @@ pub(super) async fn query(
     connection.query(&statement, params).await.map_err(|error| failed(&error))
 }
 
-/// Puts the rows (ordinal, resultado, saldo, limite, espera_us, trabalho_us) into their order.
-fn read_outcomes(rows: &[Row], expected: usize) -> Result<Applied, LedgerError> {
+/// Puts the rows into their order. What the database says of the whole call is in the first.
+fn read_outcomes(rows: &[Row], expected: usize) -> Result<CallOutcomes, LedgerError> {
     let mut outcomes = vec![None; expected];
     for row in rows {
         let ordinal: i32 = column(row, 0)?;
@@ -133,20 +163,18 @@ fn read_outcomes(rows: &[Row], expected: usize) -> Result<Applied, LedgerError> 
     }
     let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
     let outcomes = outcomes.ok_or_else(|| malformed("the database left a transaction without an outcome"))?;
-    let mut applied = Applied { outcomes, ..Applied::default() };
-    if let Some(row) = rows.first() {
-        applied.lock_wait = micros(column(row, 4)?);
-        applied.work = micros(column(row, 5)?);
-    }
-    Ok(applied)
+    let first = rows.first().ok_or_else(|| malformed("the database gave no row"))?;
+    // The database measures with a clock that may step back.
+    let figure = |position| Ok(u64::try_from(column::<i32>(first, OUTCOME.len() + position)?).unwrap_or(0));
+    Ok(CallOutcomes { outcomes, report: CallReport::read(figure)? })
 }
 
 fn read_outcome(row: &Row) -> Result<Outcome, LedgerError> {
     match column::<i16>(row, 1)? {
-        0 => Ok(Outcome::Applied { balance: column(row, 2)?, credit_limit: column(row, 3)? }),
-        1 => Ok(Outcome::LimitExceeded),
-        2 => Ok(Outcome::BalanceOverflow),
-        3 => Ok(Outcome::UnknownClient),
+        0 => Ok(Ok(Applied { balance: column(row, 2)?, credit_limit: column(row, 3)? })),
+        1 => Ok(Err(Rejection::LimitExceeded)),
+        2 => Ok(Err(Rejection::BalanceOverflow)),
+        3 => Ok(Err(Rejection::UnknownClient)),
         code => Err(malformed(format!("the database answered with the unknown result {code}"))),
     }
 }
@@ -172,9 +200,4 @@ fn read_kind(letter: i8) -> Result<Kind, LedgerError> {
         b'd' => Ok(Kind::Debit),
         other => Err(malformed(format!("the database holds a transaction of kind {other}"))),
     }
-}
-
-/// The database measures in whole microseconds; its clock may step back.
-fn micros(micros: i32) -> Duration {
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

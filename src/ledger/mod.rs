@@ -12,14 +12,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
 use tokio_postgres::NoTls;
 
 use crate::domain::{BankStatement, ClientId};
-use crate::mailbox::{Applied, Ledger, LedgerConnection, LedgerError, LocalFuture, Run};
-use crate::metrics::PoolMetrics;
+use crate::mailbox::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalFuture, Run};
+use crate::observing::metrics::PoolMetrics;
 
 pub use health::{DatabaseState, Durability};
 
@@ -97,9 +95,7 @@ impl PgLedger {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(CONNECTION_WAIT))
             .create_timeout(Some(CONNECTION_WAIT))
-            .post_create(Hook::async_fn(|connection, _| {
-                Box::pin(async move { calls::prepare_all(connection).await.map_err(HookError::Backend) })
-            }))
+            .post_create(Hook::async_fn(|connection, _| Box::pin(calls::prepare_all(connection))))
             .build()
             .expect("a runtime is given, which is all that timeouts need");
         Self { pool, call_deadline: options.call_deadline, metrics, counted: Rc::default() }
@@ -165,7 +161,7 @@ impl PgConnection {
 }
 
 impl LedgerConnection for PgConnection {
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<Applied, LedgerError>> {
+    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
         Box::pin(self.within_deadline(calls::apply(self.client(), runs)))
     }
 

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 
+use super::gatherer::Gatherer;
 use super::idle::Slot;
 use super::job::Job;
-use super::shard::{Mailbox, Shard};
+use super::mailbox::Mailbox;
 use crate::domain::ClientId;
 
 /// Puts a job into the mailbox.
@@ -22,13 +23,13 @@ pub(super) struct Enqueue(pub(super) Job);
 /// Who owns a client's mailbox.
 pub(super) struct ClientActor {
     mailbox: Rc<Mailbox>,
-    shard: Rc<Shard>,
+    gatherer: Rc<Gatherer>,
 }
 
 impl ClientActor {
-    /// Makes the actor on the arbiter of `shard`.
-    pub(super) fn new(client: ClientId, slot: Arc<Slot>, shard: Rc<Shard>) -> Self {
-        Self { mailbox: Rc::new(Mailbox::new(client, slot)), shard }
+    /// Makes the actor on the arbiter of `gatherer`.
+    pub(super) fn new(client: ClientId, slot: Arc<Slot>, gatherer: Rc<Gatherer>) -> Self {
+        Self { mailbox: Rc::new(Mailbox::new(client, slot)), gatherer }
     }
 }
 
@@ -40,7 +41,7 @@ impl Handler<Enqueue> for ClientActor {
     type Result = ();
 
     fn handle(&mut self, Enqueue(job): Enqueue, _: &mut Context<Self>) {
-        self.shard.enqueue(&self.mailbox, job);
+        self.gatherer.enqueue(&self.mailbox, job);
     }
 }
 
@@ -48,7 +49,7 @@ impl Handler<Enqueue> for ClientActor {
 /// told, and the client gets a new actor with its next request.
 impl Drop for ClientActor {
     fn drop(&mut self) {
-        self.shard.close(&self.mailbox, std::thread::panicking());
+        self.gatherer.close(&self.mailbox, std::thread::panicking());
     }
 }
 

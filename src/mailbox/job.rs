@@ -1,10 +1,11 @@
 //! What a mailbox holds: a request, the way back to its caller, and what is known of its time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use traces::format::CallReport;
 use tracing::Span;
 
 use super::{Refusal, Timed};
@@ -25,43 +26,76 @@ pub struct Timing {
     pub queued: Duration,
     /// Waiting for a database connection.
     pub connection: Duration,
-    /// The database call as the instance saw it; [`Timing::lock_wait`] and [`Timing::work`] are in it.
+    /// The database call as the instance saw it; what the report counts is in it.
     pub database: Duration,
-    /// Waiting for row locks inside the database, as it reported.
-    pub lock_wait: Duration,
-    /// Working inside the database, as it reported.
-    pub work: Duration,
+    /// What the database says of the call that carried a transaction.
+    pub report: CallReport,
     /// Transactions that the call carried, this one included; zero for a statement.
     pub batch: usize,
 }
 
+/// What a request has with it on its way, shared by both ends: its span, whether it was sent, and
+/// in which call. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    span: Span,
+    state: Arc<TicketState>,
+}
+
+#[derive(Debug, Default)]
+struct TicketState {
+    sent: AtomicBool,
+    /// The call's number; 0 before it is cut.
+    call: AtomicU64,
+}
+
+impl Ticket {
+    /// Makes the ticket of a request that `span` stands for.
+    pub fn new(span: Span) -> Self {
+        Self { span, state: Arc::default() }
+    }
+
+    /// Returns the request's span.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Returns the number of the call that the request was sent with; `None` if it was not sent.
+    /// A caller who has left, and asks afterwards, is told of no call that is still to send it.
+    pub fn call(&self) -> Option<u64> {
+        let call = self.state.call.load(Ordering::SeqCst);
+        (self.state.sent.load(Ordering::SeqCst) && call > 0).then_some(call)
+    }
+
+    pub(super) fn carried_by(&self, call: u64) {
+        self.state.call.store(call, Ordering::SeqCst);
+    }
+}
+
 /// Makes a transaction's job and the caller's end of it.
-pub(super) fn transaction(transaction: Transaction, span: Span) -> (Job, Answer<Outcome>) {
-    let (reply, answer) = channel(span);
+pub(super) fn transaction(transaction: Transaction, ticket: Ticket) -> (Job, Answer<Outcome>) {
+    let (reply, answer) = channel(ticket);
     (Job::Transaction(transaction, reply), answer)
 }
 
 /// Makes a statement's job and the caller's end of it.
-pub(super) fn statement(span: Span) -> (Job, Answer<Option<Arc<BankStatement>>>) {
-    let (reply, answer) = channel(span);
+pub(super) fn statement(ticket: Ticket) -> (Job, Answer<Option<Arc<BankStatement>>>) {
+    let (reply, answer) = channel(ticket);
     (Job::Statement(reply), answer)
 }
 
-fn channel<T>(span: Span) -> (Reply<T>, Answer<T>) {
+fn channel<T>(ticket: Ticket) -> (Reply<T>, Answer<T>) {
     let (sender, receiver) = oneshot::channel();
-    let sent = Arc::new(AtomicBool::new(false));
-    let reply = Reply { sender, sent: Arc::clone(&sent), arrived: Instant::now(), span };
-    (reply, Answer { receiver, sent })
+    let reply = Reply { sender, arrived: Instant::now(), ticket: ticket.clone() };
+    (reply, Answer { receiver, ticket })
 }
 
 /// The mailbox's end: answers the caller at most once. Dropped unanswered, the caller is told so.
 pub(super) struct Reply<T> {
     sender: oneshot::Sender<Result<Timed<T>, Refusal>>,
-    sent: Arc<AtomicBool>,
     /// When the handler handed the request over.
     pub(super) arrived: Instant,
-    /// The request's span.
-    pub(super) span: Span,
+    pub(super) ticket: Ticket,
 }
 
 impl<T> Reply<T> {
@@ -71,12 +105,8 @@ impl<T> Reply<T> {
     /// flag is set before looking at the channel, and [`Answer::wait`] does the two the other
     /// way round.
     pub(super) fn begin_send(&self) -> bool {
-        self.sent.store(true, Ordering::SeqCst);
-        let waits = !self.sender.is_closed();
-        if !waits {
-            self.span.record("abandoned", true);
-        }
-        waits
+        self.ticket.state.sent.store(true, Ordering::SeqCst);
+        !self.sender.is_closed()
     }
 
     /// Gives the caller its answer. One who has left does not mind.
@@ -94,7 +124,7 @@ impl<T> Reply<T> {
 /// The caller's end.
 pub(super) struct Answer<T> {
     receiver: oneshot::Receiver<Result<Timed<T>, Refusal>>,
-    sent: Arc<AtomicBool>,
+    ticket: Ticket,
 }
 
 impl<T> Answer<T> {
@@ -106,7 +136,7 @@ impl<T> Answer<T> {
             Err(_elapsed) => Refusal::TimedOut,
         };
         self.receiver.close();
-        if self.sent.load(Ordering::SeqCst) {
+        if self.ticket.state.sent.load(Ordering::SeqCst) {
             // It may have been answered between the deadline and the close.
             return self.receiver.try_recv().unwrap_or(Err(Refusal::OutcomeUnknown));
         }

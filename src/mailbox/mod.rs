@@ -3,11 +3,14 @@
 //! # How a request travels
 //!
 //! ```text
-//! handler ── Mailboxes::apply ──▶ registry ──▶ actor ──▶ queue ─┐
-//!                                (client id → actor)            │ ready
-//!                                                               ▼
-//! handler ◀── outcome ── oneshot ◀── commit ── one call ◀── gatherer
+//! handler ── Mailboxes::apply ──▶ registry ──▶ actor ──▶ mailbox ─┐
+//!                                (client id → actor)  (queue, state) │ ready
+//!                                                                    ▼
+//! handler ◀── outcome ── oneshot ◀── commit ── one call ◀───── gatherer
 //! ```
+//!
+//! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`,
+//! `call`. `job` is what travels, `idle` the list of those who may make room for others.
 //!
 //! # What is ordered, and how
 //!
@@ -45,12 +48,14 @@
 //! outcome. Nothing here retries.
 
 mod actor;
-mod gather;
+mod call;
+mod gatherer;
 mod idle;
 mod job;
+#[expect(clippy::module_inception, reason = "one client's, among what all have")]
+mod mailbox;
 mod queue;
 mod registry;
-mod shard;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -58,15 +63,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tracing::Span;
+use settings::Mode;
+use traces::format::CallReport;
 
 use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
-use crate::metrics::MailboxMetrics;
+use crate::observing::Observer;
+use gatherer::{Gatherer, Owner};
 use job::Job;
 use registry::Registry;
 
-pub use job::Timing;
-pub use shard::{Shard, ShardOptions};
+pub use gatherer::GathererOptions;
+pub use job::{Ticket, Timing};
 
 /// A future of the thread that made it.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -87,8 +94,8 @@ pub trait LedgerConnection {
     /// The answer has one outcome for each transaction, in the order of `runs`.
     ///
     /// # Errors
-    /// [`LedgerError`]; a refusal of one transaction is its outcome, never an error.
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<Applied, LedgerError>>;
+    /// [`LedgerError`]; a rejection of one transaction is its outcome, never an error.
+    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>>;
 
     /// Reads one client's statement as of one instant; `None` when there is no such client.
     ///
@@ -108,13 +115,11 @@ pub struct Run {
 
 /// What a call to [`LedgerConnection::apply`] brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct CallOutcomes {
     /// One for each transaction, in the order in which they were handed over.
     pub outcomes: Vec<Outcome>,
-    /// How long the database waited for the clients' row locks.
-    pub lock_wait: Duration,
-    /// How long the database worked once it had them.
-    pub work: Duration,
+    /// What the database says of the call.
+    pub report: CallReport,
 }
 
 /// Why a call to the ledger brought nothing, told apart by what the caller may do next.
@@ -129,6 +134,17 @@ pub enum LedgerError {
     /// It was sent and the answer was lost: it may or may not have been applied.
     #[error("outcome unknown: {0}")]
     OutcomeUnknown(String),
+}
+
+impl LedgerError {
+    /// Returns what became of the call, as metrics and traces name it.
+    pub fn fate(&self) -> &'static str {
+        match self {
+            Self::NotSent(_) => "not_sent",
+            Self::RolledBack(_) => "rolled_back",
+            Self::OutcomeUnknown(_) => "unknown",
+        }
+    }
 }
 
 /// Why a request was not answered with an outcome.
@@ -197,8 +213,8 @@ pub struct Timed<T> {
 /// Settings of [`Mailboxes`].
 #[derive(Clone, Copy, Debug)]
 pub struct MailboxOptions {
-    /// Whether requests go past the mailboxes, each on a connection of its own.
-    pub direct: bool,
+    /// How requests reach the ledger: with [`Mode::Direct`] past the mailboxes.
+    pub mode: Mode,
     /// Requests that one client may have waiting or in flight.
     pub queue_per_client: usize,
     /// Actors alive at once.
@@ -220,33 +236,35 @@ pub struct Mailboxes {
 struct Inner {
     options: MailboxOptions,
     registry: Arc<Registry>,
-    metrics: MailboxMetrics,
+    observer: Observer,
     in_flight: AtomicUsize,
     open: AtomicBool,
 }
 
 impl Mailboxes {
-    /// Makes a handle with no shard yet: each serving thread adds its own with
-    /// [`Mailboxes::install_shard`]. It refuses everything until [`Mailboxes::open`].
-    pub fn new(options: MailboxOptions, metrics: MailboxMetrics) -> Self {
-        let registry = Registry::new(options.queue_per_client, options.live_actors, metrics.clone());
+    /// Makes a handle with no thread yet: each serving thread adds itself with
+    /// [`Mailboxes::serve_here`]. It refuses everything until [`Mailboxes::open`].
+    pub fn new(options: MailboxOptions, observer: Observer) -> Self {
+        let registry = Registry::new(options.queue_per_client, options.live_actors, observer.clone());
         Self {
             inner: Arc::new(Inner {
                 options,
                 registry: Arc::new(registry),
-                metrics,
+                observer,
                 in_flight: AtomicUsize::new(0),
                 open: AtomicBool::new(false),
             }),
         }
     }
 
-    /// Makes the current arbiter one of those that actors live on.
-    pub fn install_shard(&self, options: ShardOptions, ledger: Box<dyn Ledger>) {
-        let Inner { registry, metrics, options: all, .. } = &*self.inner;
-        let shard = Shard::install(options, ledger, registry, metrics.clone());
+    /// Makes the current thread one of those that actors live on, with a ledger of its own.
+    pub fn serve_here(&self, options: GathererOptions, ledger: Box<dyn Ledger>) {
+        let Inner { registry, observer, options: all, .. } = &*self.inner;
+        let position = registry.add_current_arbiter();
+        let owner: Arc<dyn Owner> = Arc::clone(registry) as _;
+        Gatherer::start(options, ledger, owner, position, observer.clone());
         // One sweeps for all.
-        if shard.position() == 0 {
+        if position == 0 {
             tokio::task::spawn_local(Arc::clone(registry).sweep(all.passivate_after));
         }
     }
@@ -274,10 +292,10 @@ impl Mailboxes {
         &self,
         client: ClientId,
         transaction: Transaction,
-        span: Span,
+        ticket: Ticket,
     ) -> Result<Timed<Outcome>, Refusal> {
         let _admitted = self.admit()?;
-        let (job, answer) = job::transaction(transaction, span);
+        let (job, answer) = job::transaction(transaction, ticket);
         self.submit(client, job, answer).await
     }
 
@@ -288,10 +306,10 @@ impl Mailboxes {
     pub async fn statement(
         &self,
         client: ClientId,
-        span: Span,
+        ticket: Ticket,
     ) -> Result<Timed<Option<Arc<BankStatement>>>, Refusal> {
         let _admitted = self.admit()?;
-        let (job, answer) = job::statement(span);
+        let (job, answer) = job::statement(ticket);
         match self.submit(client, job, answer).await {
             // Reading changes nothing, so there is no outcome to be unsure of.
             Err(Refusal::OutcomeUnknown) => Err(Refusal::Unavailable),
@@ -305,11 +323,12 @@ impl Mailboxes {
         job: Job,
         answer: job::Answer<T>,
     ) -> Result<Timed<T>, Refusal> {
-        if self.inner.options.direct {
-            let shard = Shard::current().ok_or(Refusal::Unavailable)?;
-            tokio::task::spawn_local(shard.carry_directly(client, job));
-        } else {
-            self.inner.registry.submit(client, job)?;
+        match self.inner.options.mode {
+            Mode::Direct => {
+                let gatherer = Gatherer::current().ok_or(Refusal::Unavailable)?;
+                tokio::task::spawn_local(gatherer.carry_directly(client, job));
+            }
+            Mode::Serial | Mode::Batched => self.inner.registry.submit(client, job)?,
         }
         answer.wait(self.inner.options.answer_deadline).await
     }
@@ -323,7 +342,7 @@ impl Mailboxes {
         let before = in_flight.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted(in_flight);
         if before >= self.inner.options.requests_in_flight {
-            self.inner.metrics.sheds.requests_in_flight.inc();
+            self.inner.observer.mailbox.sheds.inc(Bound::RequestsInFlight.name());
             return Err(Refusal::Shed(Bound::RequestsInFlight));
         }
         Ok(admitted)

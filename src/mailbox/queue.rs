@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use settings::Mode;
+
 use super::job::{Job, Reply};
 use crate::domain::{BankStatement, Outcome, Transaction};
 
@@ -46,6 +48,20 @@ pub(super) struct Cut {
 }
 
 impl Cut {
+    /// Cuts one request that never queued.
+    pub(super) fn of(job: Job) -> Self {
+        let mut cut = Self::default();
+        cut.add(job);
+        cut
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Transaction(transaction, reply) => self.transactions.push((transaction, reply)),
+            Job::Statement(reply) => self.statements.push(reply),
+        }
+    }
+
     /// Requests of both kinds.
     pub(super) fn len(&self) -> usize {
         self.transactions.len() + self.statements.len()
@@ -66,8 +82,8 @@ impl Queue {
     /// Takes the longest front that has at most `room` transactions. Statements take no room:
     /// all that are cut share one query.
     ///
-    /// With `alone` at most one request is taken, of whichever kind (`serial`).
-    pub(super) fn cut(&mut self, room: usize, alone: bool) -> Cut {
+    /// In mode `serial` at most one request is taken, of whichever kind.
+    pub(super) fn cut(&mut self, room: usize, mode: Mode) -> Cut {
         let mut cut = Cut::default();
         while let Some(job) = self.0.pop_front() {
             match job {
@@ -75,10 +91,9 @@ impl Queue {
                     self.0.push_front(job);
                     break;
                 }
-                Job::Transaction(transaction, reply) => cut.transactions.push((transaction, reply)),
-                Job::Statement(reply) => cut.statements.push(reply),
+                job => cut.add(job),
             }
-            if alone {
+            if mode == Mode::Serial {
                 break;
             }
         }
@@ -104,7 +119,7 @@ impl Queue {
 mod tests {
     use tracing::Span;
 
-    use super::super::job;
+    use super::super::job::{self, Ticket};
     use super::*;
     use crate::domain::{Amount, Description, Kind};
 
@@ -114,11 +129,11 @@ mod tests {
             kind: Kind::Credit,
             description: Description::try_from("x").expect("one character"),
         };
-        job::transaction(transaction, Span::none()).0
+        job::transaction(transaction, Ticket::new(Span::none())).0
     }
 
     fn statement() -> Job {
-        job::statement(Span::none()).0
+        job::statement(Ticket::new(Span::none())).0
     }
 
     fn queue(jobs: Vec<Job>) -> Queue {
@@ -134,26 +149,26 @@ mod tests {
     #[test]
     fn a_cut_keeps_the_order_and_leaves_what_does_not_fit() {
         let mut queue = queue((1..=5).map(transaction).collect());
-        assert_eq!(cents(&queue.cut(3, false)), [1, 2, 3]);
-        assert_eq!(cents(&queue.cut(3, false)), [4, 5]);
+        assert_eq!(cents(&queue.cut(3, Mode::Batched)), [1, 2, 3]);
+        assert_eq!(cents(&queue.cut(3, Mode::Batched)), [4, 5]);
         assert!(queue.is_empty());
-        assert_eq!(queue.cut(3, false).len(), 0);
+        assert_eq!(queue.cut(3, Mode::Batched).len(), 0);
     }
 
     #[test]
     fn statements_take_no_room_but_never_overtake_a_transaction_left_behind() {
         let jobs = vec![statement(), transaction(1), statement(), transaction(2), statement()];
         let mut queue = queue(jobs);
-        let cut = queue.cut(1, false);
+        let cut = queue.cut(1, Mode::Batched);
         assert_eq!((cents(&cut), cut.statements.len()), (vec![1], 2));
-        let cut = queue.cut(1, false);
+        let cut = queue.cut(1, Mode::Batched);
         assert_eq!((cents(&cut), cut.statements.len()), (vec![2], 1));
     }
 
     #[test]
-    fn alone_takes_one_request_of_either_kind() {
+    fn serial_takes_one_request_of_either_kind() {
         let mut queue = queue(vec![transaction(1), statement(), transaction(2)]);
-        let sizes: Vec<_> = std::iter::repeat_with(|| queue.cut(1, true))
+        let sizes: Vec<_> = std::iter::repeat_with(|| queue.cut(1, Mode::Serial))
             .take(3)
             .map(|c| (c.transactions.len(), c.statements.len()))
             .collect();
@@ -163,7 +178,7 @@ mod tests {
     #[test]
     fn an_idle_queue_holds_no_memory() {
         let mut queue = queue(vec![transaction(1)]);
-        assert_eq!(queue.cut(1, false).len(), 1);
+        assert_eq!(queue.cut(1, Mode::Batched).len(), 1);
         queue.release_memory();
         assert_eq!(queue.0.capacity(), 0);
     }

@@ -11,12 +11,12 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
 
 use super::actor::{ClientActor, Enqueue};
+use super::gatherer::{Gatherer, Owner};
 use super::idle::{IdleList, LOOKS, Slot};
 use super::job::Job;
-use super::shard::Shard;
 use super::{Bound, Refusal};
 use crate::domain::ClientId;
-use crate::metrics::MailboxMetrics;
+use crate::observing::Observer;
 
 /// All live actors of the instance.
 pub(super) struct Registry {
@@ -24,11 +24,11 @@ pub(super) struct Registry {
     /// What [`DashMap::len`] would count by locking every part of the map.
     live: AtomicUsize,
     /// Who of them may make room for others.
-    pub(super) idle: IdleList,
+    idle: IdleList,
     arbiters: RwLock<Vec<ArbiterHandle>>,
     queue_per_client: usize,
     live_actors: usize,
-    metrics: MailboxMetrics,
+    observer: Observer,
 }
 
 struct Entry {
@@ -37,7 +37,7 @@ struct Entry {
 }
 
 impl Registry {
-    pub(super) fn new(queue_per_client: usize, live_actors: usize, metrics: MailboxMetrics) -> Self {
+    pub(super) fn new(queue_per_client: usize, live_actors: usize, observer: Observer) -> Self {
         Self {
             actors: DashMap::new(),
             live: AtomicUsize::new(0),
@@ -45,7 +45,7 @@ impl Registry {
             arbiters: RwLock::default(),
             queue_per_client,
             live_actors,
-            metrics,
+            observer,
         }
     }
 
@@ -84,22 +84,15 @@ impl Registry {
 
     /// Forgets an idle actor of any thread, which then ends by itself; false if it has work or is
     /// not the registered one. The check and the removal are one step.
-    pub(super) fn passivate(&self, client: ClientId, slot: &Arc<Slot>) -> bool {
+    fn passivate(&self, client: ClientId, slot: &Arc<Slot>) -> bool {
         let idle = |_: &ClientId, entry: &Entry| Arc::ptr_eq(&entry.slot, slot) && slot.load.is_empty();
         let forgotten = self.actors.remove_if(&client, idle).is_some();
         if forgotten {
             self.release();
-            self.metrics.passivations.inc();
-            tracing::debug!(target: "guiche::actor", client = client.get(), "passivated");
+            self.observer.mailbox.passivations.inc();
+            self.observer.actor(client.get(), "passivated");
         }
         forgotten
-    }
-
-    /// Forgets an actor that has ended, whatever it held.
-    pub(super) fn forget(&self, client: ClientId, slot: &Arc<Slot>) {
-        if self.actors.remove_if(&client, |_, entry| Arc::ptr_eq(&entry.slot, slot)).is_some() {
-            self.release();
-        }
     }
 
     /// Forgets actors, of all threads, that have idled for `patience`, for as long as the current
@@ -118,7 +111,7 @@ impl Registry {
 
     fn enqueue(&self, entry: &Entry, job: Job) -> Result<(), Refusal> {
         if !entry.slot.load.try_enter(self.queue_per_client) {
-            self.metrics.sheds.client_queue.inc();
+            self.observer.mailbox.sheds.inc(Bound::ClientQueue.name());
             return Err(Refusal::Shed(Bound::ClientQueue));
         }
         // Goes past actix's own bound on purpose: the load is the bound.
@@ -129,8 +122,8 @@ impl Registry {
     fn activate(&self, client: ClientId) -> Result<Entry, Refusal> {
         let slot: Arc<Slot> = Arc::default();
         let address = self.start(client, Arc::clone(&slot)).ok_or(Refusal::Unavailable)?;
-        self.metrics.activations.inc();
-        tracing::debug!(target: "guiche::actor", client = client.get(), "activated");
+        self.observer.mailbox.activations.inc();
+        self.observer.actor(client.get(), "activated");
         Ok(Entry { address, slot })
     }
 
@@ -138,13 +131,13 @@ impl Registry {
     fn start(&self, client: ClientId, slot: Arc<Slot>) -> Option<Addr<ClientActor>> {
         let arbiters = self.arbiters.read().unwrap_or_else(PoisonError::into_inner);
         let position = usize::try_from(client.get()).ok()?.checked_rem(arbiters.len())?;
-        match Shard::current() {
-            Some(shard) if shard.position() == position => {
-                Some(ClientActor::new(client, slot, shard).start())
+        match Gatherer::current() {
+            Some(gatherer) if gatherer.position() == position => {
+                Some(ClientActor::new(client, slot, gatherer).start())
             }
             _ => Some(ClientActor::start_in_arbiter(&arbiters[position], move |_| {
-                let shard = Shard::current().expect("only arbiters with a shard are in the list");
-                ClientActor::new(client, slot, shard)
+                let gatherer = Gatherer::current().expect("only arbiters with a gatherer are in the list");
+                ClientActor::new(client, slot, gatherer)
             })),
         }
     }
@@ -154,11 +147,11 @@ impl Registry {
         loop {
             let add = |live| (live < self.live_actors).then_some(live + 1);
             if self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok() {
-                self.metrics.live_actors.inc();
+                self.observer.mailbox.live_actors.inc();
                 return Ok(());
             }
             let Some(idle) = self.idle.take_longest() else {
-                self.metrics.sheds.live_actors.inc();
+                self.observer.mailbox.sheds.inc(Bound::LiveActors.name());
                 return Err(Refusal::Shed(Bound::LiveActors));
             };
             // One that has work again makes no room; it is listed anew when that is done.
@@ -168,7 +161,7 @@ impl Registry {
 
     fn release(&self) {
         self.live.fetch_sub(1, Ordering::AcqRel);
-        self.metrics.live_actors.dec();
+        self.observer.mailbox.live_actors.dec();
     }
 
     /// Makes a client's actor panic.
@@ -176,6 +169,24 @@ impl Registry {
     pub(super) fn panic_in(&self, client: ClientId) {
         if let Some(entry) = self.actors.get(&client) {
             entry.address.do_send(super::actor::Panic);
+        }
+    }
+}
+
+impl Owner for Registry {
+    fn idles(&self, client: ClientId, slot: &Arc<Slot>) {
+        self.idle.enter(client, slot);
+    }
+
+    fn is_unknown(&self, client: ClientId, slot: &Arc<Slot>) {
+        if !self.passivate(client, slot) {
+            self.idles(client, slot);
+        }
+    }
+
+    fn has_ended(&self, client: ClientId, slot: &Arc<Slot>) {
+        if self.actors.remove_if(&client, |_, entry| Arc::ptr_eq(&entry.slot, slot)).is_some() {
+            self.release();
         }
     }
 }

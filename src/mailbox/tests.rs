@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tracing::Span;
 
 use super::*;
-use crate::domain::{Amount, Description, Kind};
+use crate::domain::{Amount, Applied, Description, Kind, Rejection};
 
 /// What the test and its ledgers, on whichever threads, share.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ struct World {
 struct WorldState {
     /// Every batch that was sent, as (client, amounts).
     batches: Vec<Vec<(i32, Vec<i64>)>>,
+    statements_sent: usize,
     statements_read: Vec<i32>,
     balances: HashMap<i32, i64>,
     in_flight: HashSet<i32>,
@@ -40,10 +41,6 @@ impl World {
     /// A ledger that answers as soon as it can.
     fn open() -> Self {
         Self { gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), state: Arc::default() }
-    }
-
-    fn let_calls_through(&self, calls: usize) {
-        self.gate.add_permits(calls);
     }
 
     fn batches(&self) -> Vec<Vec<(i32, Vec<i64>)>> {
@@ -77,7 +74,7 @@ struct FakeConnection {
 }
 
 impl LedgerConnection for FakeConnection {
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<Applied, LedgerError>> {
+    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
         Box::pin(async move {
             let _turn = self.pipeline.lock().await;
             self.world.with(|state| {
@@ -106,6 +103,7 @@ impl LedgerConnection for FakeConnection {
     fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {
         Box::pin(async move {
             let _turn = self.pipeline.lock().await;
+            self.world.with(|state| state.statements_sent += 1);
             self.world.gate.acquire().await.expect("the gate is never closed").forget();
             self.world.with(|state| {
                 state.statements_read.push(client.get());
@@ -125,16 +123,16 @@ impl LedgerConnection for FakeConnection {
 /// Clients from here on do not exist.
 const UNKNOWN: i32 = 1_000_000;
 
-fn apply_all(state: &mut WorldState, runs: &[Run]) -> Applied {
-    let mut applied = Applied::default();
+fn apply_all(state: &mut WorldState, runs: &[Run]) -> CallOutcomes {
+    let mut applied = CallOutcomes::default();
     for run in runs {
         for transaction in &run.transactions {
             applied.outcomes.push(if run.client.get() >= UNKNOWN {
-                Outcome::UnknownClient
+                Err(Rejection::UnknownClient)
             } else {
                 let balance = state.balances.entry(run.client.get()).or_default();
                 *balance += transaction.amount.cents();
-                Outcome::Applied { balance: *balance, credit_limit: 0 }
+                Ok(Applied { balance: *balance, credit_limit: 0 })
             });
         }
     }
@@ -143,7 +141,7 @@ fn apply_all(state: &mut WorldState, runs: &[Run]) -> Applied {
 
 fn options() -> MailboxOptions {
     MailboxOptions {
-        direct: false,
+        mode: Mode::Batched,
         queue_per_client: 100,
         live_actors: 100,
         requests_in_flight: 1_000,
@@ -152,22 +150,15 @@ fn options() -> MailboxOptions {
     }
 }
 
-fn shard() -> ShardOptions {
-    ShardOptions {
+fn gathering() -> GathererOptions {
+    GathererOptions {
+        mode: Mode::Batched,
         clients_per_call: 64,
         batch_max: 256,
         calls_in_flight: 1,
         overlap_calls: 1,
         overlap_below: 0,
-        alone: false,
     }
-}
-
-fn mailboxes(world: &World, options: MailboxOptions, shard: ShardOptions) -> Mailboxes {
-    let mailboxes = Mailboxes::new(options, MailboxMetrics::unregistered());
-    mailboxes.install_shard(shard, Box::new(FakeLedger(world.clone())));
-    mailboxes.open();
-    mailboxes
 }
 
 fn client(id: i32) -> ClientId {
@@ -182,26 +173,7 @@ fn credit(cents: i64) -> Transaction {
     }
 }
 
-type Asked = JoinHandle<Result<Outcome, Refusal>>;
-
-/// Sends a transaction without waiting for its outcome.
-fn ask(mailboxes: &Mailboxes, id: i32, cents: i64) -> Asked {
-    let mailboxes = mailboxes.clone();
-    actix_rt::spawn(async move {
-        let answer = mailboxes.apply(client(id), credit(cents), Span::none()).await;
-        answer.map(|timed| timed.value)
-    })
-}
-
-fn ask_statement(mailboxes: &Mailboxes, id: i32) -> JoinHandle<Result<Option<i64>, Refusal>> {
-    let mailboxes = mailboxes.clone();
-    actix_rt::spawn(async move {
-        let answer = mailboxes.statement(client(id), Span::none()).await?;
-        Ok(answer.value.map(|statement| statement.balance))
-    })
-}
-
-/// Lets everything run that can, until `done` says so.
+/// Waits until `done` says so, while everything else runs.
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..100_000 {
         if done() {
@@ -212,332 +184,377 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     panic!("never happened: {what}");
 }
 
-/// Lets requests that were just spawned reach their queues: everything here is on one thread,
-/// and nothing waits for anything but the ledger.
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
+/// The mailboxes on this thread, and the ledger behind them.
+struct Bank {
+    world: World,
+    mailboxes: Mailboxes,
+}
+
+impl Bank {
+    /// One whose ledger waits for the test's permission, call by call.
+    fn held() -> Self {
+        Self::new(World::held(), options(), gathering())
+    }
+
+    /// One whose ledger answers as soon as it can.
+    fn open() -> Self {
+        Self::new(World::open(), options(), gathering())
+    }
+
+    fn new(world: World, options: MailboxOptions, gatherer: GathererOptions) -> Self {
+        let mailboxes = Mailboxes::new(options, Observer::unheard());
+        mailboxes.serve_here(gatherer, Box::new(FakeLedger(world.clone())));
+        mailboxes.open();
+        Self { world, mailboxes }
+    }
+
+    /// Sends a transaction without waiting for its outcome.
+    fn credit(&self, id: i32, cents: i64) -> Asked<Outcome> {
+        let mailboxes = self.mailboxes.clone();
+        Asked(actix_rt::spawn(async move {
+            let answer = mailboxes.apply(client(id), credit(cents), Ticket::new(Span::none())).await;
+            answer.map(|timed| timed.value)
+        }))
+    }
+
+    /// Asks for a statement without waiting for it.
+    fn statement(&self, id: i32) -> Asked<Option<i64>> {
+        let mailboxes = self.mailboxes.clone();
+        Asked(actix_rt::spawn(async move {
+            let answer = mailboxes.statement(client(id), Ticket::new(Span::none())).await?;
+            Ok(answer.value.map(|statement| statement.balance))
+        }))
+    }
+
+    /// Sends a transaction and waits until the ledger has it.
+    async fn credit_sent(&self, id: i32, cents: i64) -> Asked<Outcome> {
+        let sent = self.world.batches().len() + 1;
+        let asked = self.credit(id, cents);
+        until("it is sent", || self.world.batches().len() == sent).await;
+        asked
+    }
+
+    /// Waits until so many requests wait in mailboxes.
+    async fn queued(&self, requests: i64) {
+        until("they wait", || self.metrics().depth.get() == requests).await;
+    }
+
+    /// Waits until the ledger has so many questions for statements.
+    async fn statements_sent(&self, statements: usize) {
+        until("it is asked", || self.world.with(|state| state.statements_sent) == statements).await;
+    }
+
+    fn let_calls_through(&self, calls: usize) {
+        self.world.gate.add_permits(calls);
+    }
+
+    fn metrics(&self) -> &crate::observing::metrics::MailboxMetrics {
+        &self.mailboxes.inner.observer.mailbox
     }
 }
 
-fn applied(balance: i64) -> Result<Outcome, Refusal> {
-    Ok(Outcome::Applied { balance, credit_limit: 0 })
+/// A request whose answer is waited for later.
+struct Asked<T>(JoinHandle<Result<T, Refusal>>);
+
+impl<T: std::fmt::Debug> Asked<T> {
+    async fn answer(self) -> Result<T, Refusal> {
+        self.0.await.expect("no panic")
+    }
+
+    async fn refusal(self) -> Refusal {
+        self.answer().await.expect_err("a refusal")
+    }
+}
+
+impl Asked<Outcome> {
+    /// The balance once it is applied.
+    async fn balance(self) -> i64 {
+        self.answer().await.expect("an answer").expect("it is applied").balance
+    }
 }
 
 #[actix_rt::test]
 async fn what_queues_while_a_call_is_out_goes_into_the_next_one_in_order() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, options(), shard());
-    let first = ask(&mailboxes, 1, 1);
-    until("the first is sent", || world.batches().len() == 1).await;
-    let queued: Vec<Asked> = (2..=5).map(|cents| ask(&mailboxes, 1, cents)).collect();
-    let other = ask(&mailboxes, 2, 10);
-    settle().await;
-    assert_eq!(world.batches().len(), 1, "nothing is sent while a call is in flight");
-    world.let_calls_through(2);
-    assert_eq!(first.await.expect("no panic"), applied(1));
-    let mut balance = 1;
-    for (asked, cents) in queued.into_iter().zip(2..) {
-        balance += cents;
-        assert_eq!(asked.await.expect("no panic"), applied(balance));
+    let bank = Bank::held();
+    let first = bank.credit_sent(1, 1).await;
+    let queued: Vec<_> = (2..=5).map(|cents| bank.credit(1, cents)).collect();
+    let other = bank.credit(2, 10);
+    bank.queued(5).await;
+    assert_eq!(bank.world.batches().len(), 1, "nothing is sent while a call is in flight");
+    bank.let_calls_through(2);
+    assert_eq!(first.balance().await, 1);
+    for (asked, balance) in queued.into_iter().zip([3, 6, 10, 15]) {
+        assert_eq!(asked.balance().await, balance);
     }
-    assert_eq!(other.await.expect("no panic"), applied(10));
+    assert_eq!(other.balance().await, 10);
     let expected = vec![vec![(1, vec![1])], vec![(2, vec![10]), (1, vec![2, 3, 4, 5])]];
-    assert_eq!(world.batches(), expected);
+    assert_eq!(bank.world.batches(), expected);
 }
 
 #[actix_rt::test]
 async fn nobody_is_answered_before_the_call_is() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, options(), shard());
-    let asked = ask(&mailboxes, 1, 1);
-    until("it is sent", || world.batches().len() == 1).await;
-    settle().await;
-    assert!(!asked.is_finished());
-    world.let_calls_through(1);
-    assert_eq!(asked.await.expect("no panic"), applied(1));
+    let bank = Bank::held();
+    let asked = bank.credit_sent(1, 1).await;
+    let later = bank.credit(2, 1);
+    bank.queued(1).await;
+    assert!(!asked.0.is_finished());
+    bank.let_calls_through(2);
+    assert_eq!(asked.balance().await, 1);
+    assert_eq!(later.balance().await, 1);
 }
 
 #[actix_rt::test]
 async fn a_batch_is_bounded_and_takes_the_longest_ready_first() {
-    let world = World::held();
-    let shard = ShardOptions { batch_max: 3, clients_per_call: 2, ..shard() };
-    let mailboxes = mailboxes(&world, options(), shard);
-    let mut all = vec![ask(&mailboxes, 9, 1)];
-    until("the first is sent", || world.batches().len() == 1).await;
-    for id in 1..=3 {
-        all.push(ask(&mailboxes, id, 1));
-        all.push(ask(&mailboxes, id, 2));
-    }
-    settle().await;
-    world.let_calls_through(10);
+    let gatherer = GathererOptions { batch_max: 3, clients_per_call: 2, ..gathering() };
+    let bank = Bank::new(World::held(), options(), gatherer);
+    let mut all = vec![bank.credit_sent(9, 1).await];
+    all.extend([1, 2, 3].into_iter().flat_map(|id| [bank.credit(id, 1), bank.credit(id, 2)]));
+    bank.queued(6).await;
+    bank.let_calls_through(10);
     for asked in all {
-        asked.await.expect("no panic").expect("applied");
+        asked.balance().await;
     }
     let expected =
         vec![vec![(9, vec![1])], vec![(1, vec![1, 2]), (2, vec![1])], vec![(3, vec![1, 2]), (2, vec![2])]];
-    assert_eq!(world.batches(), expected);
+    assert_eq!(bank.world.batches(), expected);
 }
 
 #[actix_rt::test]
 async fn serial_sends_one_by_one_and_clients_side_by_side() {
-    let world = World::held();
-    let shard =
-        ShardOptions { alone: true, clients_per_call: 1, batch_max: 1, calls_in_flight: 8, ..shard() };
-    let mailboxes = mailboxes(&world, options(), shard);
-    let all: Vec<Asked> = [(1, 1), (1, 2), (2, 3)].map(|(id, cents)| ask(&mailboxes, id, cents)).into();
-    until("each client has one out", || world.batches().len() == 2).await;
-    settle().await;
-    assert_eq!(world.batches(), [[(1, vec![1])], [(2, vec![3])]]);
-    world.let_calls_through(3);
+    let mode = Mode::Serial;
+    let gatherer =
+        GathererOptions { mode, clients_per_call: 1, batch_max: 1, calls_in_flight: 8, ..gathering() };
+    let bank = Bank::new(World::held(), MailboxOptions { mode, ..options() }, gatherer);
+    let all = [(1, 1), (1, 2), (2, 3)].map(|(id, cents)| bank.credit(id, cents));
+    until("each client has one out", || bank.world.batches().len() == 2).await;
+    bank.queued(1).await;
+    assert_eq!(bank.world.batches(), [[(1, vec![1])], [(2, vec![3])]]);
+    bank.let_calls_through(3);
     for asked in all {
-        asked.await.expect("no panic").expect("applied");
+        asked.balance().await;
     }
-    assert_eq!(world.batches().last(), Some(&vec![(1, vec![2])]));
+    assert_eq!(bank.world.batches().last(), Some(&vec![(1, vec![2])]));
 }
 
 #[actix_rt::test]
 async fn direct_goes_past_the_mailboxes() {
-    let world = World::open();
-    let mailboxes = mailboxes(&world, MailboxOptions { direct: true, ..options() }, shard());
-    assert_eq!(ask(&mailboxes, 1, 5).await.expect("no panic"), applied(5));
-    assert_eq!(ask_statement(&mailboxes, 1).await.expect("no panic"), Ok(Some(5)));
-    assert_eq!(mailboxes.live_actors(), 0);
+    let mode = Mode::Direct;
+    let gatherer = GathererOptions { mode, ..gathering() };
+    let bank = Bank::new(World::open(), MailboxOptions { mode, ..options() }, gatherer);
+    assert_eq!(bank.credit(1, 5).balance().await, 5);
+    assert_eq!(bank.statement(1).answer().await, Ok(Some(5)));
+    assert_eq!(bank.mailboxes.live_actors(), 0);
 }
 
 #[actix_rt::test]
 async fn statements_side_by_side_share_a_query_that_follows_the_transactions() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, options(), shard());
-    let first = ask(&mailboxes, 1, 1);
-    until("the first is sent", || world.batches().len() == 1).await;
-    let before: Vec<_> = (0..3).map(|_| ask_statement(&mailboxes, 1)).collect();
-    let second = ask(&mailboxes, 1, 10);
-    settle().await;
-    world.let_calls_through(3);
-    first.await.expect("no panic").expect("applied");
-    second.await.expect("no panic").expect("applied");
+    let bank = Bank::held();
+    let first = bank.credit_sent(1, 1).await;
+    let before: Vec<_> = (0..3).map(|_| bank.statement(1)).collect();
+    let second = bank.credit(1, 10);
+    bank.queued(4).await;
+    bank.let_calls_through(3);
+    assert_eq!((first.balance().await, second.balance().await), (1, 11));
     for asked in before {
-        assert_eq!(asked.await.expect("no panic"), Ok(Some(11)));
+        assert_eq!(asked.answer().await, Ok(Some(11)));
     }
-    assert_eq!(world.with(|state| state.statements_read.clone()), [1]);
+    assert_eq!(bank.world.with(|state| state.statements_read.clone()), [1]);
 }
 
 #[actix_rt::test]
 async fn a_statement_never_joins_a_query_already_sent() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, options(), shard());
-    let early = ask_statement(&mailboxes, 1);
-    settle().await;
-    let late = ask_statement(&mailboxes, 1);
-    settle().await;
-    world.let_calls_through(1);
-    assert_eq!(early.await.expect("no panic"), Ok(Some(0)));
-    settle().await;
-    assert!(!late.is_finished(), "it has a query of its own");
-    world.let_calls_through(1);
-    assert_eq!(late.await.expect("no panic"), Ok(Some(0)));
+    let bank = Bank::held();
+    let early = bank.statement(1);
+    bank.statements_sent(1).await;
+    let late = bank.statement(1);
+    bank.queued(1).await;
+    bank.let_calls_through(1);
+    assert_eq!(early.answer().await, Ok(Some(0)));
+    bank.statements_sent(2).await;
+    assert!(!late.0.is_finished(), "it has a query of its own");
+    bank.let_calls_through(1);
+    assert_eq!(late.answer().await, Ok(Some(0)));
 }
 
 #[actix_rt::test]
 async fn a_full_queue_sheds_at_once() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, MailboxOptions { queue_per_client: 2, ..options() }, shard());
-    let held = [ask(&mailboxes, 1, 1), ask(&mailboxes, 1, 2)];
-    until("the first is sent", || world.batches().len() == 1).await;
-    let refused = ask(&mailboxes, 1, 3).await.expect("no panic");
-    assert_eq!(refused, Err(Refusal::Shed(Bound::ClientQueue)));
-    let other = ask(&mailboxes, 2, 1);
-    world.let_calls_through(5);
-    other.await.expect("no panic").expect("another client has a queue of its own");
+    let options = MailboxOptions { queue_per_client: 2, ..options() };
+    let bank = Bank::new(World::held(), options, gathering());
+    let held = [bank.credit_sent(1, 1).await, bank.credit(1, 2)];
+    bank.queued(1).await;
+    assert_eq!(bank.credit(1, 3).refusal().await, Refusal::Shed(Bound::ClientQueue));
+    let other = bank.credit(2, 1);
+    bank.let_calls_through(5);
+    assert_eq!(other.balance().await, 1, "another client has a queue of its own");
     for asked in held {
-        asked.await.expect("no panic").expect("applied");
+        asked.balance().await;
     }
-    ask(&mailboxes, 1, 4).await.expect("no panic").expect("there is room again");
+    assert_eq!(bank.credit(1, 4).balance().await, 7, "there is room again");
 }
 
 #[actix_rt::test]
 async fn requests_in_flight_are_bounded_and_the_refused_leave_no_trace() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, MailboxOptions { requests_in_flight: 1, ..options() }, shard());
-    let held = ask(&mailboxes, 1, 1);
-    until("it is sent", || world.batches().len() == 1).await;
+    let options = MailboxOptions { requests_in_flight: 1, ..options() };
+    let bank = Bank::new(World::held(), options, gathering());
+    let held = bank.credit_sent(1, 1).await;
     for _ in 0..3 {
-        let refused = ask(&mailboxes, 2, 1).await.expect("no panic");
-        assert_eq!(refused, Err(Refusal::Shed(Bound::RequestsInFlight)));
+        assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Shed(Bound::RequestsInFlight));
     }
-    world.let_calls_through(2);
-    held.await.expect("no panic").expect("applied");
-    ask(&mailboxes, 2, 1).await.expect("no panic").expect("there is room again");
+    bank.let_calls_through(2);
+    held.balance().await;
+    assert_eq!(bank.credit(2, 1).balance().await, 1, "there is room again");
 }
 
 #[actix_rt::test]
 async fn at_the_bound_of_live_actors_the_longest_idle_makes_room_and_the_busy_do_not() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, MailboxOptions { live_actors: 2, ..options() }, shard());
-    world.let_calls_through(3);
+    let options = MailboxOptions { live_actors: 2, ..options() };
+    let bank = Bank::new(World::held(), options, gathering());
+    bank.let_calls_through(3);
     for id in [1, 2, 3] {
-        ask(&mailboxes, id, 1).await.expect("no panic").expect("an idle actor makes room");
+        assert_eq!(bank.credit(id, 1).balance().await, 1, "an idle actor makes room");
     }
-    assert_eq!(mailboxes.live_actors(), 2);
-    let held = [ask(&mailboxes, 2, 1), ask(&mailboxes, 3, 1)];
-    settle().await;
-    let refused = ask(&mailboxes, 4, 1).await.expect("no panic");
-    assert_eq!(refused, Err(Refusal::Shed(Bound::LiveActors)));
-    world.let_calls_through(9);
+    assert_eq!(bank.mailboxes.live_actors(), 2);
+    let held = [bank.credit_sent(2, 1).await, bank.credit(3, 1)];
+    bank.queued(1).await;
+    assert_eq!(bank.credit(4, 1).refusal().await, Refusal::Shed(Bound::LiveActors));
+    bank.let_calls_through(9);
     for asked in held {
-        asked.await.expect("no panic").expect("applied");
+        asked.balance().await;
     }
 }
 
 /// Client 1 lives on another thread, 2 and 4 on this one, where nobody idles.
 #[actix_rt::test]
 async fn an_idle_actor_of_another_thread_makes_room() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, MailboxOptions { live_actors: 2, ..options() }, shard());
+    let options = MailboxOptions { live_actors: 2, ..options() };
+    let bank = Bank::new(World::held(), options, gathering());
     let elsewhere = actix_rt::Arbiter::new();
-    let (its_mailboxes, its_world) = (mailboxes.clone(), world.clone());
-    on(&elsewhere, move || its_mailboxes.install_shard(shard(), Box::new(FakeLedger(its_world)))).await;
-    world.let_calls_through(1);
-    ask(&mailboxes, 1, 1).await.expect("no panic").expect("applied");
+    let (its_mailboxes, its_world) = (bank.mailboxes.clone(), bank.world.clone());
+    on(&elsewhere, move || its_mailboxes.serve_here(gathering(), Box::new(FakeLedger(its_world)))).await;
+    bank.let_calls_through(1);
+    bank.credit(1, 1).balance().await;
     on(&elsewhere, || ()).await;
-    let busy = ask(&mailboxes, 2, 1);
-    until("it is sent", || world.batches().len() == 2).await;
-    let admitted = ask(&mailboxes, 4, 1);
-    settle().await;
-    assert_eq!(mailboxes.live_actors(), 2);
-    world.let_calls_through(9);
-    assert_eq!(busy.await.expect("no panic"), applied(1));
-    assert_eq!(admitted.await.expect("no panic"), applied(1));
-    assert_eq!(ask(&mailboxes, 1, 1).await.expect("no panic"), applied(2), "it comes back");
+    let busy = bank.credit_sent(2, 1).await;
+    let admitted = bank.credit(4, 1);
+    bank.queued(1).await;
+    assert_eq!(bank.mailboxes.live_actors(), 2);
+    bank.let_calls_through(9);
+    assert_eq!(busy.balance().await, 1);
+    assert_eq!(admitted.balance().await, 1);
+    assert_eq!(bank.credit(1, 1).balance().await, 2, "it comes back");
     elsewhere.stop();
     elsewhere.join().expect("no panic elsewhere");
 }
 
 #[actix_rt::test]
 async fn callers_who_have_gone_are_skipped() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, options(), shard());
-    let first = ask(&mailboxes, 1, 1);
-    until("the first is sent", || world.batches().len() == 1).await;
-    let gone = ask(&mailboxes, 1, 100);
-    let stays = ask(&mailboxes, 1, 2);
-    settle().await;
-    gone.abort();
-    settle().await;
-    world.let_calls_through(2);
-    first.await.expect("no panic").expect("applied");
-    assert_eq!(stays.await.expect("no panic"), applied(3));
-    assert_eq!(world.batches().last(), Some(&vec![(1, vec![2])]));
-    assert_eq!(mailboxes.inner.metrics.abandoned.get(), 1);
+    let bank = Bank::held();
+    let first = bank.credit_sent(1, 1).await;
+    let gone = bank.credit(1, 100);
+    let stays = bank.credit(1, 2);
+    bank.queued(2).await;
+    gone.0.abort();
+    until("it has gone", || gone.0.is_finished()).await;
+    bank.let_calls_through(2);
+    first.balance().await;
+    assert_eq!(stays.balance().await, 3);
+    assert_eq!(bank.world.batches().last(), Some(&vec![(1, vec![2])]));
+    assert_eq!(bank.metrics().abandoned.get(), 1);
 }
 
 #[actix_rt::test]
 async fn past_the_answer_deadline_what_was_sent_is_unknown_and_what_was_not_is_refused() {
-    let world = World::held();
     let options = MailboxOptions { answer_deadline: Duration::from_millis(50), ..options() };
-    let mailboxes = mailboxes(&world, options, shard());
-    let sent = ask(&mailboxes, 1, 1);
-    until("it is sent", || world.batches().len() == 1).await;
-    let queued = ask(&mailboxes, 1, 2);
-    assert_eq!(sent.await.expect("no panic"), Err(Refusal::OutcomeUnknown));
-    assert_eq!(queued.await.expect("no panic"), Err(Refusal::TimedOut));
-    world.let_calls_through(5);
-    until("the call is over", || world.with(|state| state.in_flight.is_empty())).await;
-    ask(&mailboxes, 1, 4).await.expect("no panic").expect("applied");
-    assert_eq!(world.with(|state| state.balances[&1]), 5, "what was refused is never applied");
+    let bank = Bank::new(World::held(), options, gathering());
+    let sent = bank.credit_sent(1, 1).await;
+    let queued = bank.credit(1, 2);
+    assert_eq!(sent.refusal().await, Refusal::OutcomeUnknown);
+    assert_eq!(queued.refusal().await, Refusal::TimedOut);
+    bank.let_calls_through(5);
+    until("the call is over", || bank.world.with(|state| state.in_flight.is_empty())).await;
+    bank.credit(1, 4).balance().await;
+    assert_eq!(bank.world.with(|state| state.balances[&1]), 5, "what was refused is never applied");
 }
 
 #[actix_rt::test]
 async fn failures_reach_the_callers_as_what_they_may_do_next() {
-    let world = World::open();
-    let mailboxes = mailboxes(&world, options(), shard());
+    let bank = Bank::open();
     for (failure, refusal) in [
         (LedgerError::NotSent("x".into()), Refusal::Unavailable),
         (LedgerError::RolledBack("x".into()), Refusal::Unavailable),
         (LedgerError::OutcomeUnknown("x".into()), Refusal::OutcomeUnknown),
     ] {
-        world.with(|state| state.next_failure = Some(failure));
-        assert_eq!(ask(&mailboxes, 1, 1).await.expect("no panic"), Err(refusal));
+        bank.world.with(|state| state.next_failure = Some(failure));
+        assert_eq!(bank.credit(1, 1).refusal().await, refusal);
     }
-    world.with(|state| state.refuse_connections = true);
-    assert_eq!(ask(&mailboxes, 1, 1).await.expect("no panic"), Err(Refusal::Unavailable));
-    assert_eq!(ask_statement(&mailboxes, 1).await.expect("no panic"), Err(Refusal::Unavailable));
-    world.with(|state| state.refuse_connections = false);
-    assert_eq!(ask(&mailboxes, 1, 7).await.expect("no panic"), applied(7), "it goes on by itself");
+    bank.world.with(|state| state.refuse_connections = true);
+    assert_eq!(bank.credit(1, 1).refusal().await, Refusal::Unavailable);
+    assert_eq!(bank.statement(1).refusal().await, Refusal::Unavailable);
+    bank.world.with(|state| state.refuse_connections = false);
+    assert_eq!(bank.credit(1, 7).balance().await, 7, "it goes on by itself");
 }
 
 #[actix_rt::test]
 async fn an_unknown_client_leaves_nothing_behind() {
-    let world = World::open();
-    let mailboxes = mailboxes(&world, options(), shard());
-    assert_eq!(ask(&mailboxes, UNKNOWN, 1).await.expect("no panic"), Ok(Outcome::UnknownClient));
-    assert_eq!(mailboxes.live_actors(), 0);
-    assert_eq!(ask_statement(&mailboxes, UNKNOWN).await.expect("no panic"), Ok(None));
-    assert_eq!(mailboxes.live_actors(), 0);
+    let bank = Bank::open();
+    assert_eq!(bank.credit(UNKNOWN, 1).answer().await, Ok(Err(Rejection::UnknownClient)));
+    assert_eq!(bank.mailboxes.live_actors(), 0);
+    assert_eq!(bank.statement(UNKNOWN).answer().await, Ok(None));
+    assert_eq!(bank.mailboxes.live_actors(), 0);
 }
 
 #[actix_rt::test]
 async fn idle_actors_are_forgotten_and_come_back() {
-    let world = World::open();
     let options = MailboxOptions { passivate_after: Duration::from_millis(20), ..options() };
-    let mailboxes = mailboxes(&world, options, shard());
-    ask(&mailboxes, 1, 1).await.expect("no panic").expect("applied");
-    assert_eq!(mailboxes.live_actors(), 1);
+    let bank = Bank::new(World::open(), options, gathering());
+    bank.credit(1, 1).balance().await;
+    assert_eq!(bank.mailboxes.live_actors(), 1);
     let forgotten = async {
-        while mailboxes.live_actors() > 0 {
+        while bank.mailboxes.live_actors() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), forgotten).await.expect("it is forgotten");
-    assert_eq!(ask(&mailboxes, 1, 1).await.expect("no panic"), applied(2));
+    assert_eq!(bank.credit(1, 1).balance().await, 2);
 }
 
 #[actix_rt::test]
 async fn a_panicking_actor_costs_its_own_callers_a_refusal_and_nobody_else() {
-    let world = World::held();
-    let mailboxes = mailboxes(&world, options(), shard());
-    let in_flight = ask(&mailboxes, 1, 1);
-    until("it is sent", || world.batches().len() == 1).await;
-    let queued = ask(&mailboxes, 1, 2);
-    let other = ask(&mailboxes, 2, 5);
-    settle().await;
-    mailboxes.inner.registry.panic_in(client(1));
-    assert_eq!(queued.await.expect("no panic"), Err(Refusal::MailboxLost));
-    let meanwhile = ask(&mailboxes, 1, 3).await.expect("no panic");
-    assert_eq!(meanwhile, Err(Refusal::MailboxLost), "no second run while the first is out");
-    world.let_calls_through(5);
-    assert_eq!(in_flight.await.expect("no panic"), applied(1), "what was sent is answered");
-    assert_eq!(other.await.expect("no panic"), applied(5));
-    assert_eq!(ask(&mailboxes, 1, 4).await.expect("no panic"), applied(5), "the client has a new actor");
+    let bank = Bank::held();
+    let in_flight = bank.credit_sent(1, 1).await;
+    let (queued, other) = (bank.credit(1, 2), bank.credit(2, 5));
+    bank.queued(2).await;
+    bank.mailboxes.inner.registry.panic_in(client(1));
+    assert_eq!(queued.refusal().await, Refusal::MailboxLost);
+    let meanwhile = bank.credit(1, 3).refusal().await;
+    assert_eq!(meanwhile, Refusal::MailboxLost, "no second run while the first is out");
+    bank.let_calls_through(5);
+    assert_eq!(in_flight.balance().await, 1, "what was sent is answered");
+    assert_eq!(other.balance().await, 5);
+    assert_eq!(bank.credit(1, 4).balance().await, 5, "the client has a new actor");
 }
 
 #[actix_rt::test]
 async fn a_panic_in_a_call_leaves_its_callers_unsure_and_the_mailboxes_alive() {
-    let world = World::open();
-    let mailboxes = mailboxes(&world, options(), shard());
-    world.with(|state| state.panic_next = true);
-    assert_eq!(ask(&mailboxes, 1, 1).await.expect("no panic"), Err(Refusal::OutcomeUnknown));
-    world.state.clear_poison();
-    world.with(|state| state.in_flight.clear());
-    ask(&mailboxes, 1, 1).await.expect("no panic").expect("applied");
+    let bank = Bank::open();
+    bank.world.with(|state| state.panic_next = true);
+    assert_eq!(bank.credit(1, 1).refusal().await, Refusal::OutcomeUnknown);
+    bank.world.state.clear_poison();
+    bank.world.with(|state| state.in_flight.clear());
+    bank.credit(1, 1).balance().await;
 }
 
 #[actix_rt::test]
 async fn little_in_flight_lets_calls_overlap_and_much_does_not() {
-    let world = World::held();
-    let shard = ShardOptions { overlap_calls: 2, overlap_below: 2, ..shard() };
-    let mailboxes = mailboxes(&world, options(), shard);
-    let mut all = vec![ask(&mailboxes, 1, 1)];
-    until("the first is sent", || world.batches().len() == 1).await;
-    all.push(ask(&mailboxes, 2, 1));
-    until("another goes beside it", || world.batches().len() == 2).await;
-    all.push(ask(&mailboxes, 3, 1));
-    settle().await;
-    assert_eq!(world.batches().len(), 2, "two transactions in flight are not few any more");
-    world.let_calls_through(3);
+    let gatherer = GathererOptions { overlap_calls: 2, overlap_below: 2, ..gathering() };
+    let bank = Bank::new(World::held(), options(), gatherer);
+    let mut all = vec![bank.credit_sent(1, 1).await, bank.credit_sent(2, 1).await];
+    all.push(bank.credit(3, 1));
+    bank.queued(1).await;
+    assert_eq!(bank.world.batches().len(), 2, "two transactions in flight are not few any more");
+    bank.let_calls_through(3);
     for asked in all {
-        asked.await.expect("no panic").expect("applied");
+        asked.balance().await;
     }
 }
 
@@ -564,15 +581,15 @@ fn passivation_races_with_new_requests_on_several_arbiters() {
         passivate_after: Duration::from_millis(1),
         ..options()
     };
-    let mailboxes = Mailboxes::new(options, MailboxMetrics::unregistered());
+    let mailboxes = Mailboxes::new(options, Observer::unheard());
     let system = actix_rt::System::new();
     let arbiters: Vec<_> = (0..ARBITERS).map(|_| actix_rt::Arbiter::new()).collect();
     let (ready, all_ready) = std::sync::mpsc::channel();
     for arbiter in &arbiters {
         let (mailboxes, world, ready) = (mailboxes.clone(), world.clone(), ready.clone());
         arbiter.spawn_fn(move || {
-            let shard = ShardOptions { calls_in_flight: 3, ..shard() };
-            mailboxes.install_shard(shard, Box::new(FakeLedger(world)));
+            let gatherer = GathererOptions { calls_in_flight: 3, ..gathering() };
+            mailboxes.serve_here(gatherer, Box::new(FakeLedger(world)));
             ready.send(()).expect("the test waits");
         });
     }
@@ -600,7 +617,7 @@ fn passivation_races_with_new_requests_on_several_arbiters() {
     for (id, amounts) in order {
         assert!(amounts.is_sorted(), "client {id}: {amounts:?}");
     }
-    assert!(mailboxes.inner.metrics.passivations.get() > 0, "nothing was passivated: no race");
+    assert!(mailboxes.inner.observer.mailbox.passivations.get() > 0, "nothing was passivated: no race");
     for arbiter in arbiters {
         arbiter.stop();
         arbiter.join().expect("no panic on an arbiter");
@@ -611,8 +628,8 @@ fn passivation_races_with_new_requests_on_several_arbiters() {
 /// Applies one transaction, again as long as the bound on live actors refuses it.
 async fn apply_until_admitted(mailboxes: &Mailboxes, id: i32, cents: i64) -> i64 {
     loop {
-        match mailboxes.apply(client(id), credit(cents), Span::none()).await {
-            Ok(_) => return cents,
+        match mailboxes.apply(client(id), credit(cents), Ticket::new(Span::none())).await {
+            Ok(timed) => return timed.value.map(|_| cents).expect("it is applied"),
             Err(Refusal::Shed(Bound::LiveActors)) => {
                 tokio::task::yield_now().await;
             }

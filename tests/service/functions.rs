@@ -195,10 +195,11 @@ async fn send(api: &Client, call: &Call) -> BTreeMap<i32, Outcome> {
     };
     let rows = rows.unwrap_or_else(|error| panic!("{call:?}: {error:?}"));
     assert_eq!(rows.len(), expected, "{call:?}");
-    let durations = |row: &Row| (row.get::<_, i32>("espera_us"), row.get::<_, i32>("trabalho_us"));
-    for row in &rows {
-        assert_eq!(durations(row), durations(&rows[0]));
-        assert!(durations(row).0 >= 0 && durations(row).1 >= 0);
+    let per_call = |row: &Row| ["espera_us", "trabalho_us"].map(|column| row.get::<_, Option<i32>>(column));
+    for (position, row) in rows.iter().enumerate() {
+        let told = per_call(row).map(|micros| micros.is_some_and(|micros| micros >= 0));
+        assert_eq!(told, [position == 0; 2], "what is per call is in the first row alone");
+        assert!(position == 0 || per_call(row) == [None; 2]);
     }
     let outcome = |row: &Row| (row.get("resultado"), row.get("saldo"), row.get("limite"));
     rows.iter().map(|row| (row.get("ordinal"), outcome(row))).collect()

@@ -14,29 +14,23 @@ async fn a_request_is_followed_by_its_id_into_its_flush() {
     guiche.ask(&Request::statement(3).header("X-Request-Id", "teller-2")).await;
     guiche.ask(&Request::transaction(6, 1, "c", "x").header("X-Request-Id", "teller-3")).await;
 
-    let answered = answered(&guiche, "teller-1").await;
-    let span = &answered["span"];
-    assert_eq!((&span["client"], &span["kind"]), (&"3".into(), &"credit".into()), "{answered}");
-    assert_eq!((&span["status"], &span["outcome"]), (&200.into(), &"applied".into()), "{answered}");
-    assert!(answered["fields"]["took_us"].is_u64(), "{answered}");
-    let flush = span["flush"].clone();
-    assert!(!flush.is_null(), "{answered}");
-    let carried = flushed(&guiche, &flush).await;
-    let fields = &carried["fields"];
-    assert_eq!((&fields["clients"], &fields["size"]), (&1.into(), &1.into()), "{carried}");
-    assert_eq!(fields["applied"], 1, "{carried}");
-    for measure in ["connection_us", "database_us", "lock_wait_us", "work_us"] {
-        assert!(fields[measure].is_u64(), "{measure} of {carried}");
+    let request = answered(&guiche, "teller-1").await;
+    assert_eq!((&request["client"], &request["kind"]), (&3.into(), &"credit".into()), "{request}");
+    assert_eq!((&request["status"], &request["outcome"]), (&200.into(), &"applied".into()), "{request}");
+    assert!(request["took"].is_u64(), "{request}");
+    let flush = request["flush"].clone();
+    assert!(!flush.is_null(), "{request}");
+    let call = flushed(&guiche, &flush).await;
+    assert_eq!(call["carries"], serde_json::json!([[3, 1, 0]]), "one client, one request: {call}");
+    assert_eq!(call["applied"], 1, "{call}");
+    for measure in ["connection", "database", "lock_wait", "work", "oldest_wait"] {
+        assert!(call[measure].is_u64(), "{measure} of {call}");
     }
-    assert!(carried["span"]["oldest_wait_us"].is_u64(), "{carried}");
 
-    let statement = self::answered(&guiche, "teller-2").await;
-    assert_eq!(
-        (&statement["span"]["kind"], &statement["span"]["status"]),
-        (&"statement".into(), &200.into())
-    );
-    let unknown = self::answered(&guiche, "teller-3").await;
-    assert_eq!(unknown["span"]["status"], 404);
+    let statement = answered(&guiche, "teller-2").await;
+    assert_eq!((&statement["kind"], &statement["status"]), (&"statement".into(), &200.into()));
+    let unknown = answered(&guiche, "teller-3").await;
+    assert_eq!(unknown["status"], 404);
     assert!(guiche.events().iter().all(|event| event["instance"] == "window \"one\""), "the name is on all");
 }
 
@@ -57,11 +51,11 @@ async fn requests_that_share_a_flush_name_the_same_one() {
     for caller in &mut callers {
         caller.receive().await.expect("an answer").balance();
     }
-    let flush_of = async |id| answered(&guiche, id).await["span"]["flush"].clone();
+    let flush_of = async |id| answered(&guiche, id).await["flush"].clone();
     let (first, second, third) = (flush_of("first").await, flush_of("second").await, flush_of("third").await);
     assert_eq!(second, third);
     assert_ne!(first, second);
-    assert_eq!(flushed(&guiche, &second).await["fields"]["size"], 2);
+    assert_eq!(flushed(&guiche, &second).await["carries"], serde_json::json!([[1, 2, 0]]), "two requests");
 }
 
 #[tokio::test]
@@ -137,27 +131,30 @@ async fn answers_are_counted_by_route_and_status() {
     assert_eq!(guiche.get("/metrics").await.status, 404, "only where they are meant to be");
 }
 
-/// The event of the answer to the request with this id.
+/// The record of the request with this id.
 async fn answered(guiche: &Guiche, request_id: &str) -> Value {
-    find(guiche, |event| {
+    record(guiche, |event| {
         event["fields"]["message"] == "answered" && event["span"]["request_id"] == request_id
     })
     .await
 }
 
-/// The event of a flush.
+/// The record of a call.
 async fn flushed(guiche: &Guiche, flush: &Value) -> Value {
-    find(guiche, |event| event["fields"]["message"] == "flushed" && event["span"]["flush"] == *flush).await
+    record(guiche, |event| event["fields"]["message"] == "flushed" && event["span"]["flush"] == *flush).await
 }
 
-async fn find(guiche: &Guiche, is_it: impl Fn(&Value) -> bool) -> Value {
+/// The record in the first event that is meant, once it is logged.
+async fn record(guiche: &Guiche, is_it: impl Fn(&Value) -> bool) -> Value {
     let mut found = None;
     until("the event is logged", async || {
         found = guiche.events().into_iter().find(&is_it);
         found.is_some()
     })
     .await;
-    found.expect("it was just found")
+    let event = found.expect("it was just found");
+    let record = event["fields"]["record"].as_str().expect("the record is text");
+    serde_json::from_str(record).expect("the record is JSON")
 }
 
 fn answered_ids(guiche: &Guiche) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use testbed::rundir::RunDir;
-use traces::format::{CallRecord, Header, Line, RequestRecord, VERSION};
+use traces::format::{CallRecord, CallReport, Header, Line, RequestRecord, VERSION};
 
 /// When every sample starts, in microseconds since the epoch.
 pub(crate) const START: u64 = 1_700_000_000_000_000;
@@ -66,8 +66,7 @@ impl Sample {
             carries: vec![(client, ids.len() as u32, 0)],
             oldest_wait: 50 * ids.len() as u64,
             connection: 20,
-            lock_wait: lock,
-            work,
+            report: CallReport { row_wait: lock, work },
             database: total - 20,
             total,
             applied: ids.len() as u64,

@@ -48,7 +48,7 @@ async fn every_request_and_its_call_are_in_the_trace() {
     let credit = request(&lines, "credit");
     let flush = flush(&lines, credit.flush.expect("it was carried"));
     assert_eq!((flush.carries.as_slice(), &*flush.cut, flush.applied), (&[(1, 1, 0)][..], "queue_empty", 1));
-    assert!(flush.total >= flush.database && flush.database >= flush.work, "{flush:?}");
+    assert!(flush.total >= flush.database && flush.database >= flush.report.work, "{flush:?}");
     assert!(
         flush.at + flush.total <= credit.at + credit.took.expect("answered") + 5_000,
         "one clock for both"
@@ -72,8 +72,9 @@ async fn a_wait_for_a_row_lock_is_in_the_call() {
     guiche.signal(Signal::SIGTERM);
     assert!(guiche.ended().await.success());
     let file = std::fs::read_to_string(&path).expect("it was written");
-    let locked =
-        lines(&file).into_iter().any(|line| matches!(line, Line::Call(flush) if flush.lock_wait >= 20_000));
+    let locked = lines(&file)
+        .into_iter()
+        .any(|line| matches!(line, Line::Call(flush) if flush.report.row_wait >= 20_000));
     assert!(locked, "{file}");
 }
 

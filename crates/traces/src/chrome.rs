@@ -107,12 +107,22 @@ impl<W: Write> ChromeWriter<W> {
 
     fn write_parts(&mut self, pid: usize, tid: i64, flush: &CallRecord<'_>) -> io::Result<()> {
         let (mut ts, mut left) = (flush.at, flush.total);
-        let known = [("connection", flush.connection), ("lock wait", flush.lock_wait), ("work", flush.work)];
-        for (name, took) in known.into_iter().chain([("commit and way", u64::MAX)]) {
+        let reported = flush.report.parts().map(|(figure, micros)| (figure.name.replace('_', " "), micros));
+        let known = [("connection".to_owned(), flush.connection)].into_iter().chain(reported);
+        for (name, took) in known.chain([("commit and way".to_owned(), u64::MAX)]) {
             let took = took.min(left);
             if took > 0 {
                 let dur = Some(took);
-                self.write(&Event { name, cat: "call", ph: "X", pid, tid, ts, dur, ..Event::default() })?;
+                self.write(&Event {
+                    name: &name,
+                    cat: "call",
+                    ph: "X",
+                    pid,
+                    tid,
+                    ts,
+                    dur,
+                    ..Event::default()
+                })?;
             }
             ts = ts.saturating_add(took);
             left -= took;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::format::Line;
+use super::format::{CallReport, Line};
 
 /// A request of the page. Texts that repeat are positions in [`Words`].
 #[derive(Debug)]
@@ -27,8 +27,7 @@ pub(super) struct PageCall {
     pub(super) cut: u8,
     pub(super) failure: u8,
     pub(super) connection: u64,
-    pub(super) lock_wait: u64,
-    pub(super) work: u64,
+    pub(super) report: CallReport,
     pub(super) total: u64,
     pub(super) size: u64,
     pub(super) clients: usize,
@@ -120,8 +119,7 @@ impl Collected {
                     cut: self.words.position(&flush.cut),
                     failure: self.words.position(flush.failure.as_deref().unwrap_or("")),
                     connection: flush.connection,
-                    lock_wait: flush.lock_wait,
-                    work: flush.work,
+                    report: flush.report,
                     total: flush.total,
                     size: flush.size(),
                     clients: flush.carries.len(),

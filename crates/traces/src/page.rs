@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::collect::{At, Collected, PageCall, PageRequest};
+use super::format::CallReport;
 use super::page_text::{notes, summary_table};
 use super::reader::{Damage, Run};
 use super::summary::Summary;
@@ -229,8 +230,9 @@ fn call_columns(start: u64, calls: &[At<PageCall>], instance_of: &[usize]) -> Co
     columns.add("at", "f64", calls.iter().map(|one| (one.at - start) as f64), f64::to_le_bytes);
     columns.add("number", "f64", calls.iter().map(|one| one.what.id as f64), f64::to_le_bytes);
     columns.add_micros("connection", calls.iter().map(|one| Some(one.what.connection)));
-    columns.add_micros("lock", calls.iter().map(|one| Some(one.what.lock_wait)));
-    columns.add_micros("work", calls.iter().map(|one| Some(one.what.work)));
+    for (position, figure) in CallReport::FIGURES.iter().enumerate() {
+        columns.add_micros(figure.heading, calls.iter().map(|one| Some(one.what.report.values()[position])));
+    }
     columns.add_micros("total", calls.iter().map(|one| Some(one.what.total)));
     columns.add_micros("size", calls.iter().map(|one| Some(one.what.size)));
     columns.add_micros("clients", calls.iter().map(|one| Some(one.what.clients as u64)));

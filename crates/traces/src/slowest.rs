@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use serde::Serialize;
 
-use super::format::{CallRecord, Line, RequestRecord};
+use super::format::{CallRecord, CallReport, Line, RequestRecord};
 
 /// Calls that are remembered for requests that come behind them in the file. A request's line is
 /// never far from its call's.
@@ -65,10 +65,9 @@ pub(super) struct SlowRequest {
     pub queued: Option<u64>,
     /// Waiting for a connection.
     pub connection: Option<u64>,
-    /// Waiting for row locks.
-    pub lock_wait: Option<u64>,
-    /// Working in the database.
-    pub work: Option<u64>,
+    /// What the database says of the call.
+    #[serde(flatten)]
+    pub report: Option<CallReport>,
     /// The rest: the commit, the way there and back.
     pub rest: Option<u64>,
 }
@@ -77,8 +76,7 @@ pub(super) struct SlowRequest {
 struct Call {
     at: u64,
     connection: u64,
-    lock_wait: u64,
-    work: u64,
+    report: CallReport,
 }
 
 /// Calls that have gone by lately, and those that slow requests are waiting to see.
@@ -170,9 +168,8 @@ impl Candidate {
         let queued = self.queued;
         let body = call.zip(queued).map(|(call, queued)| call.at.saturating_sub(queued).saturating_sub(at));
         let rest = call.zip(queued).zip(body).map(|((call, queued), body)| {
-            [body, queued, call.connection, call.lock_wait, call.work]
-                .into_iter()
-                .fold(self.took, u64::saturating_sub)
+            let parts = call.report.parts().map(|(_, micros)| micros);
+            [body, queued, call.connection].into_iter().chain(parts).fold(self.took, u64::saturating_sub)
         });
         SlowRequest {
             id: self.id,
@@ -187,8 +184,7 @@ impl Candidate {
             body,
             queued,
             connection: call.map(|call| call.connection),
-            lock_wait: call.map(|call| call.lock_wait),
-            work: call.map(|call| call.work),
+            report: call.map(|call| call.report),
             rest,
         }
     }
@@ -196,8 +192,8 @@ impl Candidate {
 
 impl Call {
     fn of(flush: &CallRecord<'_>) -> Self {
-        let CallRecord { at, connection, lock_wait, work, .. } = *flush;
-        Self { at, connection, lock_wait, work }
+        let CallRecord { at, connection, report, .. } = *flush;
+        Self { at, connection, report }
     }
 }
 

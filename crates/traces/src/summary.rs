@@ -283,7 +283,7 @@ impl Tally {
         self.carried = self.carried.saturating_add(size);
         self.batch_max = self.batch_max.max(size);
         self.database.add(flush.database);
-        self.lock_wait.add(flush.lock_wait);
+        self.lock_wait.add(flush.report.row_wait);
         let busy = self.busy.entry(instance).or_default();
         *busy = busy.saturating_add(flush.total);
     }

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 use super::chrome::ChromeWriter;
 use super::collect::Collected;
-use super::format::{ActorChange, CallRecord, Dropped, End, Header, Line, RequestRecord, VERSION};
+use super::format::{
+    ActorChange, CallRecord, CallReport, Dropped, End, Header, Line, RequestRecord, Unit, VERSION,
+};
 use super::page::Page;
 use super::reader::{ReadError, Traces};
 use super::select::{Moment, Selection};
@@ -127,8 +129,7 @@ fn flush(id: u64, at: u64, carries: &[(i32, u32, u32)]) -> CallRecord<'static> {
         cut: "queue_empty".into(),
         carries: carries.to_vec(),
         connection: 10,
-        lock_wait: 100,
-        work: 50,
+        report: CallReport { row_wait: 100, work: 50 },
         database: 500,
         total: 600,
         ..CallRecord::default()
@@ -193,7 +194,14 @@ fn the_slowest_know_where_their_time_went() {
     let ids: Vec<&str> = made.slowest.iter().map(|slow| slow.id.as_str()).collect();
     assert_eq!(ids, ["one", "two", "three"]);
     let one = &made.slowest[0];
-    let parts = [one.body, one.queued, one.connection, one.lock_wait, one.work, one.rest];
+    let parts = [
+        one.body,
+        one.queued,
+        one.connection,
+        one.report.map(|report| report.row_wait),
+        one.report.map(|report| report.work),
+        one.rest,
+    ];
     assert_eq!(parts, [10, 200, 10, 100, 50, 530].map(Some));
     assert_eq!(parts.into_iter().flatten().sum::<u64>(), one.took, "the parts are the whole");
     assert!(
@@ -201,6 +209,41 @@ fn the_slowest_know_where_their_time_went() {
         "{}",
         made.text
     );
+}
+
+/// Whoever adds a figure to the database's report finds it in the trace, the summary and the page.
+#[test]
+fn every_figure_of_the_report_is_shown() {
+    let directory = Directory::new();
+    let mut value = 100_000;
+    let report = CallReport::read(|_| {
+        value += 1_000;
+        Ok::<_, ()>(value)
+    });
+    let call = CallRecord {
+        report: report.expect("nothing fails"),
+        total: 900_000,
+        ..flush(1, 1_100, &[(1, 1, 0)])
+    };
+    let lines = lines(&[
+        header("a", 1_000, 0),
+        Line::Call(call),
+        Line::Request(request("one", 1, 1_000, 9, 1, 900_000)),
+    ]);
+    let made = make(&[directory.file("a", &lines)], None, None, None).expect("a trace");
+    for (figure, value) in report.expect("nothing fails").figures() {
+        assert!(lines.contains(&format!("\"{}\":{value}", figure.name)), "{figure:?}: {lines}");
+        let shown = match figure.unit {
+            Unit::Micros => format!("{} ms", value / 1_000),
+            Unit::Count => value.to_string(),
+        };
+        assert!(
+            made.text.contains(figure.heading) && made.text.contains(&shown),
+            "{figure:?}: {}",
+            made.text
+        );
+        assert!(made.page.contains(&format!("\"{}\"", figure.heading)), "{figure:?} in the page");
+    }
 }
 
 /// An instance that refused its only request.
@@ -239,7 +282,11 @@ fn files_are_read_in_their_order_and_damage_is_told() {
     assert_eq!(made.traces.damage.malformed, 2);
     assert_eq!(made.traces.damage.first_malformed, Some((older, 3)));
     assert_eq!(made.traces.damage.torn, [newer]);
-    assert_eq!(made.slowest[0].lock_wait, Some(100), "the call is in the older file");
+    assert_eq!(
+        made.slowest[0].report.map(|report| report.row_wait),
+        Some(100),
+        "the call is in the older file"
+    );
 }
 
 #[test]
@@ -323,8 +370,7 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
                 carries,
                 cut,
                 connection: a,
-                lock_wait: b,
-                work: a,
+                report: CallReport { row_wait: b, work: a },
                 database: b,
                 total: a,
                 ..CallRecord::default()

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::format::{CallReport, Unit};
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::slowest::SlowRequest;
@@ -144,22 +145,10 @@ fn client_row(name: &str, summary: &ClientSummary) -> Vec<String> {
 }
 
 fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Result {
-    let mut table = Table::new(&[
-        "took",
-        "body",
-        "mailbox",
-        "connection",
-        "lock",
-        "work",
-        "rest",
-        "client",
-        "kind",
-        "outcome",
-        "instance",
-        "call",
-        "arrived",
-        "id",
-    ]);
+    let reported = CallReport::FIGURES.iter().map(|figure| figure.heading);
+    let behind = ["rest", "client", "kind", "outcome", "instance", "call", "arrived", "id"];
+    let heads = ["took", "body", "mailbox", "connection"].into_iter().chain(reported).chain(behind);
+    let mut table = Table::new(&heads.collect::<Vec<_>>());
     for request in slowest {
         let part =
             |micros: Option<u64>| micros.map_or_else(|| "-".into(), |micros| Micros(micros).to_string());
@@ -168,13 +157,20 @@ fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Re
             Some(status) => format!("{status} {}", request.outcome),
             None => request.outcome.clone(),
         };
-        table.row(vec![
+        let mut row = vec![
             Micros(request.took).to_string(),
             part(request.body),
             part(request.queued),
             part(request.connection),
-            part(request.lock_wait),
-            part(request.work),
+        ];
+        row.extend(CallReport::FIGURES.iter().enumerate().map(|(position, figure)| {
+            let value = request.report.map(|report| report.values()[position]);
+            match figure.unit {
+                Unit::Micros => part(value),
+                Unit::Count => number(value.map(|count| Count(count).to_string())),
+            }
+        }));
+        row.extend([
             part(request.rest),
             number(request.client.map(|client| client.to_string())),
             request.kind.clone(),
@@ -184,6 +180,7 @@ fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Re
             TimeOfDay(request.at).to_string(),
             request.id.clone(),
         ]);
+        table.row(row);
     }
     writeln!(
         f,

@@ -34,9 +34,9 @@ pub struct TraceOptions {
     pub queue: usize,
 }
 
-/// The end that lines are given to. It never blocks.
+/// The end that records are given to. It never blocks. Clones feed the same trace.
 #[derive(Clone)]
-pub(super) struct LineSender {
+pub struct LineSender {
     channel: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
 }
@@ -75,8 +75,8 @@ impl TraceWriter {
         Ok(Self { sender: LineSender { channel, dropped }, thread: Some(thread) })
     }
 
-    /// An end to give lines to.
-    pub(super) fn sender(&self) -> LineSender {
+    /// Returns an end to give records to.
+    pub fn sender(&self) -> LineSender {
         self.sender.clone()
     }
 }
@@ -93,7 +93,7 @@ impl Drop for TraceWriter {
 
 impl LineSender {
     /// Hands a line over, or counts it as dropped.
-    pub(super) fn send(&self, line: Line<'static>) {
+    pub fn send(&self, line: Line<'static>) {
         match self.channel.try_send(Message::Line(line)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -103,8 +103,8 @@ impl LineSender {
     }
 }
 
-/// Now, as the format tells time.
-pub(super) fn now_micros() -> u64 {
+/// Returns the time, in microseconds since the Unix epoch by the machine's clock.
+pub fn now_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,15 @@
-//! The tracing subscriber and its layers: the log, the trace file, OTLP.
+//! The tracing subscriber and its layers: the log and OTLP.
 //!
-//! Each has a filter of its own. What none of them wants is never made: with `TRACE` and OTLP off
-//! and the log at `info`, the spans of requests and calls cost one load and a branch each.
+//! Each has a filter of its own. What none of them wants is never made: with OTLP off and the log at
+//! `info`, the spans of requests and calls cost one load and a branch each.
 
 use std::fmt;
 
-use tracing::{Event, Subscriber};
+use traces::format::{CallRecord, RequestRecord};
+use traces::{TraceOptions, TraceWriter};
+use tracing::{Event, Span, Subscriber, field};
+#[cfg(feature = "otlp")]
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -14,18 +18,22 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as fmt_layer};
 
 use settings::{Config, ConfigError, LogFormat, TraceFiles};
-use traces::{self, TraceOptions, TraceWriter};
 
 #[cfg(feature = "otlp")]
-mod otlp;
+use super::otlp;
 
-type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+/// The targets of what is told of requests, of calls and of actors.
+pub(super) const REQUEST: &str = "guiche::request";
+pub(super) const CALL: &str = "guiche::flush";
+pub(super) const ACTOR: &str = "guiche::actor";
+
+pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What has to be finished before the process ends. Dropping it writes and sends what waits; do
 /// so outside of any runtime.
 #[derive(Default)]
 pub struct Telemetry {
-    _trace: Option<TraceWriter>,
+    trace: Option<TraceWriter>,
     #[cfg(feature = "otlp")]
     _otlp: Option<otlp::Exporter>,
 }
@@ -37,7 +45,7 @@ pub struct Telemetry {
 /// When `LOG` is no filter, the file of `TRACE` cannot be written, or OTLP's settings are unusable.
 pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
     let mut layers = vec![log_layer(config)?];
-    let trace = start_trace(config, &mut layers)?;
+    let trace = start_trace(config)?;
     #[cfg(feature = "otlp")]
     let otlp = otlp::start(config, &mut layers)?;
     tracing_subscriber::registry().with(layers).init();
@@ -46,18 +54,63 @@ pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
         tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build has no OTLP (cargo feature otlp)");
     }
     Ok(Telemetry {
-        _trace: trace,
+        trace,
         #[cfg(feature = "otlp")]
         _otlp: otlp,
     })
 }
 
+impl Telemetry {
+    /// Returns an end to give the trace's records to, if there is a trace.
+    pub fn trace(&self) -> Option<traces::LineSender> {
+        self.trace.as_ref().map(TraceWriter::sender)
+    }
+}
+
+/// Makes a request's span; a disabled one while nobody listens.
+pub fn request_span() -> Span {
+    tracing::debug_span!(target: REQUEST, "request", request_id = field::Empty, client = field::Empty)
+}
+
+/// Makes a call's span; a disabled one while nobody listens.
+pub fn call_span() -> Span {
+    tracing::debug_span!(target: CALL, parent: None, "flush", flush = field::Empty)
+}
+
 /// Makes a request's span part of its caller's trace, which `traceparent` (W3C Trace Context)
 /// names. Call it before the span is entered.
 #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "only OTLP has parents elsewhere"))]
-pub fn adopt_parent(span: &tracing::Span, traceparent: &str) {
+pub fn adopt_parent(span: &Span, traceparent: &str) {
     #[cfg(feature = "otlp")]
     otlp::adopt_parent(span, traceparent);
+}
+
+/// Tells the log and the collector of a request.
+pub(super) fn tell_request(span: &Span, record: &RequestRecord<'_>) {
+    if !span.is_disabled() {
+        #[cfg(feature = "otlp")]
+        otlp::describe(span, "request_id", record);
+        tracing::debug!(target: REQUEST, parent: span, record = json(record), "answered");
+    }
+}
+
+/// Tells the log and the collector of a call.
+pub(super) fn tell_call(span: &Span, record: &CallRecord<'_>) {
+    if !span.is_disabled() {
+        #[cfg(feature = "otlp")]
+        otlp::describe(span, "flush", record);
+        tracing::debug!(target: CALL, parent: span, record = json(record), "flushed");
+    }
+}
+
+/// What a collector is sent, as a filter: everything else costs nothing.
+#[cfg(feature = "otlp")]
+pub(super) fn targets() -> Targets {
+    Targets::new().with_targets([REQUEST, CALL, ACTOR].map(|target| (target, tracing::Level::DEBUG)))
+}
+
+fn json(record: &impl serde::Serialize) -> String {
+    serde_json::to_string(record).expect("a record is always JSON")
 }
 
 fn log_layer(config: &Config) -> Result<BoxedLayer, ConfigError> {
@@ -77,16 +130,15 @@ fn log_layer(config: &Config) -> Result<BoxedLayer, ConfigError> {
     })
 }
 
-fn start_trace(config: &Config, layers: &mut Vec<BoxedLayer>) -> Result<Option<TraceWriter>, ConfigError> {
+fn start_trace(config: &Config) -> Result<Option<TraceWriter>, ConfigError> {
     let Some(TraceFiles { path, max_file_bytes, files, queue }) = config.trace.clone() else {
         return Ok(None);
     };
     let shown = path.display().to_string();
     let options = TraceOptions { path, max_file_bytes, files, queue };
-    let writer = TraceWriter::start(&options, &config.instance, config.mode.name())
-        .map_err(|why| ConfigError::new("TRACE", format!("cannot write {shown}: {why}")))?;
-    layers.push(traces::layer(&writer).with_filter(traces::targets()).boxed());
-    Ok(Some(writer))
+    TraceWriter::start(&options, &config.instance, config.mode.name())
+        .map(Some)
+        .map_err(|why| ConfigError::new("TRACE", format!("cannot write {shown}: {why}")))
 }
 
 /// Lines for people, with the instance's name in front.

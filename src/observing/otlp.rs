@@ -17,9 +17,10 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 
-use super::BoxedLayer;
 use settings::{Config, ConfigError};
-use traces;
+use traces::format::{CallReport, Unit};
+
+use super::telemetry::{BoxedLayer, targets};
 
 /// Links that a call's span may have: one for each request it carries. OpenTelemetry's own
 /// default is less than a full batch.
@@ -57,17 +58,38 @@ pub(super) fn start(config: &Config, layers: &mut Vec<BoxedLayer>) -> Result<Opt
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false);
-    layers.push(layer.with_filter(traces::targets()).boxed());
+    layers.push(layer.with_filter(targets()).boxed());
     Ok(Some(Exporter(provider)))
 }
 
-/// See [`adopt_parent`](super::adopt_parent).
+/// See [`adopt_parent`](super::telemetry::adopt_parent).
 pub(super) fn adopt_parent(span: &Span, traceparent: &str) {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let parent = TraceContextPropagator::new().extract(&carrier);
     if parent.span().span_context().is_valid() {
         // Fails where there is no such layer: then there is nothing to adopt for.
         let _ = span.set_parent(parent);
+    }
+}
+
+/// Gives a span what its record says, each figure as an attribute: durations are named with their
+/// unit, `id` is named `id_name`.
+pub(super) fn describe(span: &Span, id_name: &'static str, record: &impl serde::Serialize) {
+    const DURATIONS: [&str; 6] = ["queued", "took", "oldest_wait", "connection", "database", "total"];
+    let Ok(serde_json::Value::Object(figures)) = serde_json::to_value(record) else { return };
+    for (name, value) in figures {
+        let reported = CallReport::FIGURES.iter().find(|figure| figure.name == name);
+        let timed = DURATIONS.contains(&&*name) || reported.is_some_and(|figure| figure.unit == Unit::Micros);
+        let key = match &*name {
+            "id" => id_name.to_owned(),
+            _ if timed => format!("{name}_us"),
+            _ => name,
+        };
+        match value {
+            serde_json::Value::String(text) => span.set_attribute(key, text),
+            serde_json::Value::Number(number) => span.set_attribute(key, number.as_i64().unwrap_or(i64::MAX)),
+            other => span.set_attribute(key, other.to_string()),
+        }
     }
 }
 

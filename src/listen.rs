@@ -1,0 +1,81 @@
+//! Sockets to listen on.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use settings::Listen;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Connections that the kernel holds while the instance is busy.
+const BACKLOG: i32 = 4_096;
+
+/// The address to listen on cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}")]
+pub struct CannotListen {
+    /// As configured.
+    address: String,
+    /// What the system says.
+    cause: io::Error,
+}
+
+/// A socket that is bound and listens.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Binds the address and logs where it listens.
+pub(crate) fn bind(address: &Listen) -> Result<Listener, CannotListen> {
+    let (listener, shown) = match address {
+        Listen::Tcp(address) => {
+            let listener = bind_tcp(*address)?;
+            let bound = listener.local_addr().map_err(|cause| cannot_listen(address, cause))?;
+            (Listener::Tcp(listener), bound.to_string())
+        }
+        Listen::Unix(path) => {
+            let shown = format!("unix:{}", path.display());
+            (Listener::Unix(bind_unix(path).map_err(|cause| cannot_listen(&shown, cause))?), shown)
+        }
+    };
+    tracing::info!(address = shown, "listening");
+    Ok(listener)
+}
+
+/// Binds a TCP address; port 0 takes a free one.
+pub(crate) fn bind_tcp(address: SocketAddr) -> Result<TcpListener, CannotListen> {
+    let bound = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    bound().map_err(|cause| cannot_listen(&address, cause))
+}
+
+/// Binds a unix socket that NGINX, as another user, may connect to. A socket that a killed
+/// instance left behind is replaced; one that somebody serves is not.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    if let Ok(metadata) = std::fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is not a socket"));
+        }
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves it"));
+        }
+        std::fs::remove_file(path)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(socket.into())
+}
+
+fn cannot_listen(address: &impl ToString, cause: io::Error) -> CannotListen {
+    CannotListen { address: address.to_string(), cause }
+}

@@ -1,0 +1,321 @@
+//! One call to the ledger: takes a connection, sends what was cut, hands out the answers, and tells
+//! the observer.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use traces::format::CallRecord;
+use tracing::{Instrument, Span};
+
+use super::job::{Reply, Timing};
+use super::queue::Cut;
+use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, Run};
+use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
+use crate::observing::{Observer, telemetry};
+
+type StatementReply = Reply<Option<Arc<BankStatement>>>;
+
+/// Makes the calls of one thread.
+pub(super) struct Caller {
+    pub(super) observer: Observer,
+    ledger: Box<dyn Ledger>,
+    /// Whether the last call failed, so that an outage is logged once and not once a call.
+    failing: Cell<bool>,
+}
+
+/// A call from its cut until everybody is answered.
+pub(super) struct Call {
+    parts: Vec<Part>,
+    size: usize,
+    cut_at: Instant,
+    record: CallRecord<'static>,
+    span: Span,
+}
+
+/// One client's share of a call.
+pub(super) struct Part {
+    client: ClientId,
+    cut: Cut,
+    /// Jobs cut, to be counted out of the mailbox's load.
+    pub(super) jobs: usize,
+    /// Set when the database said that there is no such client.
+    pub(super) unknown_client: bool,
+}
+
+/// Why a batch was cut where it was.
+#[derive(Clone, Copy, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum CutReason {
+    /// Nothing more was ready.
+    QueueEmpty,
+    /// A bound on the batch was reached.
+    Bound,
+    /// It never queued (`direct`).
+    Direct,
+}
+
+impl Part {
+    pub(super) fn new(client: ClientId, cut: Cut) -> Self {
+        Self { client, jobs: cut.len(), cut, unknown_client: false }
+    }
+
+    /// The tickets of its requests, with when each arrived.
+    fn tickets(&self) -> impl Iterator<Item = (&super::Ticket, Instant)> {
+        let transactions = self.cut.transactions.iter().map(|(_, reply)| (&reply.ticket, reply.arrived));
+        transactions.chain(self.cut.statements.iter().map(|reply| (&reply.ticket, reply.arrived)))
+    }
+}
+
+impl Call {
+    /// Gives what was cut a number, and its requests the call's.
+    pub(super) fn new(parts: Vec<Part>, cut: CutReason) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (cut_at, span) = (Instant::now(), telemetry::call_span());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        span.record("flush", number);
+        let mut oldest = cut_at;
+        for (ticket, arrived) in parts.iter().flat_map(Part::tickets) {
+            oldest = oldest.min(arrived);
+            ticket.carried_by(number);
+            span.follows_from(ticket.span());
+        }
+        let carries = |part: &Part| {
+            (part.client.get(), part.cut.transactions.len() as u32, part.cut.statements.len() as u32)
+        };
+        let record = CallRecord {
+            id: number,
+            cut: <&str>::from(cut).into(),
+            carries: parts.iter().map(carries).collect(),
+            oldest_wait: micros(cut_at.saturating_duration_since(oldest)),
+            ..CallRecord::default()
+        };
+        let size = parts.iter().map(|part| part.jobs).sum();
+        Self { parts, size, cut_at, record, span }
+    }
+
+    /// Returns how many requests it carries.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Takes a connection, sends everything, answers everybody, and tells the observer.
+    pub(super) async fn carry(&mut self, caller: &Caller) {
+        let span = self.span.clone();
+        async {
+            let connection = caller.ledger.connect().await;
+            self.record.connection = micros(self.cut_at.elapsed());
+            match connection {
+                Ok(connection) => self.exchange(caller, &*connection).await,
+                Err(error) => self.refuse_all(caller, error),
+            }
+        }
+        .instrument(span)
+        .await;
+        self.record.total = micros(self.cut_at.elapsed());
+        caller.observer.call(std::mem::take(&mut self.record), &self.span);
+    }
+
+    /// Sends transactions and statements at once: on one connection the statements are read after
+    /// the commit.
+    async fn exchange(&mut self, caller: &Caller, connection: &dyn LedgerConnection) {
+        let cut_at = self.cut_at;
+        let timing = Timing { connection: cut_at.elapsed(), ..Timing::default() };
+        let (runs, replies) = self.begin_transactions(caller);
+        let statements = self.begin_statements();
+        self.record.queries = statements.len() as u64;
+        let sent_at = Instant::now();
+        let record = &mut self.record;
+        let write = async {
+            if runs.is_empty() {
+                return Vec::new();
+            }
+            let applied = connection.apply(&runs).await;
+            let timing = Timing { database: sent_at.elapsed(), batch: replies.len(), ..timing };
+            match caller.judge(applied, record) {
+                Ok(applied) => caller.answer(&runs, replies, applied, record, timing, cut_at),
+                Err(refusal) => {
+                    replies.into_iter().for_each(|reply| reply.refuse(refusal));
+                    Vec::new()
+                }
+            }
+        };
+        let read = caller.read_statements(connection, statements, timing, cut_at);
+        let (unknown_by_write, (unknown_by_read, failed)) = tokio::join!(write, read);
+        if let Some(fate) = failed {
+            self.record.failure = Some(fate.into());
+        }
+        self.record.database = micros(sent_at.elapsed());
+        for part in &mut self.parts {
+            part.unknown_client =
+                unknown_by_write.contains(&part.client) || unknown_by_read.contains(&part.client);
+        }
+    }
+
+    /// Nothing was sent: says so to everybody.
+    fn refuse_all(&mut self, caller: &Caller, error: LedgerError) {
+        caller.note_failure(&error);
+        self.record.failure = Some(error.fate().into());
+        let refusal = Refusal::from(error);
+        for part in &mut self.parts {
+            let cut = std::mem::take(&mut part.cut);
+            cut.transactions.into_iter().for_each(|(_, reply)| reply.refuse(refusal));
+            cut.statements.into_iter().for_each(|reply| reply.refuse(refusal));
+        }
+    }
+
+    /// Turns what was cut into runs, leaving out callers who have gone.
+    fn begin_transactions(&mut self, caller: &Caller) -> (Vec<Run>, Vec<Reply<Outcome>>) {
+        let mut runs = Vec::with_capacity(self.parts.len());
+        let mut replies = Vec::with_capacity(self.size);
+        for part in &mut self.parts {
+            let mut transactions = Vec::with_capacity(part.cut.transactions.len());
+            for (transaction, reply) in part.cut.transactions.drain(..) {
+                if reply.begin_send() {
+                    transactions.push(transaction);
+                    replies.push(reply);
+                } else {
+                    caller.observer.mailbox.abandoned.inc();
+                }
+            }
+            if !transactions.is_empty() {
+                runs.push(Run { client: part.client, transactions });
+            }
+        }
+        (runs, replies)
+    }
+
+    /// The callers who wait for a statement, by client, without those who have gone.
+    fn begin_statements(&mut self) -> Vec<(ClientId, Vec<StatementReply>)> {
+        let mut statements = Vec::new();
+        for part in &mut self.parts {
+            let waiting: Vec<_> = part.cut.statements.drain(..).filter(Reply::begin_send).collect();
+            if !waiting.is_empty() {
+                statements.push((part.client, waiting));
+            }
+        }
+        statements
+    }
+}
+
+impl Caller {
+    pub(super) fn new(ledger: Box<dyn Ledger>, observer: Observer) -> Self {
+        Self { observer, ledger, failing: Cell::new(false) }
+    }
+
+    /// Notes how a call went, in the log and in its record.
+    fn judge(
+        &self,
+        applied: Result<CallOutcomes, LedgerError>,
+        record: &mut CallRecord<'_>,
+    ) -> Result<CallOutcomes, Refusal> {
+        match &applied {
+            Ok(applied) => {
+                self.note_success();
+                record.report = applied.report;
+                applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
+            }
+            Err(error) => {
+                self.note_failure(error);
+                record.failure = Some(error.fate().into());
+            }
+        }
+        applied.map_err(Refusal::from)
+    }
+
+    /// Hands out the outcomes of one call; returns the clients that do not exist.
+    fn answer(
+        &self,
+        runs: &[Run],
+        replies: Vec<Reply<Outcome>>,
+        applied: CallOutcomes,
+        record: &CallRecord<'_>,
+        timing: Timing,
+        cut_at: Instant,
+    ) -> Vec<ClientId> {
+        let timing = Timing { report: record.report, ..timing };
+        let mut unknown = Vec::new();
+        let clients = runs.iter().flat_map(|run| std::iter::repeat_n(run.client, run.transactions.len()));
+        for ((client, reply), outcome) in clients.zip(replies).zip(applied.outcomes) {
+            if outcome == Err(Rejection::UnknownClient) && unknown.last() != Some(&client) {
+                unknown.push(client);
+            }
+            let queued = cut_at.saturating_duration_since(reply.arrived);
+            self.observer.mailbox.waited(queued);
+            reply.answer(outcome, Timing { queued, ..timing });
+        }
+        unknown
+    }
+
+    /// Reads each client's statement once for all who wait for it; returns the clients that do
+    /// not exist, and the fate of a query that failed.
+    async fn read_statements(
+        &self,
+        connection: &dyn LedgerConnection,
+        statements: Vec<(ClientId, Vec<StatementReply>)>,
+        timing: Timing,
+        cut_at: Instant,
+    ) -> (Vec<ClientId>, Option<&'static str>) {
+        let sent_at = Instant::now();
+        let failed = &Cell::new(None);
+        let read = statements.into_iter().map(|(client, replies)| async move {
+            let statement = connection.statement(client).await;
+            let timing = Timing { database: sent_at.elapsed(), ..timing };
+            self.observer.mailbox.statements.inc_by(replies.len() as u64);
+            match statement {
+                Ok(statement) => {
+                    let statement = statement.map(Arc::new);
+                    for reply in replies {
+                        let queued = cut_at.saturating_duration_since(reply.arrived);
+                        reply.answer(statement.clone(), Timing { queued, ..timing });
+                    }
+                    statement.is_none().then_some(client)
+                }
+                Err(error) => {
+                    self.note_failure(&error);
+                    failed.set(Some(error.fate()));
+                    let refusal = Refusal::from(error);
+                    replies.into_iter().for_each(|reply| reply.refuse(refusal));
+                    None
+                }
+            }
+        });
+        let unknown = join_all(read).await.into_iter().flatten().collect();
+        (unknown, failed.get())
+    }
+
+    /// Logs the first failure of an outage with its cause.
+    fn note_failure(&self, error: &LedgerError) {
+        self.observer.mailbox.failures.inc(error.fate());
+        if self.failing.replace(true) {
+            tracing::debug!(%error, "a database call failed again");
+        } else {
+            tracing::error!(%error, "a database call failed; further ones are logged at debug until one succeeds");
+        }
+    }
+
+    fn note_success(&self) {
+        if self.failing.replace(false) {
+            tracing::info!("the database answers again");
+        }
+    }
+}
+
+fn count(record: &mut CallRecord<'_>, outcome: Outcome) {
+    *match outcome {
+        Ok(_) => &mut record.applied,
+        Err(Rejection::LimitExceeded) => &mut record.limit_exceeded,
+        Err(Rejection::BalanceOverflow) => &mut record.balance_overflow,
+        Err(Rejection::UnknownClient) => &mut record.unknown_client,
+    } += 1;
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

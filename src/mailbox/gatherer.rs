@@ -1,0 +1,225 @@
+//! One thread's gatherer: takes runs from the mailboxes that are ready, and sends each batch as one
+//! call.
+//!
+//! When to send: at once while nothing is in flight; otherwise when a call comes back. What
+//! arrives meanwhile makes the next call larger, so the load itself sets the batch size. While
+//! only a few transactions are in flight waiting would save nothing, so a few more calls may
+//! overlap ([`GathererOptions::overlap_below`]).
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use settings::Mode;
+use tokio::sync::Notify;
+
+use super::Ledger;
+use super::call::{Call, Caller, CutReason, Part};
+use super::idle::Slot;
+use super::job::Job;
+use super::mailbox::{Mailbox, Settled};
+use super::queue::Cut;
+use crate::domain::ClientId;
+use crate::observing::Observer;
+
+/// Settings of a thread's gatherer.
+#[derive(Clone, Copy, Debug)]
+pub struct GathererOptions {
+    /// How transactions reach the ledger: with [`Mode::Serial`] a run is one request.
+    pub mode: Mode,
+    /// Clients that one call may span.
+    pub clients_per_call: usize,
+    /// Transactions that one call may carry.
+    pub batch_max: usize,
+    /// Calls at once.
+    pub calls_in_flight: usize,
+    /// Calls at once while fewer than [`GathererOptions::overlap_below`] requests are in flight.
+    pub overlap_calls: usize,
+    /// How few requests in flight count as few.
+    pub overlap_below: usize,
+}
+
+/// Whom a gatherer tells of mailboxes that have nothing more to send. It is the registry, which
+/// alone forgets actors.
+pub(super) trait Owner: Send + Sync {
+    /// The mailbox idles: its actor may make room for another.
+    fn idles(&self, client: ClientId, slot: &Arc<Slot>);
+    /// The mailbox idles, and its client does not exist: its actor is of no use.
+    fn is_unknown(&self, client: ClientId, slot: &Arc<Slot>);
+    /// The actor has ended, and no run of it is out any more.
+    fn has_ended(&self, client: ClientId, slot: &Arc<Slot>);
+}
+
+/// Gathers for the actors of one thread, which it never leaves.
+pub(super) struct Gatherer {
+    options: GathererOptions,
+    caller: Caller,
+    owner: Arc<dyn Owner>,
+    /// Its position among the registry's threads.
+    position: usize,
+    /// Mailboxes that have something to send and nothing in flight, longest ready first.
+    ready: RefCell<VecDeque<Rc<Mailbox>>>,
+    /// Calls sent and not yet answered, and the requests that they carry.
+    calls: Cell<usize>,
+    carried: Cell<usize>,
+    /// Tells the gatherer to look again.
+    wake: Notify,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Gatherer>>> = const { RefCell::new(None) };
+}
+
+/// A call on its way. Dropping it, however that happens, makes room for the next call and lets its
+/// mailboxes go on.
+struct Flight {
+    gatherer: Rc<Gatherer>,
+    call: Call,
+    /// The mailbox of each part; none where requests go past the mailboxes (`direct`).
+    mailboxes: Vec<Rc<Mailbox>>,
+}
+
+impl Gatherer {
+    /// Makes the current thread's gatherer and starts it.
+    pub(super) fn start(
+        options: GathererOptions,
+        ledger: Box<dyn Ledger>,
+        owner: Arc<dyn Owner>,
+        position: usize,
+        observer: Observer,
+    ) {
+        let gatherer = Rc::new(Self {
+            options,
+            caller: Caller::new(ledger, observer),
+            owner,
+            position,
+            ready: RefCell::default(),
+            calls: Cell::new(0),
+            carried: Cell::new(0),
+            wake: Notify::new(),
+        });
+        CURRENT.set(Some(Rc::clone(&gatherer)));
+        tokio::task::spawn_local(gatherer.gather());
+    }
+
+    /// Returns the current thread's gatherer, if it has one.
+    pub(super) fn current() -> Option<Rc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Returns its position among the registry's threads.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Puts a job at the end of a mailbox's queue.
+    pub(super) fn enqueue(&self, mailbox: &Rc<Mailbox>, job: Job) {
+        self.caller.observer.mailbox.depth.inc();
+        if mailbox.push(job) {
+            self.list(mailbox);
+        }
+    }
+
+    /// Closes the mailbox of an actor that has ended. After a panic its callers are told, by
+    /// dropping what waits.
+    pub(super) fn close(&self, mailbox: &Mailbox, panicked: bool) {
+        let closed = mailbox.close();
+        let observer = &self.caller.observer;
+        observer.mailbox.depth.dec_by(closed.lost as i64);
+        if !closed.in_flight {
+            self.owner.has_ended(mailbox.client, &mailbox.slot);
+        }
+        if panicked {
+            observer.mailbox.actor_panics.inc();
+            observer.actor(mailbox.client.get(), "panicked");
+            tracing::error!(client = mailbox.client.get(), lost = closed.lost, "an actor panicked");
+        }
+    }
+
+    /// Carries one request by itself, past the mailboxes (`direct`).
+    pub(super) async fn carry_directly(self: Rc<Self>, client: ClientId, job: Job) {
+        let part = Part::new(client, Cut::of(job));
+        self.depart(vec![part], CutReason::Direct, Vec::new()).carry().await;
+    }
+
+    /// Sends batches for as long as the thread runs.
+    async fn gather(self: Rc<Self>) {
+        loop {
+            self.wake.notified().await;
+            // Whatever else is readable now belongs into this batch: let it come in first.
+            tokio::task::yield_now().await;
+            while self.may_send() {
+                let Some(flight) = self.cut_batch() else { break };
+                tokio::task::spawn_local(flight.carry());
+            }
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        let few = self.carried.get() < self.options.overlap_below;
+        let calls = if few { self.options.overlap_calls } else { self.options.calls_in_flight };
+        self.calls.get() < calls
+    }
+
+    /// Cuts a run from each ready mailbox until the batch is full; `None` when none is ready.
+    fn cut_batch(self: &Rc<Self>) -> Option<Flight> {
+        let options = &self.options;
+        let (mut parts, mut mailboxes) = (Vec::new(), Vec::new());
+        let mut room = options.batch_max;
+        while room > 0 && parts.len() < options.clients_per_call {
+            let Some(mailbox) = self.ready.borrow_mut().pop_front() else { break };
+            let Some(cut) = mailbox.cut(room, options.mode) else { continue };
+            room -= cut.transactions.len();
+            self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
+            parts.push(Part::new(mailbox.client, cut));
+            mailboxes.push(mailbox);
+        }
+        let full = room == 0 || parts.len() == options.clients_per_call;
+        let reason = if full { CutReason::Bound } else { CutReason::QueueEmpty };
+        (!parts.is_empty()).then(|| self.depart(parts, reason, mailboxes))
+    }
+
+    fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason, mailboxes: Vec<Rc<Mailbox>>) -> Flight {
+        let call = Call::new(parts, cut);
+        self.calls.set(self.calls.get() + 1);
+        self.carried.set(self.carried.get() + call.size());
+        Flight { gatherer: Rc::clone(self), call, mailboxes }
+    }
+
+    /// A run is over. The mailbox is ready again, or idle, or, where the client turned out not to
+    /// exist, forgotten at once.
+    fn settle(&self, mailbox: &Rc<Mailbox>, part: &Part) {
+        let Mailbox { client, slot, .. } = &**mailbox;
+        match mailbox.settle(part.jobs) {
+            Settled::Ready => self.list(mailbox),
+            Settled::Idle if part.unknown_client => self.owner.is_unknown(*client, slot),
+            Settled::Idle => self.owner.idles(*client, slot),
+            // Only now may the client have a new actor: two runs of it are never out at once.
+            Settled::Closed => self.owner.has_ended(*client, slot),
+        }
+    }
+
+    fn list(&self, mailbox: &Rc<Mailbox>) {
+        self.ready.borrow_mut().push_back(Rc::clone(mailbox));
+        self.wake.notify_one();
+    }
+}
+
+impl Flight {
+    async fn carry(mut self) {
+        self.call.carry(&self.gatherer.caller).await;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let gatherer = &self.gatherer;
+        gatherer.calls.set(gatherer.calls.get() - 1);
+        gatherer.carried.set(gatherer.carried.get() - self.call.size());
+        for (mailbox, part) in self.mailboxes.iter().zip(self.call.parts()) {
+            gatherer.settle(mailbox, part);
+        }
+        gatherer.wake.notify_one();
+    }
+}

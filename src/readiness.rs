@@ -1,0 +1,84 @@
+//! Whether an instance can serve: the database answers, is of its profile, and has its data.
+
+use std::time::Duration;
+
+use settings::Profile;
+
+use crate::http::{Readiness, ReadinessProbe};
+use crate::ledger::{DatabaseState, Durability, PgLedger};
+use crate::mailbox::Mailboxes;
+
+/// How long a readiness probe waits for the database.
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The database was set up for the other profile.
+#[derive(Debug, thiserror::Error)]
+#[error("PROFILE is {wanted}, but the database {found}; {remedy}")]
+pub struct WrongProfile {
+    /// The configured profile.
+    wanted: Profile,
+    /// What the database is.
+    found: String,
+    /// What to do.
+    remedy: &'static str,
+}
+
+/// Asks the database what it is until it answers, ever more slowly, and checks the answer.
+pub(crate) async fn wait_for_database(ledger: &PgLedger, profile: Profile) -> Result<(), WrongProfile> {
+    const LONGEST: Duration = Duration::from_secs(2);
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match ledger.state().await {
+            Ok(state) => return check_profile(&state, profile),
+            Err(error) => {
+                tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "waiting for the database")
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Compares what the database is with what the instance was configured for.
+pub(crate) fn check_profile(state: &DatabaseState, wanted: Profile) -> Result<(), WrongProfile> {
+    let refuse = |found: &str, remedy| Err(WrongProfile { wanted, found: found.to_owned(), remedy });
+    match (wanted, &state.durability) {
+        (Profile::Durable, Durability::Durable) | (Profile::Contest, Durability::Unlogged) => Ok(()),
+        (Profile::Durable, Durability::Unlogged) => refuse(
+            "was set up for contest (its tables are UNLOGGED)",
+            "set PROFILE=contest, or start on a data directory of the durable profile",
+        ),
+        (Profile::Durable, Durability::Weakened(settings)) => {
+            refuse(&format!("server runs with {settings}"), "start the server with sql/settings/durable.conf")
+        }
+        (Profile::Contest, _) => refuse(
+            "was set up for durable (its tables are logged)",
+            "set PROFILE=durable, or start on a data directory of the contest profile",
+        ),
+    }
+}
+
+/// Makes what `/readyz` asks.
+pub(crate) fn probe(mailboxes: Mailboxes, ledger: PgLedger, profile: Profile) -> ReadinessProbe {
+    Box::new(move || {
+        let (mailboxes, ledger) = (mailboxes.clone(), ledger.clone());
+        Box::pin(async move { readiness(&mailboxes, &ledger, profile).await })
+    })
+}
+
+async fn readiness(mailboxes: &Mailboxes, ledger: &PgLedger, profile: Profile) -> Readiness {
+    if !mailboxes.is_open() {
+        return Readiness::NotReady("starting: the database has not answered yet");
+    }
+    let state = match tokio::time::timeout(PROBE_DEADLINE, ledger.state()).await {
+        Ok(Ok(state)) => state,
+        Ok(Err(_)) | Err(_) => return Readiness::NotReady("the database does not answer"),
+    };
+    if check_profile(&state, profile).is_err() {
+        return Readiness::NotReady("the database is of another profile");
+    }
+    if !state.has_clients {
+        return Readiness::NotReady("the data was lost: the database has no clients; set it up again");
+    }
+    Readiness::Ready
+}
