@@ -23,7 +23,7 @@ pub(super) async fn post_transaction(request: HttpRequest, payload: Payload, api
     let mut observed = Observed::begin(&request, &api.observer, "transaction");
     let span = observed.ticket.span().clone();
     let answer = apply(&request, payload, &api, &mut observed).instrument(span).await;
-    finish(&api, observed, answer)
+    finish(&api, &mut observed, answer)
 }
 
 /// `GET /clientes/{id}/extrato`
@@ -31,7 +31,7 @@ pub(super) async fn get_statement(request: HttpRequest, api: Data<Api>) -> HttpR
     let mut observed = Observed::begin(&request, &api.observer, "statement");
     let span = observed.ticket.span().clone();
     let answer = read_statement(&request, &api, &mut observed).instrument(span).await;
-    finish(&api, observed, answer)
+    finish(&api, &mut observed, answer)
 }
 
 /// `GET /healthz`: the process is alive.
@@ -157,7 +157,7 @@ async fn read_body(
     tokio::time::timeout(timeout, read).await.unwrap_or(Err(Problem::BodyIncomplete))
 }
 
-fn finish(api: &Api, mut observed: Observed<'_>, answer: Result<Answer, Problem>) -> HttpResponse {
+fn finish(api: &Api, observed: &mut Observed<'_>, answer: Result<Answer, Problem>) -> HttpResponse {
     let Answer { mut response, outcome, timing } = answer.unwrap_or_else(|problem| {
         if let Problem::Overloaded(bound) = &problem {
             observed.record.shed = Some(bound.name().into());

@@ -47,7 +47,7 @@ impl<'a> Observed<'a> {
     }
 
     /// Tells how it was answered.
-    pub(super) fn answered(mut self, outcome: &'static str, status: u16) {
+    pub(super) fn answered(&mut self, outcome: &'static str, status: u16) {
         self.record.status = Some(status);
         self.tell(outcome);
     }
@@ -57,7 +57,7 @@ impl<'a> Observed<'a> {
         self.record.outcome = outcome.into();
         self.record.flush = self.ticket.call();
         self.record.took = Some(self.started.elapsed().as_micros() as u64);
-        self.observer.request(std::mem::take(&mut self.record), self.ticket.span());
+        self.observer.request(&mut self.record, self.ticket.span());
     }
 }
 

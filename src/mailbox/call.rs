@@ -2,6 +2,7 @@
 //! the observer.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use traces::format::CallRecord;
 use tracing::{Instrument, Span};
 
 use super::job::{Reply, Timing};
+use super::mailbox::Mailbox;
 use super::queue::Cut;
 use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, Run};
 use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
@@ -30,14 +32,18 @@ pub(super) struct Caller {
 pub(super) struct Call {
     parts: Vec<Part>,
     size: usize,
+    number: u64,
+    cut: CutReason,
     cut_at: Instant,
-    record: CallRecord<'static>,
+    oldest_wait: Duration,
     span: Span,
 }
 
 /// One client's share of a call.
 pub(super) struct Part {
     client: ClientId,
+    /// None where requests go past the mailboxes (`direct`).
+    pub(super) mailbox: Option<Rc<Mailbox>>,
     cut: Cut,
     /// Jobs cut, to be counted out of the mailbox's load.
     pub(super) jobs: usize,
@@ -58,8 +64,19 @@ pub(super) enum CutReason {
 }
 
 impl Part {
-    pub(super) fn new(client: ClientId, cut: Cut) -> Self {
-        Self { client, jobs: cut.len(), cut, unknown_client: false }
+    /// What was cut from a mailbox.
+    pub(super) fn of(mailbox: Rc<Mailbox>, cut: Cut) -> Self {
+        Self { mailbox: Some(Rc::clone(&mailbox)), ..Self::past_the_mailbox(mailbox.client, cut) }
+    }
+
+    /// What never was in one.
+    pub(super) fn past_the_mailbox(client: ClientId, cut: Cut) -> Self {
+        Self { client, mailbox: None, jobs: cut.len(), cut, unknown_client: false }
+    }
+
+    /// What it has, as the record says it: client, transactions, statements.
+    fn carries(&self) -> (i32, u32, u32) {
+        (self.client.get(), self.cut.transactions.len() as u32, self.cut.statements.len() as u32)
     }
 
     /// The tickets of its requests, with when each arrived.
@@ -82,18 +99,9 @@ impl Call {
             ticket.carried_by(number);
             span.follows_from(ticket.span());
         }
-        let carries = |part: &Part| {
-            (part.client.get(), part.cut.transactions.len() as u32, part.cut.statements.len() as u32)
-        };
-        let record = CallRecord {
-            id: number,
-            cut: <&str>::from(cut).into(),
-            carries: parts.iter().map(carries).collect(),
-            oldest_wait: micros(cut_at.saturating_duration_since(oldest)),
-            ..CallRecord::default()
-        };
         let size = parts.iter().map(|part| part.jobs).sum();
-        Self { parts, size, cut_at, record, span }
+        let oldest_wait = cut_at.saturating_duration_since(oldest);
+        Self { parts, size, number, cut, cut_at, oldest_wait, span }
     }
 
     /// Returns how many requests it carries.
@@ -108,38 +116,55 @@ impl Call {
     /// Takes a connection, sends everything, answers everybody, and tells the observer.
     pub(super) async fn carry(&mut self, caller: &Caller) {
         let span = self.span.clone();
-        async {
-            let connection = caller.ledger.connect().await;
-            self.record.connection = micros(self.cut_at.elapsed());
-            match connection {
-                Ok(connection) => self.exchange(caller, &*connection).await,
-                Err(error) => self.refuse_all(caller, error),
-            }
+        self.send(caller).instrument(span).await;
+    }
+
+    async fn send(&mut self, caller: &Caller) {
+        let mut record = CallRecord {
+            id: self.number,
+            cut: <&str>::from(self.cut).into(),
+            carries: self.parts.iter().map(Part::carries).collect(),
+            oldest_wait: micros(self.oldest_wait),
+            ..CallRecord::default()
+        };
+        let connection = caller.ledger.connect().await;
+        let waited = self.cut_at.elapsed();
+        record.connection = micros(waited);
+        match connection {
+            Ok(connection) => self.exchange(caller, &*connection, waited, &mut record).await,
+            Err(error) => self.refuse_all(caller, error, &mut record),
         }
-        .instrument(span)
-        .await;
-        self.record.total = micros(self.cut_at.elapsed());
-        caller.observer.call(std::mem::take(&mut self.record), &self.span);
+        record.total = micros(self.cut_at.elapsed());
+        caller.observer.call(&mut record, &self.span);
     }
 
     /// Sends transactions and statements at once: on one connection the statements are read after
     /// the commit.
-    async fn exchange(&mut self, caller: &Caller, connection: &dyn LedgerConnection) {
+    async fn exchange(
+        &mut self,
+        caller: &Caller,
+        connection: &dyn LedgerConnection,
+        waited: Duration,
+        record: &mut CallRecord<'_>,
+    ) {
         let cut_at = self.cut_at;
-        let timing = Timing { connection: cut_at.elapsed(), ..Timing::default() };
+        let timing = Timing { connection: waited, ..Timing::default() };
         let (runs, replies) = self.begin_transactions(caller);
         let statements = self.begin_statements();
-        self.record.queries = statements.len() as u64;
+        record.queries = statements.len() as u64;
         let sent_at = Instant::now();
-        let record = &mut self.record;
+        let written = &mut *record;
         let write = async {
             if runs.is_empty() {
                 return Vec::new();
             }
             let applied = connection.apply(&runs).await;
-            let timing = Timing { database: sent_at.elapsed(), batch: replies.len(), ..timing };
-            match caller.judge(applied, record) {
-                Ok(applied) => caller.answer(&runs, replies, applied, record, timing, cut_at),
+            let database = sent_at.elapsed();
+            match caller.judge(applied, written) {
+                Ok(applied) => {
+                    let timing = Timing { database, report: applied.report, batch: replies.len(), ..timing };
+                    caller.answer(&runs, replies, applied, timing, cut_at)
+                }
                 Err(refusal) => {
                     replies.into_iter().for_each(|reply| reply.refuse(refusal));
                     Vec::new()
@@ -149,9 +174,9 @@ impl Call {
         let read = caller.read_statements(connection, statements, timing, cut_at);
         let (unknown_by_write, (unknown_by_read, failed)) = tokio::join!(write, read);
         if let Some(fate) = failed {
-            self.record.failure = Some(fate.into());
+            record.failure = Some(fate.into());
         }
-        self.record.database = micros(sent_at.elapsed());
+        record.database = micros(sent_at.elapsed());
         for part in &mut self.parts {
             part.unknown_client =
                 unknown_by_write.contains(&part.client) || unknown_by_read.contains(&part.client);
@@ -159,9 +184,9 @@ impl Call {
     }
 
     /// Nothing was sent: says so to everybody.
-    fn refuse_all(&mut self, caller: &Caller, error: LedgerError) {
+    fn refuse_all(&mut self, caller: &Caller, error: LedgerError, record: &mut CallRecord<'_>) {
         caller.note_failure(&error);
-        self.record.failure = Some(error.fate().into());
+        record.failure = Some(error.fate().into());
         let refusal = Refusal::from(error);
         for part in &mut self.parts {
             let cut = std::mem::take(&mut part.cut);
@@ -235,11 +260,9 @@ impl Caller {
         runs: &[Run],
         replies: Vec<Reply<Outcome>>,
         applied: CallOutcomes,
-        record: &CallRecord<'_>,
         timing: Timing,
         cut_at: Instant,
     ) -> Vec<ClientId> {
-        let timing = Timing { report: record.report, ..timing };
         let mut unknown = Vec::new();
         let clients = runs.iter().flat_map(|run| std::iter::repeat_n(run.client, run.transactions.len()));
         for ((client, reply), outcome) in clients.zip(replies).zip(applied.outcomes) {

@@ -76,8 +76,6 @@ thread_local! {
 struct Flight {
     gatherer: Rc<Gatherer>,
     call: Call,
-    /// The mailbox of each part; none where requests go past the mailboxes (`direct`).
-    mailboxes: Vec<Rc<Mailbox>>,
 }
 
 impl Gatherer {
@@ -139,8 +137,8 @@ impl Gatherer {
 
     /// Carries one request by itself, past the mailboxes (`direct`).
     pub(super) async fn carry_directly(self: Rc<Self>, client: ClientId, job: Job) {
-        let part = Part::new(client, Cut::of(job));
-        self.depart(vec![part], CutReason::Direct, Vec::new()).carry().await;
+        let part = Part::past_the_mailbox(client, Cut::of(job));
+        self.depart(vec![part], CutReason::Direct).carry().await;
     }
 
     /// Sends batches for as long as the thread runs.
@@ -165,26 +163,25 @@ impl Gatherer {
     /// Cuts a run from each ready mailbox until the batch is full; `None` when none is ready.
     fn cut_batch(self: &Rc<Self>) -> Option<Flight> {
         let options = &self.options;
-        let (mut parts, mut mailboxes) = (Vec::new(), Vec::new());
+        let mut parts = Vec::new();
         let mut room = options.batch_max;
         while room > 0 && parts.len() < options.clients_per_call {
             let Some(mailbox) = self.ready.borrow_mut().pop_front() else { break };
             let Some(cut) = mailbox.cut(room, options.mode) else { continue };
             room -= cut.transactions.len();
             self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
-            parts.push(Part::new(mailbox.client, cut));
-            mailboxes.push(mailbox);
+            parts.push(Part::of(mailbox, cut));
         }
         let full = room == 0 || parts.len() == options.clients_per_call;
         let reason = if full { CutReason::Bound } else { CutReason::QueueEmpty };
-        (!parts.is_empty()).then(|| self.depart(parts, reason, mailboxes))
+        (!parts.is_empty()).then(|| self.depart(parts, reason))
     }
 
-    fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason, mailboxes: Vec<Rc<Mailbox>>) -> Flight {
+    fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason) -> Flight {
         let call = Call::new(parts, cut);
         self.calls.set(self.calls.get() + 1);
         self.carried.set(self.carried.get() + call.size());
-        Flight { gatherer: Rc::clone(self), call, mailboxes }
+        Flight { gatherer: Rc::clone(self), call }
     }
 
     /// A run is over. The mailbox is ready again, or idle, or, where the client turned out not to
@@ -217,8 +214,10 @@ impl Drop for Flight {
         let gatherer = &self.gatherer;
         gatherer.calls.set(gatherer.calls.get() - 1);
         gatherer.carried.set(gatherer.carried.get() - self.call.size());
-        for (mailbox, part) in self.mailboxes.iter().zip(self.call.parts()) {
-            gatherer.settle(mailbox, part);
+        for part in self.call.parts() {
+            if let Some(mailbox) = &part.mailbox {
+                gatherer.settle(mailbox, part);
+            }
         }
         gatherer.wake.notify_one();
     }

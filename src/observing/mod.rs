@@ -41,37 +41,37 @@ impl Observer {
         self.trace.is_some() || !request.is_disabled()
     }
 
-    /// Tells of a request that was answered, or whose caller has gone.
-    pub fn request(&self, mut record: RequestRecord<'static>, span: &Span) {
-        self.http.observe(&record);
+    /// Tells of a request that was answered, or whose caller has gone. What the record says may be
+    /// taken out of it.
+    pub fn request(&self, record: &mut RequestRecord<'static>, span: &Span) {
+        self.http.observe(record);
         if self.follows(span) {
             record.at = now_micros().saturating_sub(record.took.unwrap_or(0));
-            telemetry::tell_request(span, &record);
-            self.write(Line::Request(record));
+            telemetry::tell_request(span, record);
+            self.write(|| Line::Request(std::mem::take(record)));
         }
     }
 
-    /// Tells of a call that is over, once everybody in it is answered.
-    pub fn call(&self, mut record: CallRecord<'static>, span: &Span) {
-        self.mailbox.observe(&record);
+    /// Tells of a call that is over, once everybody in it is answered. What the record says may be
+    /// taken out of it.
+    pub fn call(&self, record: &mut CallRecord<'static>, span: &Span) {
+        self.mailbox.observe(record);
         if self.follows(span) {
             record.at = now_micros().saturating_sub(record.total);
-            telemetry::tell_call(span, &record);
-            self.write(Line::Call(record));
+            telemetry::tell_call(span, record);
+            self.write(|| Line::Call(std::mem::take(record)));
         }
     }
 
     /// Tells of something that happened to a client's actor.
     pub fn actor(&self, client: i32, state: &'static str) {
         tracing::debug!(target: telemetry::ACTOR, client, "{state}");
-        if self.trace.is_some() {
-            self.write(Line::Actor(ActorChange { client, at: now_micros(), state: state.into() }));
-        }
+        self.write(|| Line::Actor(ActorChange { client, at: now_micros(), state: state.into() }));
     }
 
-    fn write(&self, line: Line<'static>) {
+    fn write(&self, line: impl FnOnce() -> Line<'static>) {
         if let Some(trace) = &self.trace {
-            trace.send(line);
+            trace.send(line());
         }
     }
 }
