@@ -45,6 +45,31 @@ impl Front {
         Self { instances, nginx, address: Address::Tcp(address) }
     }
 
+    /// With another NGINX, which has another text in the place of its file's.
+    async fn start_again(self, balancing: Balancing, edit: impl Fn(String) -> String) -> Self {
+        Self::start_edited(balancing, self.instances, edit).await
+    }
+
+    /// Descriptors below `limit` that the worker has while nobody is connected.
+    async fn idle_descriptors_below(&self, limit: usize) -> usize {
+        let directory = format!("/proc/{}/fd", self.worker());
+        let mut count = 0;
+        until("nobody is connected", async || {
+            let entries = std::fs::read_dir(&directory).expect("the worker runs").flatten();
+            let low = |path: &std::path::Path| {
+                path.file_name()
+                    .and_then(|name| name.to_str()?.parse().ok())
+                    .is_some_and(|number: usize| number < limit)
+            };
+            let paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| low(path)).collect();
+            count = paths.len();
+            // Its own sockets are where it listens and where it hears the master.
+            paths.iter().filter(|path| is_socket(path)).count() <= 2
+        })
+        .await;
+        count
+    }
+
     async fn begin(&self, request: &Request) -> Connection {
         let mut connection = Connection::open(&self.address).await.expect("NGINX takes connections");
         connection.send(request).await.expect("NGINX takes the request");
@@ -62,10 +87,18 @@ impl Front {
 
     /// Tells NGINX's worker to stand still, or to go on.
     fn signal_worker(&self, signal: Signal) {
+        kill(Pid::from_raw(self.worker()), signal).expect("the worker runs");
+    }
+
+    /// The worker's process id.
+    fn worker(&self) -> i32 {
+        self.find_worker().expect("it has one worker")
+    }
+
+    fn find_worker(&self) -> Option<i32> {
         let master = self.nginx.process.pid();
         let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
-        let worker = children.expect("NGINX runs").trim().parse().expect("it has one worker");
-        kill(Pid::from_raw(worker), signal).expect("the worker runs");
+        children.expect("NGINX runs").trim().parse().ok()
     }
 
     async fn requests(&self) -> [u64; 2] {
@@ -73,6 +106,10 @@ impl Front {
             async |instance: &Guiche| instance.metric("guiche_http_transaction_duration_seconds_count").await;
         [count(&self.instances[0]).await, count(&self.instances[1]).await]
     }
+}
+
+fn is_socket(descriptor: &std::path::Path) -> bool {
+    std::fs::read_link(descriptor).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
 }
 
 fn endpoint(address: &Address) -> Endpoint {
@@ -264,33 +301,108 @@ async fn without_any_instance_callers_are_refused() {
     }
 }
 
+/// The bounds on an instance's requests, those of its backups left out, become 1.
+fn narrow(file: String) -> String {
+    assert!(file.contains("max_conns=100;"), "the file has no bound");
+    file.replace("max_conns=100;", "max_conns=1;").replace(" backup;", " backup down;")
+}
+
 #[tokio::test]
 async fn more_requests_than_nginx_has_room_for_are_refused() {
     for balancing in BY_REQUEST {
         let database = Database::create().await;
-        let narrow = |file: String| {
-            let bound = "limit_conn in_flight 700;";
-            assert!(file.contains(bound), "{balancing} has no bound");
-            file.replace(bound, "limit_conn in_flight 2;")
-        };
         let front = Front::start_edited(balancing, two_instances(&database).await, narrow).await;
-        let lock = database.lock(1).await;
-        let held = Request::transaction(1, 1, "c", "held");
-        let mut callers = [front.begin(&held).await, front.begin(&held).await];
-        let ask = async || front.begin(&Request::statement(2)).await.receive().await.expect("an answer");
+        let locks = (database.lock(1).await, database.lock(2).await);
+        let held = [1, 2].map(|client| Request::transaction(client, 1, "c", "held"));
+        let mut callers = [front.begin(&held[0]).await, front.begin(&held[1]).await];
+        let ask = async || front.begin(&Request::statement(4)).await.receive().await.expect("an answer");
         let mut refused = ask().await;
         until("there is no room", async || {
             refused = ask().await;
             refused.status != 200
         })
         .await;
-        refused.assert_refused("overloaded");
-        lock.release().await;
+        refused.assert_refused("unavailable");
+        locks.0.release().await;
+        locks.1.release().await;
         for caller in &mut callers {
             caller.receive().await.expect("an answer").balance();
         }
         until("there is room again", async || ask().await.status == 200).await;
-        assert_eq!(database.balance(1).await, 2, "{balancing}");
+        assert_eq!(database.balance(1).await + database.balance(2).await, 2, "{balancing}");
+    }
+}
+
+/// With room for a dozen requests, forty callers wait their turn: each opens a connection for each
+/// request, and not one is cut.
+#[tokio::test]
+async fn a_crowd_beyond_the_descriptors_is_served_in_turn() {
+    const FEW: usize = 40;
+    for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
+        let database = Database::create().await;
+        let instances = two_instances(&database).await;
+        // At layer 4 descriptors are taken by twos; what else the worker has depends on who starts it.
+        let front = Front::start(balancing, instances).await;
+        let own = if balancing == Balancing::Layer4 { front.idle_descriptors_below(FEW).await } else { 0 };
+        let few = FEW + (FEW - own) % 2;
+        let front = front.start_again(balancing, |file| with_descriptors(file, few)).await;
+        let worker = front.worker();
+        let callers = (0..40).map(|_| async {
+            for _ in 0..25 {
+                let credit = Request::transaction(1, 1, "c", "crowd").header("Connection", "close");
+                let answer = front.begin(&credit).await.receive().await;
+                let response = answer.unwrap_or_else(|error| panic!("{balancing}: {error}"));
+                assert!([200, 503].contains(&response.status), "{balancing}: {response:?}");
+            }
+        });
+        futures_util::future::join_all(callers).await;
+        assert_eq!(front.worker(), worker, "{balancing}: the worker lives");
+        let mut later = front.begin(&Request::transaction(1, 1, "c", "later")).await;
+        later.receive().await.expect("an answer").balance();
+    }
+}
+
+fn with_descriptors(file: String, descriptors: usize) -> String {
+    let (before, rest) = file.split_once("worker_rlimit_nofile ").expect("the file has a bound");
+    let (_, after) = rest.split_once(';').expect("a directive ends");
+    format!("{before}worker_rlimit_nofile {descriptors};{after}")
+}
+
+/// Whoever keeps a connection without using it has to give way where connections run out.
+#[tokio::test]
+async fn callers_who_idle_lock_nobody_out() {
+    for balancing in BY_REQUEST {
+        let front = Front::on(balancing, &Database::create().await).await;
+        let mut idle = Vec::new();
+        for client in (1..=5).cycle().take(800) {
+            let mut caller = front.begin(&Request::statement(client)).await;
+            assert_eq!(caller.receive().await.expect("an answer").status, 200, "{balancing}");
+            idle.push(caller);
+        }
+        let response = front.begin(&Request::statement(1)).await.receive().await.expect("an answer");
+        assert_eq!(response.status, 200, "{balancing}");
+    }
+}
+
+/// What a worker counted is gone with it: nobody is refused for the requests of the dead.
+#[tokio::test]
+async fn the_worker_dies_under_load() {
+    for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
+        let database = Database::create().await;
+        let front = Front::on(balancing, &database).await;
+        let load = Load::start("n", &[&front.address], 12);
+        for _ in 0..3 {
+            load.until_applied(50).await;
+            let worker = front.worker();
+            front.signal_worker(Signal::SIGKILL);
+            until("there is another worker", async || front.find_worker().is_some_and(|pid| pid != worker))
+                .await;
+        }
+        load.until_applied(50).await;
+        let attempts = load.stop().await;
+        reckon(&database, &attempts).await;
+        let mut caller = front.begin(&Request::transaction(1, 1, "c", "later")).await;
+        caller.receive().await.expect("an answer").balance();
     }
 }
 
