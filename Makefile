@@ -55,11 +55,11 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
 
 .PHONY: test
-test: compiler servers k6 wrk browser valgrind ## run all tests
+test: compiler servers k6 wrk browser valgrind ## run all tests, and say which test programs took longest
 	@echo '==> cargo build: the programs that tests start'
 	@cargo build --workspace $(features)
 	@echo '==> cargo test'
-	@cargo test --workspace $(features)
+	@.ci/test $(features)
 
 .PHONY: containers
 containers: compiler ## test the Compose files with a real Docker, which must be there already

@@ -188,7 +188,7 @@ impl Cluster {
             process.kill().await;
         }
         let deadline = Instant::now() + STOP_DEADLINE;
-        while !crate::procfs::working_in(&self.data).is_empty() {
+        while is_working_in(&self.data) {
             ensure!(Instant::now() < deadline, "children of the killed server still run");
             tokio::time::sleep(POLL).await;
         }
@@ -334,6 +334,13 @@ impl Cluster {
             self.bin.display()
         )
     }
+}
+
+/// Whether a process works in `directory` or below it. PostgreSQL's all work in their data
+/// directory, which is how the children of a killed postmaster are found.
+fn is_working_in(directory: &Path) -> bool {
+    let processes = procfs::process::all_processes().into_iter().flatten().flatten();
+    processes.filter_map(|process| process.cwd().ok()).any(|cwd| cwd.starts_with(directory))
 }
 
 /// A TCP port of 127.0.0.1 that nobody listens on at this moment.

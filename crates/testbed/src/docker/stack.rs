@@ -14,8 +14,7 @@ use crate::nginx::Balancing;
 use crate::split::{Service, Split};
 use crate::stack::{DATABASE, Progress};
 use crate::usage::{ServiceUsage, Usage};
-use settings::Mode;
-use settings::Profile;
+use settings::{Mode, Profile};
 
 /// What is built when no image is given.
 const BUILT_IMAGE: &str = "guiche:local";
