@@ -4,6 +4,7 @@
 //! socket and the port are this cluster's alone, so that any number of them run side by side. As
 //! root the server runs as another user ([`Account::for_postgres`]).
 
+mod connect;
 mod database;
 mod install;
 mod options;
@@ -24,7 +25,7 @@ use crate::rundir::RunDir;
 use crate::slow_fsync;
 use crate::user::Account;
 
-pub use database::connect;
+pub use connect::connect;
 pub use options::{ClusterOptions, StopMode};
 
 /// How long `initdb` and each SQL file may take.
@@ -204,7 +205,7 @@ impl Cluster {
         let mut process = self.launch().spawn()?;
         let deadline = Instant::now() + START_DEADLINE;
         let url = self.admin_url("postgres");
-        while let Err(error) = database::connect(&url).await {
+        while let Err(error) = connect(&url).await {
             if process.exit_status().is_some() {
                 return Err(process.obituary());
             }
