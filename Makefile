@@ -15,7 +15,8 @@ stack = $(if $(STACK),--stack $(STACK)) $(if $(MODE),--mode $(MODE)) $(if $(PROF
 servers = $(if $(filter docker,$(STACK)),,servers)
 built = $(if $(filter docker,$(STACK)),--package loadtest,--workspace)
 
-# Everything there is, the same for lints, documentation and tests: so nothing is built twice.
+# Everything there is, the same for lints, documentation and tests: so nothing is built twice. The
+# programs are built together with the tests, whose dependencies switch on features of shared crates.
 features = --features guiche/otlp
 
 .PHONY: help
@@ -55,11 +56,11 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
 
 .PHONY: test
-test: compiler servers k6 wrk browser valgrind ## run all tests
-	@echo '==> cargo build: the programs that tests start'
-	@cargo build --workspace $(features)
+test: compiler servers k6 wrk browser valgrind ## run all tests, and say which test programs took longest
+	@echo '==> cargo build: the tests and the programs that they start'
+	@cargo build --workspace --lib --bins --tests $(features)
 	@echo '==> cargo test'
-	@cargo test --workspace $(features)
+	@.ci/test $(features)
 
 .PHONY: containers
 containers: compiler ## test the Compose files with a real Docker, which must be there already

@@ -120,14 +120,10 @@ impl Health {
 
 impl Question {
     async fn ask(&self) -> String {
-        let failure = match self {
-            Question::Http(endpoint, path) => match endpoint.get(path).await {
-                Ok(answer) if answer.status == 200 => None,
-                Ok(answer) => Some(format!("{} {}", answer.status, answer.body)),
-                Err(error) => Some(format!("{error:#}")),
-            },
-            Question::Sql(url) => connect(url).await.err().map(|error| format!("{error:#}")),
+        let health = match self {
+            Question::Http(endpoint, path) => endpoint.check(path).await,
+            Question::Sql(url) => connect(url).await.map(drop),
         };
-        failure.unwrap_or_else(|| "healthy".to_owned())
+        health.map_or_else(|error| format!("{error:#}"), |()| "healthy".to_owned())
     }
 }

@@ -4,6 +4,7 @@
 //! socket and the port are this cluster's alone, so that any number of them run side by side. As
 //! root the server runs as another user ([`Account::for_postgres`]).
 
+mod connect;
 mod database;
 mod install;
 mod options;
@@ -24,7 +25,7 @@ use crate::rundir::RunDir;
 use crate::slow_fsync;
 use crate::user::Account;
 
-pub use database::connect;
+pub use connect::connect;
 pub use options::{ClusterOptions, StopMode};
 
 /// How long `initdb` and each SQL file may take.
@@ -188,7 +189,7 @@ impl Cluster {
             process.kill().await;
         }
         let deadline = Instant::now() + STOP_DEADLINE;
-        while !crate::procfs::working_in(&self.data).is_empty() {
+        while is_working_in(&self.data) {
             ensure!(Instant::now() < deadline, "children of the killed server still run");
             tokio::time::sleep(POLL).await;
         }
@@ -204,7 +205,7 @@ impl Cluster {
         let mut process = self.launch().spawn()?;
         let deadline = Instant::now() + START_DEADLINE;
         let url = self.admin_url("postgres");
-        while let Err(error) = database::connect(&url).await {
+        while let Err(error) = connect(&url).await {
             if process.exit_status().is_some() {
                 return Err(process.obituary());
             }
@@ -334,6 +335,13 @@ impl Cluster {
             self.bin.display()
         )
     }
+}
+
+/// Whether a process works in `directory` or below it. PostgreSQL's all work in their data
+/// directory, which is how the children of a killed postmaster are found.
+fn is_working_in(directory: &Path) -> bool {
+    let processes = procfs::process::all_processes().into_iter().flatten().flatten();
+    processes.filter_map(|process| process.cwd().ok()).any(|cwd| cwd.starts_with(directory))
 }
 
 /// A TCP port of 127.0.0.1 that nobody listens on at this moment.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -62,6 +62,16 @@ impl Endpoint {
         let answer = tokio::time::timeout(DEADLINE, answer).await;
         let answer = answer.with_context(|| format!("{self} did not answer within {DEADLINE:?}"))?;
         answer.with_context(|| format!("{self} gave no answer"))
+    }
+
+    /// Asks with `GET` whether the answer is 200.
+    ///
+    /// # Errors
+    /// When it is another, with its status and body, or when there is none.
+    pub async fn check(&self, path: &str) -> Result<()> {
+        let Answer { status, body } = self.get(path).await?;
+        ensure!(status == 200, "{status} {body}");
+        Ok(())
     }
 }
 

@@ -3,11 +3,12 @@
 //! From the parts to the whole:
 //!
 //! - a process and where it runs: [`process`], [`rundir`], [`programs`], [`user`], [`signals`],
-//!   [`procfs`], [`disk`], [`machine`];
+//!   [`disk`], [`slow_fsync`], [`machine`];
+//! - how a service is asked: [`http`];
 //! - a service each: [`cluster`] (PostgreSQL), [`instance`] (guiche), [`nginx`];
 //! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
 //! - all together: [`stack`] natively, [`docker`] in containers;
-//! - what a running stack says of itself: [`http`], [`scrape`], [`check`].
+//! - what a running stack says of itself: [`scrape`], [`check`].
 //!
 //! Both the service's tests and `loadtest` stand on it. It knows nothing of loads and reports.
 
@@ -21,7 +22,6 @@ pub mod instance;
 pub mod machine;
 pub mod nginx;
 pub mod process;
-pub mod procfs;
 pub mod programs;
 pub mod rundir;
 pub mod scrape;

@@ -20,11 +20,23 @@ const LISTEN: &str = "listen 9999";
 /// The only directory that the files write to.
 const SCRATCH: &str = "/tmp/";
 
-/// How requests are shared out between the instances: one file of `nginx/` each.
+/// How requests are shared out between the instances: each is written as its file of `nginx/` is
+/// named, without `.conf`.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Balancing {
     /// To the instance with the fewest requests open.
@@ -36,24 +48,6 @@ pub enum Balancing {
     Affinity,
     /// By connection, without looking into it.
     Layer4,
-}
-
-impl Balancing {
-    /// Its name: that of its file, without `.conf`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Balancing::LeastConn => "least_conn",
-            Balancing::RoundRobin => "round_robin",
-            Balancing::Affinity => "affinity",
-            Balancing::Layer4 => "layer4",
-        }
-    }
-}
-
-impl std::fmt::Display for Balancing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 /// An installed NGINX, and what it needs to be told on its command line.

@@ -15,15 +15,19 @@ const TOLERANCE: f64 = 1e-9;
 const MB: u64 = 1024 * 1024;
 
 /// A service that the contest counts. The names are those of the Compose file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 pub enum Service {
     /// The first instance.
+    #[strum(serialize = "webapi1-guiche")]
     Api1,
     /// The second instance.
+    #[strum(serialize = "webapi2-guiche")]
     Api2,
     /// The load balancer.
+    #[strum(serialize = "nginx")]
     Nginx,
     /// PostgreSQL.
+    #[strum(serialize = "db")]
     Database,
 }
 
@@ -31,14 +35,9 @@ impl Service {
     /// All four, in the order of `--cpus`.
     pub const ALL: [Service; 4] = [Service::Api1, Service::Api2, Service::Nginx, Service::Database];
 
-    /// Its name.
+    /// Returns its name in the Compose file.
     pub fn name(self) -> &'static str {
-        match self {
-            Service::Api1 => "webapi1-guiche",
-            Service::Api2 => "webapi2-guiche",
-            Service::Nginx => "nginx",
-            Service::Database => "db",
-        }
+        self.into()
     }
 
     /// Its share of the 550MB, in bytes.

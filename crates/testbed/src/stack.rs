@@ -28,8 +28,8 @@ pub use options::{Limits, Pinning, StackOptions, Transport};
 pub const DATABASE: &str = "rinha";
 
 /// What the contest waits for, and how long.
-const READY_PATH: &str = "/clientes/1/extrato";
-const READY_DEADLINE: Duration = Duration::from_secs(40);
+pub(crate) const READY_PATH: &str = "/clientes/1/extrato";
+pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(40);
 const READY_POLL: Duration = Duration::from_millis(20);
 
 /// How long NGINX may take to end.
@@ -261,14 +261,10 @@ impl Stack {
         let endpoint = Endpoint::Tcp(self.nginx.address);
         let deadline = Instant::now() + READY_DEADLINE;
         loop {
-            let why = match endpoint.get(READY_PATH).await {
-                Ok(answer) if answer.status == 200 => return Ok(()),
-                Ok(answer) => format!("{} {}", answer.status, answer.body),
-                Err(error) => format!("{error:#}"),
-            };
+            let Err(why) = endpoint.check(READY_PATH).await else { return Ok(()) };
             if Instant::now() >= deadline {
                 let log = tail(self.nginx.process.log());
-                bail!("GET {READY_PATH} through NGINX is no 200 after {READY_DEADLINE:?}: {why}{log}");
+                bail!("GET {READY_PATH} through NGINX is no 200 after {READY_DEADLINE:?}: {why:#}{log}");
             }
             if let Ok(error) = tokio::time::timeout(READY_POLL, self.ended()).await {
                 return Err(error);

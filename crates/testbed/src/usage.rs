@@ -1,10 +1,11 @@
 //! What a service used, in the kernel's own accounting.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use procfs::process::{Process, Stat, all_processes};
 use serde::{Serialize, Serializer};
 
-use crate::procfs;
 use crate::split::{Service, Split};
 
 /// CPU since the start, memory now.
@@ -25,16 +26,34 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of a process and all its descendants, from `/proc`: near enough where there is no cgroup.
-    pub fn of_tree(pid: u32) -> Usage {
+    /// Returns what a process and all its descendants use, from `/proc`: near enough where there is
+    /// no cgroup. A process that ends meanwhile is left out.
+    pub fn of_tree(root: u32) -> Usage {
+        let root = root.cast_signed();
+        // Only one is open at a time, however many there are.
+        let processes = all_processes().into_iter().flatten().flatten();
+        let stats: HashMap<i32, Stat> =
+            processes.filter_map(|process| Some((process.pid, process.stat().ok()?))).collect();
+        let belongs = |stat: &Stat| {
+            std::iter::successors(Some(stat), |stat| stats.get(&stat.ppid)).any(|stat| stat.pid == root)
+        };
         let mut usage = Usage::default();
-        for process in procfs::tree(pid) {
-            usage.cpu += process.cpu;
-            usage.anonymous_bytes += process.anonymous_bytes;
-            // The same segment appears in each process that has touched it.
-            usage.shared_bytes = usage.shared_bytes.max(process.shared_bytes);
-        }
+        stats.values().filter(|stat| belongs(stat)).for_each(|stat| usage.add(stat));
         usage
+    }
+
+    /// Adds a process, and the CPU time of the children it has waited for.
+    fn add(&mut self, stat: &Stat) {
+        let children = u64::try_from(stat.cutime + stat.cstime).unwrap_or_default();
+        let ticks = u32::try_from(stat.utime + stat.stime + children).unwrap_or(u32::MAX);
+        let per_second = u32::try_from(procfs::ticks_per_second()).unwrap_or(100);
+        self.cpu += Duration::from_secs(1) / per_second * ticks;
+        if let Ok(status) = Process::new(stat.pid).and_then(|process| process.status()) {
+            // The file's unit is 1024 bytes.
+            self.anonymous_bytes += status.rssanon.unwrap_or(0) * 1024;
+            // The same segment appears in each process that has touched it.
+            self.shared_bytes = self.shared_bytes.max(status.rssshmem.unwrap_or(0) * 1024);
+        }
     }
 }
 
@@ -83,4 +102,37 @@ impl ServiceUsage {
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_misleads_nobody() {
+        let dir = crate::rundir::RunDir::create().expect("a run directory");
+        let program = dir.path().join("a) b (c");
+        std::fs::copy("/bin/cat", &program).expect("cat is copied");
+        let mut child = Command::new(&program).stdin(Stdio::piped()).spawn().expect("it starts");
+        let stat = Process::new(child.id().cast_signed()).and_then(|process| process.stat());
+        drop(child.stdin.take());
+        child.wait().expect("it ends with its input");
+        let stat = stat.expect("it was running");
+        assert_eq!((&*stat.comm, stat.ppid), ("a) b (c", std::process::id().cast_signed()));
+    }
+
+    #[test]
+    fn sizes_are_in_bytes() {
+        const SIZE: u64 = 32 << 20;
+        let before = Usage::of_tree(std::process::id()).anonymous_bytes;
+        let memory = vec![1_u8; usize::try_from(SIZE).expect("it fits")];
+        let after = Usage::of_tree(std::process::id()).anonymous_bytes;
+        drop(std::hint::black_box(memory));
+        assert!(
+            before > 0 && (SIZE / 2..SIZE * 64).contains(&after.saturating_sub(before)),
+            "{before} {after}"
+        );
+    }
 }

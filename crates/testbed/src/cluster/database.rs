@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tokio_postgres::NoTls;
 
-use super::{Cluster, TOOL_DEADLINE, install};
+use super::{Cluster, TOOL_DEADLINE, connect, install};
 use crate::process::Launch;
 
 impl Cluster {
@@ -75,18 +74,6 @@ impl Cluster {
         let client = connect(&self.admin_url("postgres")).await?;
         client.batch_execute(sql).await.with_context(|| sql.to_owned())
     }
-}
-
-/// Connects; the connection closes when the client is dropped.
-///
-/// # Errors
-/// When the server cannot be reached, or refuses.
-pub async fn connect(url: &str) -> Result<tokio_postgres::Client> {
-    let (client, connection) =
-        tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
-    // Its error also reaches whoever uses the client.
-    tokio::spawn(async move { drop(connection.await) });
-    Ok(client)
 }
 
 /// Names go into SQL as they are: only what needs no quoting is let through.

@@ -12,17 +12,14 @@ use crate::disk;
 use crate::http::Endpoint;
 use crate::nginx::Balancing;
 use crate::split::{Service, Split};
-use crate::stack::{DATABASE, Progress};
+use crate::stack::{DATABASE, Progress, READY_DEADLINE, READY_PATH};
 use crate::usage::{ServiceUsage, Usage};
-use settings::Mode;
-use settings::Profile;
+use settings::{Mode, Profile};
 
 /// What is built when no image is given.
 const BUILT_IMAGE: &str = "guiche:local";
 
-/// What the contest waits for, and how long.
-const READY_PATH: &str = "/clientes/1/extrato";
-const READY_DEADLINE: Duration = Duration::from_secs(40);
+/// How often it is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(100);
 
 /// How often the engine is asked what the containers use, and how they are.
@@ -225,12 +222,11 @@ impl DockerStack {
     async fn ready(&self, deadline: Instant) -> Result<()> {
         let endpoint = Endpoint::Tcp(([127, 0, 0, 1], self.options.port).into());
         loop {
-            let why = match endpoint.get(READY_PATH).await {
-                Ok(answer) if answer.status == 200 => return Ok(()),
-                Ok(answer) => format!("{} {}", answer.status, answer.body),
-                Err(error) => format!("{error:#}"),
-            };
-            ensure!(Instant::now() < deadline, "GET {READY_PATH} is no 200 after {READY_DEADLINE:?}: {why}");
+            let Err(why) = endpoint.check(READY_PATH).await else { return Ok(()) };
+            ensure!(
+                Instant::now() < deadline,
+                "GET {READY_PATH} is no 200 after {READY_DEADLINE:?}: {why:#}"
+            );
             tokio::time::sleep(READY_POLL).await;
         }
     }

@@ -8,27 +8,18 @@ use crate::cluster::ClusterOptions;
 use crate::nginx::Balancing;
 use crate::rundir;
 use crate::split::{Service, Split};
-use settings::Mode;
-use settings::Profile;
+use settings::{Mode, Profile};
 
 /// How NGINX reaches the instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Transport {
     /// TCP on loopback.
     Tcp,
     /// Unix sockets in the run directory.
     #[default]
     Unix,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Transport::Tcp => "tcp",
-            Transport::Unix => "unix",
-        })
-    }
 }
 
 /// The CPUs that each service may use, as `taskset` takes them; `None` for all.
