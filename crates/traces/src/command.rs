@@ -8,13 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::chrome::ChromeWriter;
-use super::collect::Collected;
-use super::format::Line;
 use super::page::Page;
-use super::reader::{Damage, ReadError, Run, Traces};
-use super::select::{Moment, Selection};
-use super::slowest::{SlowRequest, Slowest};
-use super::summary::{Summary, Summing};
+use super::reader::{Damage, ReadError, Traces};
+use super::reading::{Reading, ReadingError, Wishes};
+use super::select::Moment;
+use super::slowest::SlowRequest;
+use super::summary::Summary;
 use super::text::Report;
 
 /// Reads traces that instances wrote with TRACE=FILE: a summary, a page, Perfetto's format.
@@ -81,73 +80,35 @@ struct JsonReport<'a> {
 /// # Errors
 /// [`TracesError`].
 pub fn run(arguments: &Arguments) -> Result<(), TracesError> {
-    let mut traces = Traces::open(&arguments.files)?;
-    let selection = Selection::new(arguments.client, arguments.from, arguments.to, traces.started());
-    let mut wanted = Wanted::new(arguments)?;
+    let cannot_write = |path: &Path, cause| TracesError::Write { path: path.to_owned(), cause };
+    let wishes = Wishes {
+        client: arguments.client,
+        from: arguments.from,
+        to: arguments.to,
+        slowest: arguments.slowest as usize,
+        page_requests: arguments.html.is_some().then_some(arguments.page_requests as usize),
+    };
+    let traces = Traces::open(&arguments.files)?;
+    let chrome = arguments.chrome.as_deref().map(|path| {
+        let made = File::create(path).and_then(|file| ChromeWriter::new(BufWriter::new(file), wishes.client));
+        made.map_err(|cause| cannot_write(path, cause))
+    });
     let bar = progress_bar(traces.bytes());
-    let read = traces.each_line(
-        |run, position, line| if selection.takes(line) { wanted.add(run, position, line) } else { Ok(()) },
-        |bytes| bar.inc(bytes),
-    );
+    let read = wishes.read(traces, chrome.transpose()?, |bytes| bar.inc(bytes));
     bar.finish_and_clear();
-    read?;
-    wanted.finish(&traces)
-}
-
-/// What was asked for, in the making.
-struct Wanted<'a> {
-    arguments: &'a Arguments,
-    summing: Summing,
-    slowest: Slowest,
-    page: Option<Collected>,
-    chrome: Option<(&'a Path, ChromeWriter<BufWriter<File>>)>,
-}
-
-impl<'a> Wanted<'a> {
-    fn new(arguments: &'a Arguments) -> Result<Self, TracesError> {
-        let chrome = arguments.chrome.as_deref().map(|path| {
-            let failed = |cause| TracesError::Write { path: path.to_owned(), cause };
-            let file = BufWriter::new(File::create(path).map_err(failed)?);
-            ChromeWriter::new(file, arguments.client).map(|writer| (path, writer)).map_err(failed)
-        });
-        Ok(Self {
-            arguments,
-            summing: Summing::default(),
-            slowest: Slowest::new(arguments.slowest as usize),
-            page: arguments.html.is_some().then(|| Collected::new(arguments.page_requests as usize)),
-            chrome: chrome.transpose()?,
-        })
+    let Reading { summary, slowest, page, traces } = read.map_err(|error| match error {
+        ReadingError::Read(error) => TracesError::Read(error),
+        ReadingError::Chrome(cause) => {
+            cannot_write(arguments.chrome.as_deref().unwrap_or("".as_ref()), cause)
+        }
+    })?;
+    let damage = &traces.damage;
+    if let (Some(collected), Some(path)) = (page, &arguments.html) {
+        let page = Page { collected, runs: traces.runs(), summary: &summary, damage };
+        write_page(page, path).map_err(|cause| cannot_write(path, cause))?;
     }
-
-    fn add(&mut self, run: &Run, position: usize, line: &Line<'_>) -> Result<(), TracesError> {
-        let client = self.arguments.client;
-        self.summing.add(run, line, client);
-        self.slowest.add(position, line);
-        if let Some(page) = &mut self.page {
-            page.add(position, line, client);
-        }
-        if let Some((path, chrome)) = &mut self.chrome {
-            chrome
-                .add(run, position, line)
-                .map_err(|cause| TracesError::Write { path: path.to_path_buf(), cause })?;
-        }
-        Ok(())
-    }
-
-    fn finish(self, traces: &Traces) -> Result<(), TracesError> {
-        let summary = self.summing.finish();
-        let slowest = self.slowest.finish(|run| traces.runs()[run].instance.clone());
-        let damage = &traces.damage;
-        if let Some((path, chrome)) = self.chrome {
-            chrome.finish().map_err(|cause| TracesError::Write { path: path.to_owned(), cause })?;
-        }
-        if let (Some(collected), Some(path)) = (self.page, &self.arguments.html) {
-            let page = Page { collected, runs: traces.runs(), summary: &summary, damage };
-            write_page(page, path).map_err(|cause| TracesError::Write { path: path.clone(), cause })?;
-        }
-        print(&summary, &slowest, damage, self.arguments.json)
-            .map_err(|cause| TracesError::Write { path: "standard output".into(), cause })
-    }
+    print(&summary, &slowest, damage, arguments.json)
+        .map_err(|cause| cannot_write("standard output".as_ref(), cause))
 }
 
 fn write_page(page: Page<'_>, path: &Path) -> io::Result<()> {

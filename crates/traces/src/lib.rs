@@ -6,18 +6,20 @@
 //! - [`mod@format`] is the file's format, and the only thing that writer and reader share: one typed
 //!   record of a request, and one of a call.
 //! - Writing: `writer` takes records and writes them on a thread of its own, `rotate` bounds the files.
-//! - Reading: `reader` finds the lines, `command` hands each to what was asked for: `summary`,
-//!   `slowest`, `collect` and `page` (HTML), `chrome` (Perfetto).
+//! - Reading: `reader` finds the lines, `reading` hands each to what was asked for: `summary`,
+//!   `slowest`, `collect` and `page` (HTML), `chrome` (Perfetto). `command` is `guiche traces`.
 
 pub mod format;
 
 mod chrome;
 mod collect;
 mod command;
+mod html;
 mod page;
 mod page_text;
 mod quantiles;
 mod reader;
+mod reading;
 mod rotate;
 mod select;
 mod slowest;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::collect::{At, Collected, PageCall, PageRequest};
 use super::format::CallReport;
+use super::html::escape;
 use super::page_text::{notes, summary_table};
 use super::reader::{Damage, Run};
 use super::summary::Summary;
@@ -262,19 +263,4 @@ fn bar_columns(calls: &[At<PageCall>], lanes: &Lanes) -> Columns {
     columns.add("transactions", "u32", bars().map(|(_, _, part)| part.1), u32::to_le_bytes);
     columns.add("statements", "u32", bars().map(|(_, _, part)| part.2), u32::to_le_bytes);
     columns
-}
-
-/// Text as HTML.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

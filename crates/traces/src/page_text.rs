@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::collect::Collected;
-use super::page::escape;
+use super::html::escape;
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::summary::{ClientSummary, Summary};

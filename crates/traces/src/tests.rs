@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::chrome::ChromeWriter;
-use super::collect::Collected;
 use super::format::{
     ActorChange, CallRecord, CallReport, Dropped, End, Header, Line, RequestRecord, Unit, VERSION,
 };
 use super::page::Page;
 use super::reader::{ReadError, Traces};
-use super::select::{Moment, Selection};
-use super::slowest::{SlowRequest, Slowest};
-use super::summary::{CLIENTS_MAX, Summary, Summing};
+use super::reading::{Reading, ReadingError, Wishes};
+use super::select::Moment;
+use super::slowest::SlowRequest;
+use super::summary::{CLIENTS_MAX, Summary};
 use super::text::Report;
 
 /// A directory that is removed with what is in it.
@@ -56,26 +56,15 @@ fn make(
     from: Option<Moment>,
     to: Option<Moment>,
 ) -> Result<Made, ReadError> {
-    let mut traces = Traces::open(files)?;
-    let selection = Selection::new(client, from, to, traces.started());
-    let (mut summing, mut slowest, mut page) = (Summing::default(), Slowest::new(3), Collected::new(50));
+    let wishes = Wishes { client, from, to, slowest: 3, page_requests: Some(50) };
     let mut chrome = Vec::new();
-    let mut writer = ChromeWriter::new(&mut chrome, client).expect("a Vec takes everything");
-    traces.each_line(
-        |run, position, line| {
-            if selection.takes(line) {
-                summing.add(run, line, client);
-                slowest.add(position, line);
-                page.add(position, line, client);
-                writer.add(run, position, line).expect("a Vec takes everything");
-            }
-            Ok::<(), ReadError>(())
-        },
-        |_| {},
-    )?;
-    writer.finish().expect("a Vec takes everything");
-    let summary = summing.finish();
-    let slowest = slowest.finish(|run| traces.runs()[run].instance.clone());
+    let writer = ChromeWriter::new(&mut chrome, client).expect("a Vec takes everything");
+    let reading = wishes.read(Traces::open(files)?, Some(writer), |_| {});
+    let Reading { summary, slowest, page, traces } = reading.map_err(|error| match error {
+        ReadingError::Read(error) => error,
+        ReadingError::Chrome(error) => panic!("a Vec takes everything: {error}"),
+    })?;
+    let page = page.expect("one was asked for");
     let text = Report { summary: &summary, slowest: &slowest, damage: &traces.damage }.to_string();
     let mut html = Vec::new();
     let made = Page { collected: page, runs: traces.runs(), summary: &summary, damage: &traces.damage };

@@ -1,0 +1,62 @@
+//! A crowd in front of a stack within the contest's limits: no part is killed for its memory, and
+//! when the crowd has gone everybody is served.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use testbed::nginx::Balancing;
+use testbed::stack::Limits;
+use testbed::{Stack, StackOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Callers at once: more than have a descriptor each.
+const CALLERS: usize = 1_500;
+
+/// How long they come.
+const CROWDED: Duration = Duration::from_secs(3);
+
+const POST: &str = "POST /clientes/1/transacoes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 42\r\n\r\n\
+                    {\"valor\":1,\"tipo\":\"c\",\"descricao\":\"crowd\"}";
+
+#[tokio::test]
+async fn a_crowd_kills_no_part_and_locks_nobody_out() {
+    for balancing in [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity, Balancing::Layer4] {
+        let options = StackOptions { balancing, envelope: true, port: 0, ..StackOptions::default() };
+        let stack = Stack::start(options, &|_: &str| {}).await.expect("the stack starts");
+        if let Limits::NotPermitted(why) = stack.limits() {
+            eprintln!("left out, because there are no limits here: {why}");
+            return;
+        }
+        let address = stack.nginx().address;
+        let (served, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        let end = Instant::now() + CROWDED;
+        let callers = (0..CALLERS).map(|_| async {
+            while Instant::now() < end {
+                match ask(address).await {
+                    Some(200) => served.fetch_add(1, Ordering::Relaxed),
+                    Some(503) => refused.fetch_add(1, Ordering::Relaxed),
+                    Some(status) => panic!("{balancing}: {status}"),
+                    None => 0,
+                };
+            }
+        });
+        futures_util::future::join_all(callers).await;
+        let (served, refused) = (served.into_inner(), refused.into_inner());
+        assert!(served > 500 && refused < served, "{balancing}: {served} served, {refused} refused");
+        for service in stack.usage() {
+            assert_eq!(service.oom_kills, 0, "{balancing}: {} was killed for its memory", service.service);
+        }
+        assert_eq!(ask(address).await, Some(200), "{balancing}: nobody else is there");
+        stack.stop().await.expect("it stops");
+    }
+}
+
+/// Sends a transaction on a connection of its own; the answer's status, `None` without an answer.
+async fn ask(address: std::net::SocketAddr) -> Option<u16> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    stream.write_all(POST.as_bytes()).await.ok()?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.ok()?;
+    std::str::from_utf8(&head[9..]).ok()?.parse().ok()
+}

@@ -1,0 +1,83 @@
+//! One pass over trace files, in which everything that was asked for is made.
+
+use std::io::{self, Write};
+
+use super::chrome::ChromeWriter;
+use super::collect::Collected;
+use super::reader::{ReadError, Traces};
+use super::select::{Moment, Selection};
+use super::slowest::{SlowRequest, Slowest};
+use super::summary::{Summary, Summing};
+
+/// What is asked of traces.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wishes {
+    /// Only this client.
+    pub(super) client: Option<i32>,
+    /// Only what began then or later.
+    pub(super) from: Option<Moment>,
+    /// Only what began before.
+    pub(super) to: Option<Moment>,
+    /// How many of the slowest requests.
+    pub(super) slowest: usize,
+    /// How many requests a page shows at most; `None` for no page.
+    pub(super) page_requests: Option<usize>,
+}
+
+/// What came of it.
+pub(super) struct Reading {
+    pub(super) summary: Summary,
+    /// The slowest first.
+    pub(super) slowest: Vec<SlowRequest>,
+    pub(super) page: Option<Collected>,
+    pub(super) traces: Traces,
+}
+
+/// Why it ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadingError {
+    /// A file cannot be read on.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The trace-event file cannot be written.
+    #[error(transparent)]
+    Chrome(io::Error),
+}
+
+impl Wishes {
+    /// Reads every line once, and writes the trace-event format to `chrome` meanwhile. `progress` is
+    /// told the bytes read, now and then.
+    ///
+    /// # Errors
+    /// [`ReadingError`].
+    pub(super) fn read<W: Write>(
+        self,
+        mut traces: Traces,
+        mut chrome: Option<ChromeWriter<W>>,
+        progress: impl FnMut(u64),
+    ) -> Result<Reading, ReadingError> {
+        let selection = Selection::new(self.client, self.from, self.to, traces.started());
+        let (mut summing, mut slowest) = (Summing::default(), Slowest::new(self.slowest));
+        let mut page = self.page_requests.map(Collected::new);
+        traces.each_line(
+            |run, position, line| {
+                if !selection.takes(line) {
+                    return Ok(());
+                }
+                summing.add(run, line, self.client);
+                slowest.add(position, line);
+                if let Some(page) = &mut page {
+                    page.add(position, line, self.client);
+                }
+                let written = chrome.as_mut().map(|chrome| chrome.add(run, position, line));
+                written.transpose().map(drop).map_err(ReadingError::Chrome)
+            },
+            progress,
+        )?;
+        if let Some(chrome) = chrome {
+            chrome.finish().map_err(ReadingError::Chrome)?;
+        }
+        let slowest = slowest.finish(|run| traces.runs()[run].instance.clone());
+        Ok(Reading { summary: summing.finish(), slowest, page, traces })
+    }
+}
