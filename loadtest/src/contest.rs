@@ -46,7 +46,7 @@ use crate::args::StackKind;
 pub use args::ContestArgs;
 pub(crate) use args::timestamp;
 use k6::K6;
-use play::Game;
+use play::Session;
 use result::{ContestResult, StackConditions};
 use target::Target;
 use testbed::signals::interrupted;
@@ -64,7 +64,7 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
         None if args.stack.kind == StackKind::Docker => containers::contest(args, &k6, &directory).await?,
         None => against_own_stack(args, &k6, &directory).await?,
         Some(url) => {
-            let game = Game {
+            let session = Session {
                 k6: &k6,
                 target: &Target::new(url)?,
                 plan: args.plan(),
@@ -75,7 +75,7 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
                 since: Instant::now(),
             };
             tokio::select! {
-                result = play::play(&game) => result?,
+                result = play::play(&session) => result?,
                 signal = interrupted() => bail!("stopped by {signal}"),
             }
         }
@@ -104,7 +104,7 @@ async fn against_own_stack(args: &ContestArgs, k6: &K6, directory: &Path) -> Res
     ));
     let played = {
         let target = Target::new(&stack.url())?;
-        let game = Game {
+        let session = Session {
             k6,
             target: &target,
             plan: args.plan(),
@@ -115,7 +115,7 @@ async fn against_own_stack(args: &ContestArgs, k6: &K6, directory: &Path) -> Res
             since: begin,
         };
         tokio::select! {
-            result = play::play(&game) => result,
+            result = play::play(&session) => result,
             signal = interrupted() => Err(anyhow::anyhow!("stopped by {signal}")),
         }
     };

@@ -5,6 +5,7 @@ mod legend;
 pub mod lines;
 mod marks;
 pub mod page;
+mod panel;
 mod shapes;
 pub mod svg;
 pub mod text;

@@ -44,7 +44,7 @@ impl Slot {
     /// Either this sees what the mailbox holds to be done, or the mailbox sees that it is off the
     /// list, and enters it: both change the mark, this one before it looks at the load, and
     /// [`IdleList::enter`] after it has left the load.
-    fn take_off(&self) -> Look {
+    fn look(&self) -> Look {
         let worked = self.mark.swap(ABSENT, Ordering::AcqRel) == WORKED;
         match (self.load.is_empty(), worked) {
             (false, _) => Look::Busy,
@@ -88,7 +88,7 @@ impl IdleList {
         // Those that have worked meanwhile go behind the others, and are met again there.
         for _ in 0..2 * list.len() {
             let mut idle = list.pop_front()?;
-            match idle.slot.take_off() {
+            match idle.slot.look() {
                 Look::Busy => {}
                 Look::Idle => return Some(idle),
                 Look::Worked => {
@@ -115,7 +115,7 @@ impl IdleList {
     fn look_at_front(&self) -> Option<Idle> {
         let mut list = self.lock();
         let mut idle = list.pop_front()?;
-        idle.looks = match idle.slot.take_off() {
+        idle.looks = match idle.slot.look() {
             Look::Busy => return None,
             Look::Worked => 1,
             Look::Idle => idle.looks + 1,

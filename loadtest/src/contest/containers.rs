@@ -10,7 +10,7 @@ use testbed::signals::interrupted;
 use super::args::ContestArgs;
 use super::k6::K6;
 use super::plan::Plan;
-use super::play::{self, Game};
+use super::play::{self, Session};
 use super::ports;
 use super::result::{ContestResult, StackConditions};
 use super::score;
@@ -33,7 +33,7 @@ pub async fn contest(args: &ContestArgs, k6: &K6, directory: &Path) -> Result<Co
     ));
     let target = Target::new(&stack.url())?;
     let usage = || stack.usage();
-    let game = Game {
+    let session = Session {
         k6,
         target: &target,
         plan: args.plan(),
@@ -44,7 +44,7 @@ pub async fn contest(args: &ContestArgs, k6: &K6, directory: &Path) -> Result<Co
         since: Instant::now() - stack.cold_start(),
     };
     let played = tokio::select! {
-        result = play::play(&game) => result,
+        result = play::play(&session) => result,
         error = stack.ended() => Err(error.context("a container ended during the contest")),
         signal = interrupted() => Err(anyhow::anyhow!("stopped by {signal}")),
     };

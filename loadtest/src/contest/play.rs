@@ -24,7 +24,7 @@ use testbed::usage::ServiceUsage;
 pub type UsageReader<'a> = &'a dyn Fn() -> Vec<ServiceUsage>;
 
 /// What to play, and against what.
-pub struct Game<'a> {
+pub struct Session<'a> {
     /// The program that plays.
     pub k6: &'a K6,
     /// The service.
@@ -48,13 +48,13 @@ pub struct Game<'a> {
 /// # Errors
 /// When it could not be played. A run that was played and lost is no error: its problems are in
 /// the result.
-pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
-    std::fs::create_dir_all(game.directory)
-        .with_context(|| format!("cannot make {}", game.directory.display()))?;
-    game.target.until_ready().await?;
-    let ready_s = game.since.elapsed().as_secs_f64();
-    game.target.check_new().await?;
-    let rows_before = match &game.database_url {
+pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
+    std::fs::create_dir_all(session.directory)
+        .with_context(|| format!("cannot make {}", session.directory.display()))?;
+    session.target.until_ready().await?;
+    let ready_s = session.since.elapsed().as_secs_f64();
+    session.target.check_new().await?;
+    let rows_before = match &session.database_url {
         Some(url) => Books::read(url).await?.rows,
         None => 0,
     };
@@ -63,25 +63,25 @@ pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
         .format(&Rfc3339)
         .context("the clock shows no year of our era")?;
 
-    let mut watch = Watch::new(game);
-    let summary_path = game.directory.join("summary.json");
+    let mut watch = Watch::new(session);
+    let summary_path = session.directory.join("summary.json");
     let script = testbed::repository_root().join("loadtest/k6/contest.js");
     let run = Run {
         script: &script,
         env: vec![
-            ("BASE_URL", game.target.url().to_owned()),
-            ("RAMP", game.plan.ramp_s.to_string()),
-            ("PLATEAU", game.plan.plateau_s.to_string()),
+            ("BASE_URL", session.target.url().to_owned()),
+            ("RAMP", session.plan.ramp_s.to_string()),
+            ("PLATEAU", session.plan.plateau_s.to_string()),
             ("SUMMARY", summary_path.display().to_string()),
         ],
-        log: &game.directory.join("k6.log"),
+        log: &session.directory.join("k6.log"),
         cpus: None,
     };
-    let ended = game.k6.run(&run, &mut watch).await;
+    let ended = session.k6.run(&run, &mut watch).await;
     watch.finish();
     let k6_cpu = ended?.cpu;
 
-    let books = match &game.database_url {
+    let books = match &session.database_url {
         Some(url) => {
             let books = Books::read(url).await?;
             Some(Audit { new_rows: books.rows.saturating_sub(rows_before), books })
@@ -90,8 +90,8 @@ pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
     };
     let summary = Summary::read(&summary_path)?;
     let mut result = ContestResult {
-        conditions: conditions(game, started_at, ready_s),
-        plan: game.plan,
+        conditions: conditions(session, started_at, ready_s),
+        plan: session.plan,
         score: Score::of(&summary.tally()),
         problems: Vec::new(),
         services: watch.meter.into_costs(),
@@ -105,13 +105,13 @@ pub async fn play(game: &Game<'_>) -> Result<ContestResult> {
     Ok(result)
 }
 
-fn conditions(game: &Game<'_>, started_at: String, ready_s: f64) -> Conditions {
+fn conditions(session: &Session<'_>, started_at: String, ready_s: f64) -> Conditions {
     Conditions {
         started_at,
-        url: game.target.url().to_owned(),
-        stack: game.stack.clone(),
+        url: session.target.url().to_owned(),
+        stack: session.stack.clone(),
         ready_s,
-        k6: game.k6.version().to_owned(),
+        k6: session.k6.version().to_owned(),
         machine_cpus: std::thread::available_parallelism().map_or(0, usize::from),
     }
 }
@@ -125,12 +125,12 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(game: &Game<'a>) -> Watch<'a> {
+    fn new(session: &Session<'a>) -> Watch<'a> {
         let mut watch = Watch {
             live: Live::default(),
             meter: Meter::default(),
-            progress: Progress::new(game.plan),
-            usage: game.usage,
+            progress: Progress::new(session.plan),
+            usage: session.usage,
         };
         watch.measure();
         watch

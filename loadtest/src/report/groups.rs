@@ -13,8 +13,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::legend::{self, LETTER};
 use super::lines::decades;
 use super::marks::{Canvas, Failure};
+pub use super::panel::{Mark, Panel, Series, Shape};
 use super::shapes::{self, Plot};
-use super::svg::{GRID, HUES, INK, dress, dress_file};
+use super::svg::{GRID, HUES, INK, to_file_svg, to_page_svg};
 use super::text::number;
 
 /// How wide a panel is, in pixels, where two of them are beside each other; the SVG scales to the
@@ -57,73 +58,6 @@ pub struct GroupChart<'a> {
     pub same_scale: bool,
 }
 
-/// One panel.
-#[derive(Clone, Debug)]
-pub struct Panel<'a> {
-    /// What it measures, with its unit.
-    pub title: String,
-    /// What is to be seen, for those who do not see it.
-    pub description: String,
-    /// How the series are drawn.
-    pub shape: Shape,
-    /// At most four series: as many as there are colours that everybody tells apart.
-    pub series: Vec<Series<'a>>,
-}
-
-/// How series are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Bars side by side.
-    Bars,
-    /// Lines from group to group.
-    Lines,
-    /// The same, the vertical axis spaced by factors of ten.
-    LogarithmicLines,
-    /// Bars one on top of the other.
-    Stack,
-}
-
-/// What is drawn in one colour, one figure for each group.
-#[derive(Clone, Debug)]
-pub struct Series<'a> {
-    /// Its name in the legend.
-    pub name: &'a str,
-    /// Its figures; `None` where the group has none, which is shown.
-    pub marks: Vec<Option<Mark>>,
-}
-
-/// One figure, with a thin line over it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mark {
-    /// How high it is.
-    pub value: f64,
-    /// Where the line begins and ends.
-    pub range: (f64, f64),
-}
-
-impl Shape {
-    pub(super) fn is_lines(self) -> bool {
-        matches!(self, Shape::Lines | Shape::LogarithmicLines)
-    }
-}
-
-impl Panel<'_> {
-    pub(super) fn misses_something(&self) -> bool {
-        self.series.iter().any(|series| series.marks.iter().any(Option::is_none))
-    }
-
-    /// The highest of all that is drawn.
-    fn highest(&self) -> f64 {
-        let marks = |group: usize| self.series.iter().filter_map(move |one| one.marks.get(group).copied()?);
-        let of_group = |group: usize| match self.shape {
-            Shape::Stack => marks(group).map(|mark| mark.value).sum(),
-            _ => marks(group).map(|mark| mark.value.max(mark.range.1)).fold(0.0, f64::max),
-        };
-        let groups = self.series.iter().map(|series| series.marks.len()).max().unwrap_or(0);
-        (0..groups).map(of_group).fold(0.0, f64::max)
-    }
-}
-
 impl GroupChart<'_> {
     /// Draws all panels as one picture for a page.
     ///
@@ -131,7 +65,7 @@ impl GroupChart<'_> {
     /// When there are more series than colours, or no panel.
     pub fn to_svg(&self) -> Result<String> {
         let (svg, size) = self.draw(&self.panels, self.columns)?;
-        Ok(dress(&svg, size, &self.description()))
+        Ok(to_page_svg(&svg, size, &self.description()))
     }
 
     /// Draws all panels as one picture for a file of its own.
@@ -140,7 +74,7 @@ impl GroupChart<'_> {
     /// As for [`GroupChart::to_svg`].
     pub fn to_file(&self) -> Result<String> {
         let (svg, size) = self.draw(&self.panels, self.columns)?;
-        Ok(dress_file(&svg, size, &self.description()))
+        Ok(to_file_svg(&svg, size, &self.description()))
     }
 
     /// Draws each panel for itself, for a page that places them side by side where it is wide
@@ -151,7 +85,7 @@ impl GroupChart<'_> {
     pub fn to_svgs(&self) -> Result<Vec<String>> {
         let panels = self.panels.iter().map(|panel| {
             let (svg, size) = self.draw(std::slice::from_ref(panel), 1)?;
-            Ok(dress(&svg, size, &panel.description))
+            Ok(to_page_svg(&svg, size, &panel.description))
         });
         panels.collect()
     }

@@ -4,8 +4,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::groups::{Panel, Shape};
 use super::marks::{Canvas, Failure, fill, missing, point};
+use super::panel::{Panel, Shape};
 use super::svg::{INK, hue};
 
 /// Of the text, as plotters counts it: about four fifths are pixels.

@@ -7,7 +7,7 @@ use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::svg::{GRID, HUES, INK, dress, hue};
+use super::svg::{GRID, HUES, INK, hue, to_page_svg};
 use super::text::number;
 
 /// In pixels; the SVG scales to the width that it is given.
@@ -64,7 +64,7 @@ impl LineChart<'_> {
         ensure!(self.lines.len() <= HUES, "a chart has at most {HUES} lines");
         let mut svg = String::new();
         self.draw(&mut svg).map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
-        Ok(dress(&svg, SIZE, self.description))
+        Ok(to_page_svg(&svg, SIZE, self.description))
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {

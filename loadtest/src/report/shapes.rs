@@ -3,8 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::groups::{Mark, Panel, Shape};
 use super::marks::{Canvas, Failure, fill, missing, point};
+use super::panel::{Mark, Panel, Shape};
 use super::svg::{GROUND, INK, hue};
 use super::text::short;
 

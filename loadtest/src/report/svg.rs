@@ -19,7 +19,7 @@ const TEXTURES: [&str; HUES] = [
 /// How many series a chart can have: as many as there are colours that everybody tells apart.
 pub const HUES: usize = 4;
 
-/// What text and axes are drawn in; [`dress`] replaces it by what the ground asks for.
+/// What text and axes are drawn in; [`to_page_svg`] replaces it by what the ground asks for.
 pub const INK: RGBColor = RGBColor(1, 0, 0);
 
 /// The same for the lines of a grid.
@@ -41,12 +41,12 @@ pub fn area(index: usize) -> RGBColor {
 /// Replaces the placeholder colours of a drawing of `size` pixels, and its header by one that
 /// scales to the width that it is given and describes what is to be seen. For a page: the ground
 /// is the page's.
-pub fn dress(svg: &str, size: (u32, u32), description: &str) -> String {
+pub fn to_page_svg(svg: &str, size: (u32, u32), description: &str) -> String {
     wrap(svg, size, description, "", &format!("svg.chart{{width:100%;height:auto}}{}", style()), "")
 }
 
 /// The same for a file: it has a size and a ground of its own.
-pub fn dress_file(svg: &str, size: (u32, u32), description: &str) -> String {
+pub fn to_file_svg(svg: &str, size: (u32, u32), description: &str) -> String {
     let attributes = format!(r#" width="{}" height="{}""#, size.0, size.1);
     let ground = r#"<rect width="100%" height="100%" fill="var(--ground)"/>"#;
     wrap(svg, size, description, &attributes, &style(), ground)
@@ -63,7 +63,7 @@ fn wrap(
     let body = svg.split_once('>').map_or("", |(_, body)| body);
     let body = body.replace(&hex(INK), "var(--ink)").replace(&hex(GRID), "var(--grid)");
     let body = body.replace(&hex(GROUND), "var(--ground)");
-    let mut body = terse(&body);
+    let mut body = without_defaults(&body);
     let mut textures = String::new();
     for (index, texture) in TEXTURES.into_iter().enumerate() {
         let line = format!("var(--line{index})");
@@ -88,7 +88,7 @@ fn wrap(
 
 /// The same with fewer letters: what every element says is said once, by the style, and what
 /// holds anyway is not said.
-fn terse(body: &str) -> String {
+fn without_defaults(body: &str) -> String {
     const SAID: [&str; 4] =
         [r#" opacity="1""#, r#" font-family="sans-serif""#, r#" stroke="none""#, r#" stroke-width="1""#];
     let body = SAID.iter().fold(body.to_owned(), |body, said| body.replace(said, ""));
@@ -145,7 +145,7 @@ a
 
     #[test]
     fn only_the_textures_that_are_used_are_there() {
-        let svg = dress(DRAWING, (10, 20), "a < b");
+        let svg = to_page_svg(DRAWING, (10, 20), "a < b");
         assert!(svg.contains(r##"fill="url(#texture1)" stroke="var(--line0)""##), "{svg}");
         assert!(svg.contains(r#"<pattern id="texture1""#) && !svg.contains(r#"id="texture2""#), "{svg}");
         assert!(svg.contains("<title>a &lt; b</title>") && !svg.contains("opacity=\"1\""), "{svg}");
@@ -154,8 +154,8 @@ a
 
     #[test]
     fn a_file_has_a_size_and_a_ground() {
-        let file = dress_file(DRAWING, (10, 20), "");
-        let inline = dress(DRAWING, (10, 20), "");
+        let file = to_file_svg(DRAWING, (10, 20), "");
+        let inline = to_page_svg(DRAWING, (10, 20), "");
         assert!(
             file.contains(r#"width="10" height="20""#) && file.contains(r#"fill="var(--ground)"/><rect"#)
         );

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use loadtest::contest::k6::K6;
 use loadtest::contest::plan::{Operation, Plan};
-use loadtest::contest::play::{Game, play};
+use loadtest::contest::play::{Session, play};
 use loadtest::contest::result::ContestResult;
 use loadtest::contest::score::Tally;
 use loadtest::contest::target::Target;
@@ -21,7 +21,7 @@ const SHORT: Plan = Plan { ramp_s: 1, plateau_s: 1 };
 async fn played_against(fault: Fault) -> ContestResult {
     let standin = Standin::start(fault).expect("a port is free");
     let directory = RunDir::create().expect("a run directory");
-    let game = Game {
+    let session = Session {
         k6: &K6::find(None).expect("k6 is installed"),
         target: &Target::new(&standin.url).expect("an address"),
         plan: SHORT,
@@ -31,7 +31,7 @@ async fn played_against(fault: Fault) -> ContestResult {
         directory: directory.path(),
         since: Instant::now(),
     };
-    play(&game).await.expect("it can be played")
+    play(&session).await.expect("it can be played")
 }
 
 /// How often each fault was found.

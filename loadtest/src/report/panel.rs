@@ -1,0 +1,68 @@
+//! What a panel of a chart shows.
+
+/// One panel.
+#[derive(Clone, Debug)]
+pub struct Panel<'a> {
+    /// What it measures, with its unit.
+    pub title: String,
+    /// What is to be seen, for those who do not see it.
+    pub description: String,
+    /// How the series are drawn.
+    pub shape: Shape,
+    /// At most four series: as many as there are colours that everybody tells apart.
+    pub series: Vec<Series<'a>>,
+}
+
+/// How series are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Bars side by side.
+    Bars,
+    /// Lines from group to group.
+    Lines,
+    /// The same, the vertical axis spaced by factors of ten.
+    LogarithmicLines,
+    /// Bars one on top of the other.
+    Stack,
+}
+
+/// What is drawn in one colour, one figure for each group.
+#[derive(Clone, Debug)]
+pub struct Series<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Its figures; `None` where the group has none, which is shown.
+    pub marks: Vec<Option<Mark>>,
+}
+
+/// One figure, with a thin line over it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark {
+    /// How high it is.
+    pub value: f64,
+    /// Where the line begins and ends.
+    pub range: (f64, f64),
+}
+
+impl Shape {
+    pub(super) fn is_lines(self) -> bool {
+        matches!(self, Shape::Lines | Shape::LogarithmicLines)
+    }
+}
+
+impl Panel<'_> {
+    pub(super) fn misses_something(&self) -> bool {
+        self.series.iter().any(|series| series.marks.iter().any(Option::is_none))
+    }
+
+    /// The highest of all that is drawn.
+    pub(super) fn highest(&self) -> f64 {
+        let marks = |group: usize| self.series.iter().filter_map(move |one| one.marks.get(group).copied()?);
+        let of_group = |group: usize| match self.shape {
+            Shape::Stack => marks(group).map(|mark| mark.value).sum(),
+            _ => marks(group).map(|mark| mark.value.max(mark.range.1)).fold(0.0, f64::max),
+        };
+        let groups = self.series.iter().map(|series| series.marks.len()).max().unwrap_or(0);
+        (0..groups).map(of_group).fold(0.0, f64::max)
+    }
+}
