@@ -66,7 +66,7 @@ impl Sample {
             carries: vec![(client, ids.len() as u32, 0)],
             oldest_wait: 50 * ids.len() as u64,
             connection: 20,
-            report: CallReport { row_wait: lock, work },
+            report: report([lock, work]),
             database: total - 20,
             total,
             applied: ids.len() as u64,
@@ -117,4 +117,10 @@ pub(crate) fn directory() -> RunDir {
 
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("run directories have plain names")
+}
+
+/// The first figures of a report; what comes behind them is zero.
+fn report(figures: [u64; 2]) -> CallReport {
+    let figure = |position| figures.get(position).copied().unwrap_or(0);
+    CallReport::read(|position| Ok::<_, std::convert::Infallible>(figure(position))).expect("nothing fails")
 }
