@@ -15,7 +15,7 @@ use super::reading::{Reading, ReadingError, Wishes};
 use super::select::Moment;
 use super::slowest::SlowRequest;
 use super::summary::{CLIENTS_MAX, Summary};
-use super::text::Report;
+use super::text::{Count, Report};
 
 /// A directory that is removed with what is in it.
 struct Directory(PathBuf);
@@ -230,7 +230,7 @@ fn every_figure_of_the_report_is_shown() {
         assert!(lines.contains(&format!("\"{}\":{value}", figure.name)), "{figure:?}: {lines}");
         let shown = match figure.unit {
             Unit::Micros => format!("{} ms", value / 1_000),
-            Unit::Count => value.to_string(),
+            Unit::Count => Count(value).to_string(),
         };
         assert!(
             made.text.contains(figure.heading) && made.text.contains(&shown),
