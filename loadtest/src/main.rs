@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use loadtest::args::StackArgs;
 use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
-use loadtest::experiment::report::{self, ReportArgs};
+use loadtest::measure::report::{self, ReportArgs};
 use loadtest::experiment::{self, ExperimentArgs};
 use loadtest::up;
 
