@@ -71,7 +71,7 @@ export const options = {
   discardResponseBodies: true,
   maxRedirects: 0,
   systemTags: [],
-  summaryTrendStats: ['count', 'avg', 'p(50)', 'p(95)', 'p(99)', 'max'],
+  summaryTrendStats: ['count', 'avg', 'p(50)', 'p(95)', 'p(98)', 'p(99)', 'max'],
   userAgent: 'guiche experiment',
 };
 

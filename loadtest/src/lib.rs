@@ -4,6 +4,6 @@ pub mod args;
 pub mod bench;
 pub mod contest;
 pub mod experiment;
+pub mod measure;
 pub mod report;
-pub mod sampler;
 pub mod up;

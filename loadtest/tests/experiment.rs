@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use loadtest::experiment::report;
-use loadtest::experiment::result::ExperimentResult;
+use loadtest::measure::report;
+use loadtest::measure::result::Measurement;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testbed::rundir::RunDir;
@@ -17,7 +17,7 @@ use common::until;
 const SMALL: &str = r#"
 title = "Small"
 question = "Does it add up?"
-answer = "{goodput batched@3} right answers/s"
+answer = "{{ goodput('batched', 3) }} right answers/s"
 rounds = 1
 warm_up = 2
 seconds = 2
@@ -35,7 +35,7 @@ reads = 0.2
 users = 4
 [[expect]]
 says = "it does something"
-holds = "goodput batched@3 >= 1"
+holds = "goodput('batched', 3) >= 1"
 "#;
 
 fn command(args: &[&str]) -> Command {
@@ -88,7 +88,7 @@ fn a_wrong_file_is_refused_with_its_name_and_field() {
         ("clients={}", "customers={}", "x, value 3: customers=3: \"customers\" is none of"),
         ("values = [3]", "values = []", "x: values has 0"),
         ("reads = 0.2", "reads = 20", "stays.reads: reads=20: expected 0 to 1"),
-        ("goodput batched@3 >= 1", "goodput batched@3 is fine", "expect number 1"),
+        ("'batched', 3) >= 1", "'batched', 3) is fine", "expect number 1"),
     ] {
         assert!(SMALL.contains(right), "{right}");
         fs::write(&path, SMALL.replace(right, wrong)).expect("it is writable");
@@ -112,15 +112,15 @@ fn a_small_experiment_adds_up() {
         return;
     }
     assert!(output.status.success(), "{said}");
-    let result: ExperimentResult = report::read(&reports.join("small")).expect("results.json");
-    assert_eq!((result.name.as_str(), result.points.len()), ("small", 2));
-    for point in &result.points {
+    let result: Measurement = report::read(&reports.join("small")).expect("results.json");
+    assert_eq!((result.name.as_str(), result.comparisons[0].cases.len()), ("small", 2));
+    for point in &result.comparisons[0].cases {
         assert_eq!((point.runs.len(), &point.failures), (1, &Vec::new()), "{said}");
         let run = &point.runs[0];
         assert_eq!(run.problems, Vec::<String>::new());
         assert_eq!(run.requests, run.right + run.shed + run.wrong, "{run:?}");
         assert!(run.right > 10 && run.wrong == 0, "{run:?}");
-        assert!(run.k6_cpu_share > 0.0 && run.latency_ms.p99 >= run.latency_ms.p50, "{run:?}");
+        assert!(run.generator_cpu_share > 0.0 && run.latency_ms.p99 >= run.latency_ms.p50, "{run:?}");
         assert!(run.spent_ms.database > 0.0, "Server-Timing is on: {run:?}");
         // The instances' readings are a little later than k6's, at both ends.
         let answered: u64 = run.work.answers.values().sum();

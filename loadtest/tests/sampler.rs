@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use loadtest::sampler::{Sampler, Waits};
+use loadtest::measure::sampler::{Sampler, Waits};
 use testbed::cluster::connect;
 use testbed::{Cluster, ClusterOptions};
 

@@ -13,7 +13,7 @@ export function outcomeOf({ metrics }) {
     shed: count('shed'),
     wrong: count('wrong'),
     dropped: count('dropped_iterations'),
-    latency_ms: { p50: times['p(50)'] || 0, p95: times['p(95)'] || 0, p99: times['p(99)'] || 0, max: times.max || 0 },
+    latency_ms: { p50: times['p(50)'] || 0, p95: times['p(95)'] || 0, p98: times['p(98)'] || 0, p99: times['p(99)'] || 0, max: times.max || 0 },
     timed: count('work'),
     spent_ms: Object.fromEntries(TIMED.map((part) => [part, values(part).avg || 0])),
   };

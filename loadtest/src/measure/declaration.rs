@@ -1,0 +1,304 @@
+//! A declared measurement: a file of `loadtest/experiments`, or `loadtest/bench.toml`.
+//!
+//! ```toml
+//! title = "One hot client"
+//! question = "What does it cost when all requests are for one client?"
+//! answer = "{{ goodput('batched', 1) }} requests/s, {{ goodput('direct', 1) }} with direct."
+//!
+//! [x]                       # the horizontal axis …
+//! label = "clients"
+//! set = "clients={}"        # … what each of its values sets
+//! values = [1, 5, 1000]
+//!
+//! [series]                  # the lines of the charts
+//! label = "mode"
+//! values = [                # a value that sets something else has a label of its own
+//!     { label = "direct", set = "mode=direct" },
+//!     { label = "one by one", set = "mode=batched,BATCH_MAX=1" },
+//! ]
+//!
+//! [stays]                   # what all cases have in common; the words are those of `setup`
+//! profile = "durable"
+//!
+//! [load]
+//! users = 64                # or: rate = 500, connections = 64
+//!
+//! [[expect]]
+//! says = "batched answers at least twice as much as direct on one client"
+//! holds = "goodput('batched', 1) / goodput('direct', 1) >= 2"
+//! ```
+//!
+//! In place of the two axes there may be `[[comparison]]`s, each with a `name`, a `title` and `cases`, see
+//! [`Compared`]. `rounds`, `warm_up`, `seconds`, `[quick]` with the same for a glance, and `[envelope]`
+//! (`scale`, `period_ms`, `isolated`) have defaults.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use super::axis::{Axis, Word};
+use super::formula;
+use super::plan::{Choice, Plan};
+use super::result::Expectation;
+use super::setup::Setup;
+use crate::report::svg::HUES;
+
+/// The most values that the horizontal axis may have: more runs than anyone waits for.
+const MOST_X: usize = 12;
+
+/// A declared measurement, checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// The file's name without its ending.
+    #[serde(skip)]
+    pub name: String,
+    /// A few words.
+    pub title: String,
+    /// What is asked.
+    #[serde(default)]
+    pub question: String,
+    /// The answer's template, see [`formula`].
+    #[serde(default)]
+    pub answer: String,
+    /// How often every case is run.
+    #[serde(default = "three")]
+    pub rounds: u32,
+    /// Seconds of load before the measured interval.
+    #[serde(default = "three")]
+    pub warm_up: u32,
+    /// Seconds of the measured interval.
+    #[serde(default = "six")]
+    pub seconds: u32,
+    /// The same for a glance.
+    #[serde(default)]
+    pub quick: Quick,
+    /// The horizontal axis.
+    pub x: Option<Axis>,
+    /// What the lines are told apart by.
+    pub series: Option<Axis>,
+    /// What is compared, where there are no axes.
+    #[serde(default)]
+    pub comparison: Vec<Compared>,
+    /// What all cases have in common.
+    #[serde(default)]
+    pub stays: BTreeMap<String, Word>,
+    /// What is sent.
+    #[serde(default)]
+    pub load: LoadWords,
+    /// How much CPU the services have.
+    #[serde(default)]
+    pub envelope: EnvelopeWords,
+    /// What is expected of the data.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
+}
+
+/// `[quick]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quick {
+    /// Rounds.
+    pub rounds: u32,
+    /// Seconds of load before the measured interval.
+    pub warm_up: u32,
+    /// Seconds of the measured interval.
+    pub seconds: u32,
+}
+
+impl Default for Quick {
+    fn default() -> Self {
+        Quick { rounds: 1, warm_up: 2, seconds: 3 }
+    }
+}
+
+/// `[[comparison]]`: cases that are run in turn.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    /// What `--only` calls it.
+    pub name: String,
+    /// What it asks.
+    pub title: String,
+    /// The cases, each as settings in addition to the base.
+    pub cases: Vec<String>,
+    /// Settings of which each goes with each of the cases; none for the cases as they are.
+    #[serde(default)]
+    pub each: Vec<String>,
+    /// The cases of a glance, where there are fewer.
+    pub quick: Option<Vec<String>>,
+    /// Of which runs it is a part where nothing is chosen.
+    #[serde(default)]
+    pub part_of: Vec<Whole>,
+    /// Whether an instance's instructions are counted too: what differs is lost in time's noise.
+    #[serde(default)]
+    pub instructions: bool,
+}
+
+/// A run of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whole {
+    /// The whole.
+    All,
+    /// A glance at it.
+    Quick,
+}
+
+/// `[load]`: by wrk with `connections`, by k6 closed with `users` or open with `rate`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadWords {
+    /// Connections, each of which sends the next request when the answer is there.
+    pub connections: Option<Word>,
+    /// Users, who do the same.
+    pub users: Option<Word>,
+    /// Arrivals a second, whatever the answers take.
+    pub rate: Option<Word>,
+    /// Milliseconds that a user waits for an answer.
+    pub timeout_ms: Option<Word>,
+}
+
+/// `[envelope]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvelopeWords {
+    /// By what the CPU of all services is divided.
+    pub scale: Option<f64>,
+    /// Milliseconds of the slices in which the CPU is given out.
+    pub period_ms: Option<u64>,
+    /// Whether the stack has a core of its own.
+    pub isolated: Option<bool>,
+}
+
+impl Declaration {
+    /// Reads a file and checks everything that can be known before it is run.
+    ///
+    /// # Errors
+    /// The first mistake, with the file's name and the field.
+    pub fn read(path: &Path) -> Result<Declaration> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Declaration::parse(&name, &text).with_context(|| path.display().to_string())
+    }
+
+    /// Does the same with a file's text.
+    ///
+    /// # Errors
+    /// The first mistake, with the field.
+    pub fn parse(name: &str, text: &str) -> Result<Declaration> {
+        let mut declaration: Declaration = toml::from_str(text)?;
+        declaration.name = name.to_owned();
+        declaration.check()?;
+        Ok(declaration)
+    }
+
+    /// Reads what `make bench` compares.
+    ///
+    /// # Errors
+    /// As for [`Declaration::read`].
+    pub fn bench() -> Result<Declaration> {
+        Declaration::read(&testbed::repository_root().join("loadtest/bench.toml"))
+    }
+
+    /// Returns what all cases have in common unless they say otherwise.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or out of range, with the field that has it.
+    pub fn base(&self) -> Result<Setup> {
+        let mut setup = Setup::default();
+        setup.scale(self.envelope.scale, self.envelope.period_ms).context("envelope")?;
+        setup.isolated = self.envelope.isolated.unwrap_or(setup.isolated);
+        for (key, value) in &self.stays {
+            setup.set(key, &value.to_string()).with_context(|| format!("stays.{key}"))?;
+        }
+        let LoadWords { connections, users, rate, timeout_ms } = &self.load;
+        for (key, value) in
+            [("connections", connections), ("users", users), ("rate", rate), ("timeout_ms", timeout_ms)]
+        {
+            if let Some(value) = value {
+                setup.set(key, &value.to_string()).with_context(|| format!("load.{key}"))?;
+            }
+        }
+        Ok(setup)
+    }
+
+    /// Returns the axes, where there are any.
+    pub fn axes(&self) -> Option<[&Axis; 2]> {
+        Some([self.x.as_ref()?, self.series.as_ref()?])
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut texts = vec![("title", &self.title)];
+        if self.comparison.is_empty() {
+            texts.extend([("question", &self.question), ("answer", &self.answer)]);
+        }
+        for (field, text) in texts {
+            ensure!(!text.trim().is_empty(), "{field} is empty");
+        }
+        for (field, value, most) in
+            [("rounds", self.rounds, 100), ("warm_up", self.warm_up, 600), ("seconds", self.seconds, 3600)]
+        {
+            ensure!((1..=most).contains(&value), "{field} is {value}, expected 1 to {most}");
+        }
+        match (&self.x, &self.series, self.comparison.is_empty()) {
+            (Some(x), Some(series), true) => {
+                x.check(MOST_X).context("x")?;
+                series.check(HUES).context("series")?;
+            }
+            (None, None, false) => {}
+            _ => bail!("a file has x and series, or comparisons"),
+        }
+        let LoadWords { connections, users, rate, .. } = &self.load;
+        if [connections, users, rate].into_iter().flatten().count() > 1 {
+            bail!("load: a load is by wrk (connections), closed (users) or open (rate), not both");
+        }
+        let every = Choice {
+            only: self.comparison.iter().map(|one| one.name.clone()).collect(),
+            ..Choice::default()
+        };
+        let Plan { result, .. } = Plan::new(self, &every)?;
+        formula::check_answer(&self.answer, &result).context("answer")?;
+        for (index, expectation) in self.expect.iter().enumerate() {
+            let field = || format!("expect number {}", index + 1);
+            formula::check_expectation(expectation, &result).with_context(field)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the directory of the experiments that are shipped.
+pub fn directory() -> PathBuf {
+    testbed::repository_root().join("loadtest/experiments")
+}
+
+/// Returns the names of those that are shipped, sorted.
+///
+/// # Errors
+/// When their directory cannot be read.
+pub fn shipped() -> Result<Vec<String>> {
+    let directory = directory();
+    let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn six() -> u32 {
+    6
+}
+
+#[cfg(test)]
+#[path = "declaration_tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! The measured interval of a run, as the stack sees it: what is read when it begins, when it ends, and
+//! in between.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio_postgres::Client;
+
+use super::result::ServiceUse;
+use super::sampler::{Sample, Sampler};
+use crate::contest::costs::Meter;
+use testbed::envelope::Throttling;
+use testbed::machine::Busy;
+use testbed::scrape::{Counts, Work};
+use testbed::stack::Stack;
+
+/// What the server logs of a session that has waited for a lock as long as `deadlock_timeout`.
+const WAITS_ON: &[u8] = b"still waiting for";
+
+/// What PostgreSQL did in this database since its statistics began.
+const TOTALS: &str = "SELECT xact_commit, tup_inserted + tup_updated FROM pg_stat_database
+    WHERE datname = current_database()";
+
+/// What the stack saw.
+#[derive(Debug)]
+pub struct Interval {
+    /// Seconds between the two readings.
+    pub elapsed_s: f64,
+    /// The generator's CPU meanwhile, in seconds, where the readings have it.
+    pub generator_cpu_s: f64,
+    /// What the services used.
+    pub services: Vec<ServiceUse>,
+    /// What the instances counted.
+    pub work: Work,
+    /// PostgreSQL's sessions.
+    pub samples: Vec<Sample>,
+    /// Commits.
+    pub commits: u64,
+    /// Rows inserted and updated.
+    pub rows: u64,
+    /// Waits for a lock that the server logged.
+    pub logged_lock_waits: u64,
+    /// The share of the machine's CPU time that nobody wanted.
+    pub idle_share: f64,
+}
+
+/// What can be read at once, at one end of the interval.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    at: Instant,
+    generator_cpu: Duration,
+    throttled: [Throttling; 4],
+    busy: Busy,
+    log_bytes: u64,
+}
+
+impl Mark {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When something is not there.
+    pub fn now(stack: &Stack, generator_cpu: Duration) -> Result<Mark> {
+        let log = stack.cluster().log();
+        let log_bytes = log.metadata().with_context(|| format!("no {}", log.display()))?.len();
+        let (throttled, busy) = (stack.throttling()?, Busy::now()?);
+        Ok(Mark { at: Instant::now(), generator_cpu, throttled, busy, log_bytes })
+    }
+}
+
+/// One end of the interval, in the services' own words.
+#[derive(Debug)]
+pub struct Totals {
+    counts: Counts,
+    commits: u64,
+    rows: u64,
+}
+
+impl Totals {
+    /// Reads them under load, or, where there is none, when nothing is under way any more.
+    ///
+    /// # Errors
+    /// When an instance or the database does not answer.
+    pub async fn read(stack: &Stack, client: &Client, quiet: bool) -> Result<Totals> {
+        let counts = match quiet {
+            true => Counts::read_when_quiet(stack.metrics()).await?,
+            false => Counts::read(stack.metrics()).await?,
+        };
+        let row = client.query_one(TOTALS, &[]).await.context("cannot read the database's statistics")?;
+        let count = |column| -> Result<u64> { Ok(row.try_get::<_, i64>(column)?.unsigned_abs()) };
+        Ok(Totals { counts, commits: count(0)?, rows: count(1)? })
+    }
+}
+
+impl Interval {
+    /// Returns what was seen between the two ends, of which `sampler` has been started to look at the
+    /// sessions.
+    ///
+    /// # Errors
+    /// When the sampler failed, or the server's log cannot be read.
+    pub async fn between(
+        stack: &Stack,
+        (begun, ended): (Mark, Mark),
+        (before, after): (&Totals, &Totals),
+        meter: Meter,
+        sampler: Sampler,
+    ) -> Result<Interval> {
+        let elapsed_s = (ended.at - begun.at).as_secs_f64();
+        let offset = (begun.at - sampler.begin()).as_secs_f64();
+        let services = meter.into_costs().into_iter().enumerate().map(|(index, cost)| ServiceUse {
+            service: cost.service,
+            cpu_share: cost.cpu_s / elapsed_s,
+            throttled_share: ended.throttled[index].share_since(&begun.throttled[index]),
+            anonymous_peak_bytes: cost.anonymous_peak_bytes,
+            shared_peak_bytes: cost.shared_peak_bytes,
+            oom_kills: cost.oom_kills,
+        });
+        Ok(Interval {
+            elapsed_s,
+            generator_cpu_s: ended.generator_cpu.saturating_sub(begun.generator_cpu).as_secs_f64(),
+            services: services.collect(),
+            work: Work::of(&after.counts.since(&before.counts)),
+            samples: cut(&sampler.stop().await?, offset, elapsed_s),
+            commits: after.commits.saturating_sub(before.commits),
+            rows: after.rows.saturating_sub(before.rows),
+            logged_lock_waits: count_in(&stack.cluster().log(), begun.log_bytes, ended.log_bytes)?,
+            idle_share: ended.busy.idle_share_since(&begun.busy),
+        })
+    }
+}
+
+/// The samples of so many seconds from `offset` on, which is where their time begins then.
+fn cut(samples: &[Sample], offset: f64, seconds: f64) -> Vec<Sample> {
+    let shifted = samples.iter().map(|sample| Sample { at_s: sample.at_s - offset, ..sample.clone() });
+    shifted.filter(|sample| (0.0..=seconds).contains(&sample.at_s)).collect()
+}
+
+fn count_in(log: &Path, from: u64, to: u64) -> Result<u64> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(to.saturating_sub(from)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().with_context(|| format!("cannot read {}", log.display()))?;
+    Ok(bytes.windows(WAITS_ON.len()).filter(|window| *window == WAITS_ON).count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testbed::rundir::RunDir;
+
+    #[test]
+    fn samples_of_the_interval_remain_and_begin_at_zero() {
+        let samples: Vec<Sample> =
+            (0..10_u8).map(|at| Sample { at_s: f64::from(at), ..Sample::default() }).collect();
+        let times: Vec<f64> = cut(&samples, 3.0, 2.5).iter().map(|sample| sample.at_s).collect();
+        assert_eq!(times, [0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn waits_are_counted_between_two_places_of_the_log() {
+        let dir = RunDir::create().expect("a run directory");
+        let log = dir.path().join("log");
+        let line = "LOG:  process 7 still waiting for ShareLock on transaction 8 after 100.1 ms\n";
+        let text = format!("{line}LOG:  checkpoint\n{line}{line}");
+        std::fs::write(&log, &text).expect("it is writable");
+        let all = text.len() as u64;
+        assert_eq!(count_in(&log, 0, all).expect("it is there"), 3);
+        assert_eq!(count_in(&log, line.len() as u64, all - line.len() as u64).expect("it is there"), 1);
+    }
+}

@@ -1,0 +1,355 @@
+//! One run of one case: a stack of its own, the load, what was seen meanwhile, the books.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::sync::mpsc;
+use tokio_postgres::Client;
+
+use super::cores::Cores;
+use super::interval::{Interval, Mark, Totals};
+use super::load::{Outcome, Times};
+use super::result::Run;
+use super::sampler::{Sampler, Waits};
+use super::setup::{Arrivals, ClientLimits, Setup};
+use super::tools::Tools;
+use super::users;
+use super::wrk;
+use crate::contest::costs::Meter;
+use crate::contest::k6::{self, Heard, K6};
+use testbed::check::Books;
+use testbed::cluster::{ClusterOptions, connect};
+use testbed::scrape::Work;
+use testbed::stack::{Limits, Stack, StackOptions};
+
+/// The share of one core from which the load generator is held to have set the pace.
+const GENERATOR_BUSY: f64 = 0.8;
+
+/// The share of the machine's CPU time below which it had nothing left to give.
+const MACHINE_FULL: f64 = 0.03;
+
+/// The contest's clients, which are there from the beginning.
+const SHIPPED_CLIENTS: u32 = 5;
+
+/// The limit of clients where limits are large: beyond what a run can draw, in cents.
+const LARGE_LIMIT: i64 = 1_000_000_000_000;
+
+/// How often PostgreSQL's sessions are looked at.
+const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(100)];
+
+/// What an isolated server is told in addition: to log who waits for a lock, and to look at that sooner.
+const POSTGRES: [(&str, &str); 2] = [("log_lock_waits", "on"), ("deadlock_timeout", "100ms")];
+
+/// A run, and what it was run on.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// What came of it.
+    pub run: Run,
+    /// PostgreSQL's version.
+    pub postgres: String,
+    /// What the data is on, and how long an fsync takes there.
+    pub disk: String,
+}
+
+/// Runs it, and stops the stack whatever came of it.
+///
+/// # Errors
+/// When it could not be run. Wrong books are no error: they are problems of the run. Nor is a run
+/// that says nothing of the service: it is invalid.
+pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Result<Ran> {
+    let cores = setup.isolated.then(Cores::of_machine).transpose()?;
+    let stack = Stack::start(options(setup, cores)?, &|_| ()).await?;
+    let stage = Stage { stack: &stack, tools, setup, times, round, cores };
+    let limits = stack.limits();
+    let measured = match limits {
+        Limits::Enforced => stage.measure().await,
+        limits => Err(anyhow::anyhow!("{limits}; a measurement without them means nothing")),
+    };
+    stack.stop_after("a run", measured).await
+}
+
+/// Says how the stack starts: with all its CPU, as what is not measured need not be slow.
+fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOptions> {
+    let defaults = StackOptions::default();
+    let pairs = |own: &[(&str, &str)]| -> Vec<(String, String)> {
+        let own = own.iter().filter(|_| setup.isolated);
+        own.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    // The last one of a name counts.
+    let env = pairs(&[("SERVER_TIMING", "on")]).into_iter().chain(setup.env_in(&defaults.dir));
+    let postgres = pairs(&POSTGRES).into_iter().chain(setup.postgres_settings());
+    Ok(StackOptions {
+        mode: setup.mode,
+        profile: setup.profile,
+        balancing: setup.balancing,
+        split: setup.split,
+        transport: setup.transport,
+        envelope: true,
+        fsync_delay: setup.fsync_delay,
+        port: 0,
+        pin: cores.map(|cores| cores.pinning()).unwrap_or_default(),
+        api_env: env.collect(),
+        metrics: true,
+        pg: ClusterOptions { settings: postgres.collect(), ..ClusterOptions::default() },
+        guiche: Some(setup.program()?),
+        ..defaults
+    })
+}
+
+/// Everything that takes part in a run.
+struct Stage<'a> {
+    stack: &'a Stack,
+    tools: &'a Tools,
+    setup: &'a Setup,
+    times: Times,
+    round: u32,
+    cores: Option<Cores>,
+}
+
+impl Stage<'_> {
+    async fn measure(&self) -> Result<Ran> {
+        let Stage { stack, setup, .. } = self;
+        let client = connect(&stack.admin_url()).await?;
+        let postgres = self.prepare(&client).await?;
+        let interval = LOOK_EVERY[usize::from(setup.isolated)];
+        let (outcome, interval) = match setup.arrivals {
+            Arrivals::Closed { .. } | Arrivals::Open { .. } => {
+                let sampler = Sampler::start(&stack.admin_url(), interval).await?;
+                self.aside(sampler.backend())?;
+                self.play_marked(&client, sampler).await?
+            }
+            Arrivals::Saturating { .. } | Arrivals::Contest => self.play_twice(&client, interval).await?,
+        };
+        // What is left to do is not measured, and need not be slow.
+        self.scale(false)?;
+        let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
+        let problems = books.problems_beside(&Work::of(&counts));
+        let run = Run { round: self.round, rows: books.rows, problems, ..summary(setup, outcome, interval) };
+        Ok(Ran { run, postgres, disk: stack.disk().to_string() })
+    }
+
+    /// Makes the clients and their limits, and a checkpoint, so that none comes in the measured interval.
+    /// Returns the server's version.
+    async fn prepare(&self, client: &Client) -> Result<String> {
+        let row = client.query_one("SELECT pg_backend_pid(), current_setting('server_version')", &[]).await;
+        let row = row.context("cannot ask for the version")?;
+        self.aside(u32::try_from(row.try_get::<_, i32>(0)?)?)?;
+        let clients = self.setup.clients;
+        if clients > SHIPPED_CLIENTS || self.setup.limits == ClientLimits::Large {
+            let sql = format!(
+                "INSERT INTO clientes (id, limite, saldo)
+                 SELECT id, 0, 0 FROM generate_series({SHIPPED_CLIENTS} + 1, {clients}) AS id;
+                 UPDATE clientes SET limite = {LARGE_LIMIT};"
+            );
+            client.batch_execute(&sql).await.context("cannot make the clients")?;
+            client.batch_execute("VACUUM (ANALYZE) clientes").await.context("cannot vacuum the clients")?;
+        }
+        client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;
+        Ok(row.try_get(1)?)
+    }
+
+    /// Takes a process that only watches out of what is measured.
+    fn aside(&self, pid: u32) -> Result<()> {
+        let Some(cores) = self.cores else { return Ok(()) };
+        let envelope = self.stack.envelope().context("the limits are enforced, so there is an envelope")?;
+        envelope.release(pid)?;
+        cores.move_aside(pid)
+    }
+
+    /// Scales the services' CPU down, or gives it back; does nothing where there is nothing to scale.
+    fn scale(&self, down: bool) -> Result<()> {
+        if self.setup.scale == 1.0 {
+            return Ok(());
+        }
+        let envelope = self.stack.envelope().context("no limits are enforced")?;
+        let split = if down { self.setup.scaled_split() } else { self.setup.split };
+        envelope.limit_cpu(&split, self.setup.period())
+    }
+
+    fn generator_cpus(&self) -> Option<String> {
+        self.cores.map(|cores| cores.k6.to_string())
+    }
+
+    /// Sends the load twice, to warm up and to measure, and reads everything when nothing is under way.
+    async fn play_twice(&self, client: &Client, look_every: Duration) -> Result<(Outcome, Interval)> {
+        let (stack, times) = (self.stack, self.times);
+        self.play(times.warm_up, 1_000 + self.round, &mut || ()).await.context("the warm-up")?;
+        self.scale(true)?;
+        let sampler = Sampler::start(&stack.admin_url(), look_every).await?;
+        self.aside(sampler.backend())?;
+        let before = Totals::read(stack, client, true).await?;
+        let mut meter = Meter::default();
+        meter.sample(stack.usage());
+        let begun = Mark::now(stack, Duration::ZERO)?;
+        let (outcome, share) =
+            self.play(times.measured, self.round, &mut || meter.sample(stack.usage())).await?;
+        meter.sample(stack.usage());
+        let ended = Mark::now(stack, Duration::ZERO)?;
+        let after = Totals::read(stack, client, true).await?;
+        let interval = Interval::between(stack, (begun, ended), (&before, &after), meter, sampler).await?;
+        Ok((outcome, Interval { generator_cpu_s: share * interval.elapsed_s, ..interval }))
+    }
+
+    /// Sends the load of a generator that measures all of it. Returns what came back and the CPU that the
+    /// generator used, as a share of one core.
+    async fn play(&self, duration: Duration, seed: u32, observe: &mut dyn FnMut()) -> Result<(Outcome, f64)> {
+        let (url, directory) = (self.stack.url(), self.stack.dir());
+        let (outcome, share) = if self.setup.arrivals == Arrivals::Contest {
+            let log = directory.join("k6.log");
+            let aside = (log.as_path(), self.generator_cpus());
+            let (outcome, cpu) = users::contest_rate(self.k6()?, (&url, duration), aside, observe).await?;
+            (outcome, cpu.as_secs_f64() / duration.as_secs_f64())
+        } else {
+            let cpus = self.generator_cpus();
+            let load = wrk::Load { url: &url, setup: self.setup, duration, seed, cpus: cpus.as_deref() };
+            let wrk = self.tools.wrk.as_ref().context("wrk is not there")?;
+            wrk.play(&load, directory, observe).await?
+        };
+        ensure!(
+            outcome.requests > 0 && outcome.seconds > 0.0,
+            "not one request was answered; {} failed",
+            outcome.wrong
+        );
+        Ok((outcome, share))
+    }
+
+    fn k6(&self) -> Result<&K6> {
+        self.tools.k6.as_ref().context("k6 is not there")
+    }
+
+    /// Sends a load of which k6 says itself when the measured interval begins and ends. Half-way through
+    /// the warm-up the CPU is scaled down: until then sessions of the database have begun and have compiled
+    /// their functions, some 10 ms of CPU each, for which the scaled one would take seconds.
+    async fn play_marked(&self, client: &Client, sampler: Sampler) -> Result<(Outcome, Interval)> {
+        let stack = self.stack;
+        let script = testbed::repository_root().join("loadtest/k6/experiment.js");
+        let summary = stack.dir().join("outcome.json");
+        let run = k6::Run {
+            script: &script,
+            env: users::env(self.setup, &stack.url(), self.times, &summary),
+            log: &stack.dir().join("k6.log"),
+            cpus: self.generator_cpus(),
+        };
+        let (marks, mut marked) = mpsc::unbounded_channel();
+        let mut follower =
+            Follower { stage: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
+        let playing = async move {
+            self.k6()?.run_aside(&run, &mut |what| follower.follow(what)).await?;
+            follower.scaled?;
+            let seen = follower.seen.into_iter().collect::<Result<Vec<Mark>>>()?;
+            let [begun, ended] = seen[..] else {
+                anyhow::bail!("k6 never said that the measured interval began and ended");
+            };
+            Ok(((begun, ended), follower.meter))
+        };
+        let reading = async {
+            // Without a mark k6 has failed, and says why.
+            marked.recv().await;
+            let before = Totals::read(stack, client, false).await?;
+            marked.recv().await;
+            anyhow::Ok((before, Totals::read(stack, client, false).await?))
+        };
+        let ((ends, meter), (before, after)) = tokio::try_join!(playing, reading)?;
+        let interval = Interval::between(stack, ends, (&before, &after), meter, sampler).await?;
+        let outcome = users::summary(&summary)?;
+        Ok((Outcome { seconds: self.times.measured.as_secs_f64(), ..outcome }, interval))
+    }
+}
+
+/// Follows what k6 says, and reads at once what can be read without waiting.
+struct Follower<'a> {
+    stage: &'a Stage<'a>,
+    marks: mpsc::UnboundedSender<()>,
+    meter: Meter,
+    scaled: Result<()>,
+    /// The interval's ends.
+    seen: Vec<Result<Mark>>,
+}
+
+impl Follower<'_> {
+    fn follow(&mut self, heard: Heard<'_>) {
+        let stack = self.stage.stack;
+        match heard {
+            Heard::Line(line, _) if line.contains(users::WARM) => self.scaled = self.stage.scale(true),
+            Heard::Line(line, cpu) if line.contains(users::BEGINS) || line.contains(users::ENDS) => {
+                self.seen.push(Mark::now(stack, cpu));
+                self.meter.sample(stack.usage());
+                // Nobody listens any more when reading has failed, which is an error of its own.
+                let _ = self.marks.send(());
+            }
+            Heard::Tick if self.seen.len() == 1 => self.meter.sample(stack.usage()),
+            Heard::Line(..) | Heard::Tick => {}
+        }
+    }
+}
+
+/// Returns what it comes to; the round and the books are left empty.
+fn summary(setup: &Setup, outcome: Outcome, interval: Interval) -> Run {
+    let elapsed_s = interval.elapsed_s;
+    let generator_cpu_share = interval.generator_cpu_s / elapsed_s;
+    let sent_by_wrk = matches!(setup.arrivals, Arrivals::Saturating { .. });
+    let mut run = Run {
+        seconds: outcome.seconds,
+        requests: outcome.requests,
+        right: outcome.right,
+        shed: outcome.shed,
+        wrong: outcome.wrong,
+        latency_ms: outcome.latency_ms,
+        spent_ms: outcome.spent_ms,
+        generator_cpu_share,
+        dropped: outcome.dropped,
+        services: interval.services,
+        work: interval.work,
+        waits: Waits::of(&interval.samples),
+        samples: if setup.isolated { interval.samples } else { Vec::new() },
+        commits_per_s: interval.commits as f64 / elapsed_s,
+        rows_per_s: interval.rows as f64 / elapsed_s,
+        logged_lock_waits: interval.logged_lock_waits,
+        idle_share: interval.idle_share,
+        ..Run::default()
+    };
+    match sent_by_wrk {
+        true => {
+            (run.shed, run.wrong) = failures(&run.work, &outcome);
+            run.right = run.requests.saturating_sub(run.shed + run.wrong - outcome.wrong);
+            run.limited_from_outside = is_limited_from_outside(&run);
+        }
+        false => run.invalid = why_invalid(&outcome, generator_cpu_share),
+    }
+    run
+}
+
+/// Returns the answers that were shed, and what else is neither right nor 422, the load balancer's own
+/// answers included. An answer that wrk no longer waited for at its end is in the instances' count and not
+/// in wrk's.
+fn failures(work: &Work, outcome: &Outcome) -> (u64, u64) {
+    let not_success = work.answers.iter().filter(|(status, _)| **status >= 400);
+    let of_instances: u64 = not_success.map(|(_, count)| count).sum();
+    let shed = work.answers.get(&503).copied().unwrap_or(0);
+    let errors = work.errors() + outcome.not_success.saturating_sub(of_instances) + outcome.wrong;
+    (shed, errors.saturating_sub(shed))
+}
+
+/// Returns whether the load generator, or a machine with nothing left to give, may have set the pace
+/// instead of the service and its limits.
+fn is_limited_from_outside(run: &Run) -> bool {
+    let at_its_limit = run.services.iter().any(|service| service.throttled_share > 0.5);
+    run.generator_cpu_share > GENERATOR_BUSY || (run.idle_share < MACHINE_FULL && !at_its_limit)
+}
+
+/// Returns why a run says nothing of the service. For every arrival of an open load there is a caller, see
+/// [`Setup::callers`], so an iteration that was dropped is k6's doing even past saturation.
+fn why_invalid(outcome: &Outcome, k6_cpu_share: f64) -> Option<String> {
+    if outcome.requests == 0 {
+        return Some("not one request was sent in the measured interval".into());
+    }
+    if k6_cpu_share > GENERATOR_BUSY {
+        return Some(format!("k6 used {:.0}% of its core, so that it set the pace", k6_cpu_share * 100.0));
+    }
+    (outcome.dropped > 0)
+        .then(|| format!("k6 dropped {} iterations that it could not start in time", outcome.dropped))
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

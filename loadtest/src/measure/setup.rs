@@ -1,0 +1,422 @@
+//! The settings of one case, in words: what a declared file, `--case` and `--base` may say.
+//!
+//! | word                                                     | sets                                          |
+//! | -------------------------------------------------------- | --------------------------------------------- |
+//! | mode, profile, balancing, split, transport, clients, mix | the stack, its clients and their requests     |
+//! | connections                                              | a load by wrk, which saturates                |
+//! | users                                                    | a closed load by k6                           |
+//! | rate                                                     | an open load by k6, in arrivals per second    |
+//! | pace                                                     | `contest`: 340 requests/s, a connection each  |
+//! | timeout_ms, zipf, reads                                  | how long k6's users wait, whom and what they ask |
+//! | limits                                                   | `contest`, or `large`: nothing is refused     |
+//! | fsync_ms                                                 | by how much an fsync is slower                |
+//! | guiche                                                   | the service's program                         |
+//! | a name in capitals, `pg.` and a name                     | a setting of the service, of PostgreSQL       |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::ValueEnum;
+
+use testbed::instance::find_guiche;
+use testbed::nginx::Balancing;
+use testbed::split::{CPU_BUDGET, Split};
+use testbed::stack::Transport;
+use testbed::{Mode, Profile};
+
+/// All words but the names of settings of the service and of PostgreSQL.
+const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, reads, fsync_ms, mode, profile, clients, \
+                     balancing, split, transport, mix, limits, guiche";
+
+/// What marks a setting of PostgreSQL.
+const POSTGRES: &str = "pg.";
+
+/// What stands for the run's own directory in a setting of the service.
+const RUN_DIRECTORY: &str = "{dir}";
+
+/// What stands for the repository's `target` in the path of a program.
+const TARGET: &str = "{target}";
+
+/// The split of CPU unless told otherwise. The shipped one is bounded by NGINX once requests are
+/// cheap, and then tells nothing about what they cost.
+const SPLIT: Split = Split { api: 0.25, nginx: 0.4, postgres: 0.6 };
+
+/// By what all CPU is divided: k6 costs up to 0.2 ms of CPU per request, so on one core it must not
+/// be asked for more than some 4,000 a second.
+const SCALE: f64 = 5.0;
+
+/// Callers at once: NGINX has 2048 connections, and a request takes two.
+const MOST_CALLERS: f64 = 1_000.0;
+
+/// How much longer than its timeout an arrival may keep its user: what k6 itself takes.
+const SLACK: f64 = 1.1;
+
+/// The least quota of CPU that the kernel takes, per slice.
+const LEAST_QUOTA: Duration = Duration::from_millis(1);
+
+/// The slice of scaled CPU time, unless the smallest quota needs a longer one. With Docker's 100 ms
+/// a service with a twentieth of a core runs for 5 ms and then stands still for 95, and every p99
+/// would say only that. A fifth of the CPU in a fifth of the slice lets a service do as little as
+/// possible at once, while its requests cost what they cost.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// Connections that wrk holds unless told otherwise.
+const CONNECTIONS: u32 = 64;
+
+/// Which requests are sent, in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mix {
+    /// The contest's: twice as many debits as credits, which drains the limits until about a
+    /// quarter is refused.
+    #[default]
+    Contest,
+    /// As many credits as debits.
+    Balanced,
+}
+
+impl Mix {
+    /// Returns debits, credits and statements.
+    pub fn parts(self) -> [u32; 3] {
+        match self {
+            Mix::Contest => [220, 110, 10],
+            Mix::Balanced => [165, 165, 10],
+        }
+    }
+}
+
+/// The limits of the bank's clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientLimits {
+    /// The contest's, where there are no more than its five clients.
+    Contest,
+    /// Beyond what a run can draw: a refusal takes no lock and commits nothing, so that refusals would
+    /// be what is measured.
+    #[default]
+    Large,
+}
+
+/// How fast requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Pace {
+    Saturating,
+    Contest,
+}
+
+/// How requests come, which also says what sends them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// By wrk, over so many connections that are kept alive: each sends its next request as soon as it
+    /// has its answer.
+    Saturating {
+        /// How many connections.
+        connections: u32,
+    },
+    /// By k6, from so many users, each with a connection that is kept; the next as soon as one has its
+    /// answer.
+    Closed {
+        /// How many users.
+        users: u32,
+    },
+    /// By k6, so many a second, whatever the answers take.
+    Open {
+        /// How many.
+        rate: f64,
+    },
+    /// By k6, 340 a second with a new connection for each, as in the contest.
+    Contest,
+}
+
+/// The settings of one case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// How transactions reach the database.
+    pub mode: Mode,
+    /// What a commit promises.
+    pub profile: Profile,
+    /// How NGINX shares out.
+    pub balancing: Balancing,
+    /// CPU per service, before it is scaled down.
+    pub split: Split,
+    /// How NGINX reaches the instances.
+    pub transport: Transport,
+    /// Clients of the bank that the requests are for.
+    pub clients: u32,
+    /// Their limits.
+    pub limits: ClientLimits,
+    /// Which requests are sent.
+    pub mix: Mix,
+    /// How they come.
+    pub arrivals: Arrivals,
+    /// How long a user of k6 waits for an answer.
+    pub timeout: Duration,
+    /// Client n is drawn in proportion to 1/n^zipf.
+    pub zipf: f64,
+    /// The share of statements among the requests.
+    pub reads: f64,
+    /// What an fsync takes longer.
+    pub fsync_delay: Duration,
+    /// Settings of the service.
+    pub env: BTreeMap<String, String>,
+    /// Settings of PostgreSQL.
+    pub postgres: BTreeMap<String, String>,
+    /// The service's program, where it is not the usual one.
+    pub guiche: Option<PathBuf>,
+    /// Whether the stack has a core of its own, and the generator and whoever watches have another one.
+    /// Then it also tells where time goes: `Server-Timing` and PostgreSQL's log of waits are on.
+    pub isolated: bool,
+    /// By what the split is divided.
+    pub scale: f64,
+    /// The slice of CPU time; `None` for the shortest that will do.
+    period: Option<Duration>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            mode: Mode::default(),
+            profile: Profile::default(),
+            balancing: Balancing::default(),
+            split: SPLIT,
+            transport: Transport::default(),
+            clients: 5,
+            limits: ClientLimits::default(),
+            mix: Mix::default(),
+            arrivals: Arrivals::Closed { users: 64 },
+            timeout: Duration::from_secs(15),
+            zipf: 0.0,
+            reads: 0.0,
+            fsync_delay: Duration::ZERO,
+            env: BTreeMap::new(),
+            postgres: BTreeMap::new(),
+            guiche: None,
+            isolated: true,
+            scale: SCALE,
+            period: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Divides the CPU of all services by `scale`, given out in slices of `period_ms`; `None` leaves
+    /// what there is.
+    ///
+    /// # Errors
+    /// When one is out of range.
+    pub fn scale(&mut self, scale: Option<f64>, period_ms: Option<u64>) -> Result<()> {
+        self.scale = scale.unwrap_or(self.scale);
+        ensure!((1.0..=50.0).contains(&self.scale), "scale is {}, expected 1 to 50", self.scale);
+        self.period = period_ms.map(Duration::from_millis).or(self.period);
+        if let Some(period) = self.period {
+            let millis = period.as_millis();
+            ensure!((5..=100).contains(&millis), "period_ms is {millis}, expected 5 to 100");
+        }
+        Ok(())
+    }
+
+    /// Returns these settings with others: `key=value`, separated by commas.
+    ///
+    /// # Errors
+    /// The first that is unknown or out of range.
+    pub fn with(&self, settings: &str) -> Result<Setup> {
+        let mut setup = self.clone();
+        for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
+            let (key, value) =
+                setting.split_once('=').with_context(|| format!("{setting:?} is not key=value"))?;
+            setup.set(key, value)?;
+        }
+        Ok(setup)
+    }
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// When it is unknown or out of range.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.try_set(key, value).with_context(|| format!("{key}={value}"))
+    }
+
+    fn try_set(&mut self, key: &str, value: &str) -> Result<()> {
+        ensure!(!value.contains(','), "a value has no comma");
+        match key {
+            "mode" => self.mode = choice(value)?,
+            "profile" => self.profile = choice(value)?,
+            "balancing" => self.balancing = choice(value)?,
+            "split" => {
+                self.split = value.parse()?;
+                ensure!(!self.split.is_over_budget(), "the contest allows {CPU_BUDGET} CPUs in total");
+            }
+            "transport" => self.transport = choice(value)?,
+            "clients" => self.clients = count(value)?,
+            "limits" => self.limits = choice(value)?,
+            "mix" => self.mix = choice(value)?,
+            "connections" => self.arrivals = Arrivals::Saturating { connections: count(value)? },
+            "users" => {
+                let users = within(value, 1.0, MOST_CALLERS)?;
+                ensure!(users.fract() == 0.0, "expected a whole number");
+                self.arrivals = Arrivals::Closed { users: users as u32 };
+            }
+            "rate" => self.arrivals = Arrivals::Open { rate: within(value, 0.1, 20_000.0)? },
+            "pace" => match (choice(value)?, self.arrivals) {
+                (Pace::Contest, _) => self.arrivals = Arrivals::Contest,
+                (Pace::Saturating, Arrivals::Saturating { .. }) => {}
+                (Pace::Saturating, _) => self.arrivals = Arrivals::Saturating { connections: CONNECTIONS },
+            },
+            "timeout_ms" => self.timeout = millis(within(value, 10.0, 60_000.0)?),
+            "zipf" => self.zipf = within(value, 0.0, 10.0)?,
+            "reads" => self.reads = within(value, 0.0, 1.0)?,
+            "fsync_ms" => self.fsync_delay = millis(within(value, 0.0, 1_000.0)?),
+            "guiche" => self.guiche = Some(value.into()),
+            _ if key.starts_with(POSTGRES) => {
+                self.postgres.insert(key[POSTGRES.len()..].to_owned(), value.to_owned());
+            }
+            _ if is_variable(key) => {
+                self.env.insert(key.to_owned(), value.to_owned());
+            }
+            _ => bail!(
+                "{key:?} is none of {WORDS}, a setting of the service in capitals, or pg. and a setting of \
+                 PostgreSQL"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Fails when its settings do not go together.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn check(&self) -> Result<()> {
+        let callers = self.callers();
+        ensure!(
+            f64::from(callers) <= MOST_CALLERS,
+            "{callers} callers may wait at once, and NGINX takes {MOST_CALLERS}: rate times timeout_ms is too much"
+        );
+        let shares = self.scaled_split();
+        // To the microsecond, which is what the kernel takes.
+        let micros = self.period().as_secs_f64() * 1e6 * shares.api.min(shares.nginx).min(shares.postgres);
+        let least = Duration::from_micros(micros.round() as u64);
+        ensure!(least >= LEAST_QUOTA, "the smallest share is {least:?} per slice, and the kernel takes 1 ms");
+        Ok(())
+    }
+
+    /// Returns how many callers may wait for an answer at once. Of an open load they are as many as can
+    /// arrive before the first one gives up: whatever the service does, there is one for every arrival, so
+    /// that an arrival without one is k6's failure.
+    pub fn callers(&self) -> u32 {
+        match self.arrivals {
+            Arrivals::Closed { users } => users,
+            Arrivals::Open { rate } => (rate * self.timeout.as_secs_f64() * SLACK).floor() as u32 + 1,
+            Arrivals::Saturating { connections } => connections,
+            Arrivals::Contest => 1,
+        }
+    }
+
+    /// Returns what each service has, scaled down.
+    pub fn scaled_split(&self) -> Split {
+        self.split.divided_by(self.scale)
+    }
+
+    /// Returns the slice in which it is given out.
+    pub fn period(&self) -> Duration {
+        let shares = self.scaled_split();
+        let least = shares.api.min(shares.nginx).min(shares.postgres);
+        self.period.unwrap_or_else(|| PERIOD.max(LEAST_QUOTA.div_f64(least)))
+    }
+
+    /// Returns all of it as text, in the words of [`Setup::set`].
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let arrivals = match self.arrivals {
+            Arrivals::Saturating { connections } => ("connections", connections.to_string()),
+            Arrivals::Closed { users } => ("users", users.to_string()),
+            Arrivals::Open { rate } => ("rate", rate.to_string()),
+            Arrivals::Contest => ("pace", "contest".to_owned()),
+        };
+        let mut own = vec![
+            ("mode", self.mode.to_string()),
+            ("profile", self.profile.to_string()),
+            arrivals,
+            ("clients", self.clients.to_string()),
+            ("balancing", self.balancing.to_string()),
+            ("split", self.split.to_string()),
+            ("transport", self.transport.to_string()),
+            ("mix", name_of(self.mix)),
+            ("limits", name_of(self.limits)),
+            ("fsync_ms", (self.fsync_delay.as_secs_f64() * 1e3).to_string()),
+        ];
+        if matches!(self.arrivals, Arrivals::Closed { .. } | Arrivals::Open { .. }) {
+            own.extend([
+                ("timeout_ms", self.timeout.as_millis().to_string()),
+                ("zipf", self.zipf.to_string()),
+                ("reads", self.reads.to_string()),
+            ]);
+        }
+        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+        let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
+        let env = self.env.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let guiche = self.guiche.iter().map(|path| ("guiche".to_owned(), path.display().to_string()));
+        own.chain(env).chain(postgres).chain(guiche).collect()
+    }
+
+    /// Returns settings of the service for a run in `directory`.
+    pub fn env_in(&self, directory: &Path) -> Vec<(String, String)> {
+        let directory = directory.display().to_string();
+        let of_run =
+            |(name, value): (&String, &String)| (name.clone(), value.replace(RUN_DIRECTORY, &directory));
+        self.env.iter().map(of_run).collect()
+    }
+
+    /// Returns settings of PostgreSQL.
+    pub fn postgres_settings(&self) -> impl Iterator<Item = (String, String)> {
+        self.postgres.clone().into_iter()
+    }
+
+    /// Returns the service's program.
+    ///
+    /// # Errors
+    /// When there is none; says how to build it.
+    pub fn program(&self) -> Result<PathBuf> {
+        let Some(asked) = &self.guiche else { return find_guiche(None) };
+        match asked.strip_prefix(TARGET) {
+            Ok(of_target) => find_guiche(Some(&testbed::repository_root().join("target").join(of_target)))
+                .context("a build to compare with is missing: make untraced"),
+            Err(_) => find_guiche(Some(asked)),
+        }
+    }
+}
+
+fn choice<T: ValueEnum>(value: &str) -> Result<T> {
+    T::from_str(value, false).map_err(|_| {
+        let names: Vec<String> = T::value_variants().iter().map(|one| name_of(one.clone())).collect();
+        anyhow!("expected one of {}", names.join(", "))
+    })
+}
+
+fn name_of<T: ValueEnum>(value: T) -> String {
+    value.to_possible_value().map_or(String::new(), |name| name.get_name().to_owned())
+}
+
+fn count(value: &str) -> Result<u32> {
+    let count: u32 = value.replace('_', "").parse().context("expected a whole number")?;
+    ensure!(count > 0, "expected at least 1");
+    Ok(count)
+}
+
+fn within(value: &str, least: f64, most: f64) -> Result<f64> {
+    let number: f64 = value.replace('_', "").parse().context("expected a number")?;
+    ensure!((least..=most).contains(&number), "expected {least} to {most}");
+    Ok(number)
+}
+
+fn millis(value: f64) -> Duration {
+    Duration::from_secs_f64(value / 1e3)
+}
+
+fn is_variable(key: &str) -> bool {
+    !key.is_empty()
+        && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+#[path = "setup_tests.rs"]
+mod tests;

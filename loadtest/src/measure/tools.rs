@@ -1,0 +1,119 @@
+//! The programs and cores that a measurement needs, and under which conditions it is made, in words.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::cores::Cores;
+use super::instructions::Callgrind;
+use super::plan::Plan;
+use super::result::Conditions;
+use super::setup::{Arrivals, Setup};
+use super::wrk::Wrk;
+use crate::contest::k6::K6;
+use testbed::cluster::{Cluster, ClusterOptions};
+use testbed::envelope::Envelope;
+use testbed::instance::find_guiche;
+use testbed::machine;
+use testbed::rundir;
+use testbed::slow_fsync;
+use testbed::split::Split;
+
+/// The programs that the cases of a plan need.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// For loads that saturate.
+    pub wrk: Option<Wrk>,
+    /// For all others.
+    pub k6: Option<K6>,
+    /// Where instructions are counted.
+    pub callgrind: Option<Callgrind>,
+}
+
+impl Tools {
+    /// Finds them, and makes sure of everything else that a run needs: it would fail in each.
+    ///
+    /// # Errors
+    /// When something is missing, the programs that are compared included; says what to do.
+    pub fn find(plans: &[Plan]) -> Result<Tools> {
+        let setups = || plans.iter().flat_map(Plan::setups);
+        let any = |is: fn(&Setup) -> bool| setups().any(is);
+        if any(|setup| setup.isolated) {
+            Cores::of_machine()?;
+        }
+        let by_wrk = |setup: &Setup| matches!(setup.arrivals, Arrivals::Saturating { .. });
+        let counted = plans.iter().flat_map(|plan| &plan.comparisons).any(|one| one.instructions);
+        let tools = Tools {
+            wrk: any(by_wrk).then(Wrk::find).transpose()?,
+            k6: any(|setup| !matches!(setup.arrivals, Arrivals::Saturating { .. }))
+                .then(|| K6::find(None))
+                .transpose()?,
+            callgrind: counted.then(Callgrind::find).transpose()?,
+        };
+        setups().try_for_each(|setup| setup.program().map(drop))?;
+        Cluster::check(&ClusterOptions::default())?;
+        if any(|setup| !setup.fsync_delay.is_zero()) {
+            testbed::programs::built(slow_fsync::LIBRARY)?;
+        }
+        let path = rundir::fresh_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Envelope::create(&format!("{name}-trial"), &Split::default())
+            .and_then(|envelope| envelope.remove())
+            .context("a measurement without limits means nothing, and there are no cgroups to be had here")?;
+        Ok(tools)
+    }
+
+    /// Returns what is known of the conditions without a clock. `postgres` is the server's version, `disk`
+    /// what its data is on.
+    pub fn conditions(&self, plan: &Plan, (postgres, disk): (String, String)) -> Conditions {
+        let mut versions = vec![format!("PostgreSQL {postgres}"), nginx_version()];
+        versions.extend(self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version())));
+        versions.extend(self.k6.as_ref().map(|k6| format!("k6 {}", k6.version())));
+        versions.push(guiche_version());
+        Conditions {
+            machine: machine::describe(),
+            versions,
+            disk,
+            envelope: plan.setups().next().map(envelope).unwrap_or_default(),
+            ..plan.result.conditions.clone()
+        }
+    }
+}
+
+/// The services' CPU and cores in a sentence.
+fn envelope(setup: &Setup) -> String {
+    if !setup.isolated {
+        return "the contest’s limits: 1.5 CPU and 550 MB in four services".to_owned();
+    }
+    let Ok(cores) = Cores::of_machine() else { return String::new() };
+    let split = setup.scaled_split();
+    format!(
+        "1/{} of {:.2} CPUs: {:.3} for each instance, {:.3} for NGINX, {:.3} for PostgreSQL, in slices of \
+         {:.0} ms, all on core {}; k6 alone on core {}; memory as in the contest",
+        setup.scale,
+        setup.split.total(),
+        split.api,
+        split.nginx,
+        split.postgres,
+        setup.period().as_secs_f64() * 1e3,
+        cores.stack,
+        cores.k6,
+    )
+}
+
+/// `nginx version: nginx/1.22.1` on standard error.
+fn nginx_version() -> String {
+    let program = testbed::programs::find("nginx").unwrap_or_else(|| "nginx".into());
+    let output = Command::new(program).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
+    let text = String::from_utf8_lossy(&output);
+    let version = text.split_once("nginx/").map_or("of unknown version", |(_, version)| version.trim());
+    format!("NGINX {version}")
+}
+
+/// `guiche 0.1.0`, from the program itself.
+fn guiche_version() -> String {
+    let program = find_guiche(None).unwrap_or_else(|_| "guiche".into());
+    let output = Command::new(program).arg("--version").output().map(|output| output.stdout);
+    let text = String::from_utf8_lossy(&output.unwrap_or_default()).trim().to_owned();
+    if text.is_empty() { "guiche of unknown version".into() } else { text }
+}
