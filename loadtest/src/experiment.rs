@@ -120,7 +120,8 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
 fn list() -> Result<()> {
     for name in declaration::shipped()? {
         let declaration = Declaration::read(&declaration::directory().join(format!("{name}.toml")))?;
-        let points: usize = declaration.axes().map_or(0, |axes| axes.map(|axis| axis.values.len()).iter().product());
+        let points: usize =
+            declaration.axes().map_or(0, |axes| axes.map(|axis| axis.values.len()).iter().product());
         println!("{name:<12} {}: {} ({points} points)", declaration.title, declaration.question);
     }
     Ok(())

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use loadtest::args::StackArgs;
 use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
-use loadtest::measure::report::{self, ReportArgs};
 use loadtest::experiment::{self, ExperimentArgs};
+use loadtest::measure::report::{self, ReportArgs};
 use loadtest::up;
 
 /// Starts guiche's whole topology on this machine and plays loads against it.

@@ -72,7 +72,8 @@ pub async fn make(
     mut finished: impl FnMut(&Measurement, &Progress) -> Result<()>,
 ) -> Result<Vec<Measurement>> {
     let tools = Tools::find(&plans)?;
-    let (runs, estimate) = plans.iter().map(Plan::estimate).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).unwrap_or_default();
+    let (runs, estimate) =
+        plans.iter().map(Plan::estimate).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).unwrap_or_default();
     let mut progress = Progress::new(runs, estimate);
     if find_guiche(None).is_ok_and(|program| program.components().any(|part| part.as_os_str() == "debug")) {
         progress.say("this is a debug build of the service: its figures are worth nothing");
@@ -115,7 +116,11 @@ async fn compare(
             progress.begins(&comparison.title, &case.label);
             let is_first = progress.is_first();
             let outcome = run::run(tools, setup, *times, round).await;
-            progress.ends(&case.label, outcome.as_ref().map(|ran| progress::glance(&ran.run)), times.estimate());
+            progress.ends(
+                &case.label,
+                outcome.as_ref().map(|ran| progress::glance(&ran.run)),
+                times.estimate(),
+            );
             match outcome {
                 Ok(Ran { run, postgres, disk }) => {
                     case.runs.push(run);

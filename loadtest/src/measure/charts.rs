@@ -13,8 +13,12 @@ use crate::report::text::significant;
 const WIDE: f64 = 20.0;
 
 /// What a stack is made of, from the bottom up.
-const LAYERS: [(&str, &str); 4] =
-    [("running", "running"), ("lock_waiters", "row lock"), ("wal_waiters", "WAL"), ("other_waiters", "other")];
+const LAYERS: [(&str, &str); 4] = [
+    ("running", "running"),
+    ("lock_waiters", "row lock"),
+    ("wal_waiters", "WAL"),
+    ("other_waiters", "other"),
+];
 
 /// The figure of which a panel of response times is made.
 const P99: &str = "p99";
@@ -184,15 +188,19 @@ fn modes(result: &Measurement) -> Option<GroupChart<'static>> {
         case.valid().next().is_some() && others(&case.settings) == others(&result.conditions.base)
     };
     let mut grids = result.comparisons.iter().map(|one| one.cases.iter().filter(differs).collect::<Vec<_>>());
-    let grid = grids.find(|cases| cases.iter().any(|case| case.setting("mode") != cases[0].setting("mode")))?;
-    let mut groups: Vec<u32> = grid.iter().filter_map(|case| case.setting("connections").parse().ok()).collect();
+    let grid =
+        grids.find(|cases| cases.iter().any(|case| case.setting("mode") != cases[0].setting("mode")))?;
+    let mut groups: Vec<u32> =
+        grid.iter().filter_map(|case| case.setting("connections").parse().ok()).collect();
     groups.sort_unstable();
     groups.dedup();
     let series = |bar: &dyn Fn(&Case) -> Option<Mark>| {
         let of_mode = |name: &'static str| {
             let find = |connections: &u32| {
                 let connections = connections.to_string();
-                let is = |case: &&&Case| (case.setting("mode"), case.setting("connections")) == (name, &connections);
+                let is = |case: &&&Case| {
+                    (case.setting("mode"), case.setting("connections")) == (name, &connections)
+                };
                 grid.iter().find(is).and_then(|case| bar(case))
             };
             Series { name, marks: groups.iter().map(find).collect() }

@@ -256,7 +256,10 @@ impl Declaration {
         if [connections, users, rate].into_iter().flatten().count() > 1 {
             bail!("load: a load is by wrk (connections), closed (users) or open (rate), not both");
         }
-        let every = Choice { only: self.comparison.iter().map(|one| one.name.clone()).collect(), ..Choice::default() };
+        let every = Choice {
+            only: self.comparison.iter().map(|one| one.name.clone()).collect(),
+            ..Choice::default()
+        };
         let Plan { result, .. } = Plan::new(self, &every)?;
         formula::check_answer(&self.answer, &result).context("answer")?;
         for (index, expectation) in self.expect.iter().enumerate() {

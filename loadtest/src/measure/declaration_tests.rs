@@ -57,7 +57,11 @@ fn mistakes_are_named_with_their_field() {
         ("reads = 0.5", "reads = 1.5", "stays.reads: reads=1.5: expected 0 to 1"),
         ("{{ goodput('batched', 1) }}", "{{ goodput('quick', 1) }}", "answer: "),
         ("1) >= 100", "7) >= 100", "expect number 1: "),
-        ("[series]", "[[comparison]]\nname = \"a\"\ntitle = \"A\"\ncases = [\"\"]\n[series]", "x and series, or comparisons"),
+        (
+            "[series]",
+            "[[comparison]]\nname = \"a\"\ntitle = \"A\"\ncases = [\"\"]\n[series]",
+            "x and series, or comparisons",
+        ),
     ] {
         let text = RIGHT.replace(right, wrong);
         assert_ne!(text, RIGHT, "{right} is not there");

@@ -35,14 +35,31 @@ pub(crate) fn experiment() -> Measurement {
                  {{ (goodput('batched', 1) / goodput('direct', 1)) | times }} times as many as direct."
             .into(),
         expectations: [
-            ("batched answers at least twice as much as direct", "goodput('batched', 1) / goodput('direct', 1) >= 2"),
-            ("direct gains nothing from more clients", "goodput('direct', 1000) / goodput('direct', 1) < 1.5"),
+            (
+                "batched answers at least twice as much as direct",
+                "goodput('batched', 1) / goodput('direct', 1) >= 2",
+            ),
+            (
+                "direct gains nothing from more clients",
+                "goodput('direct', 1000) / goodput('direct', 1) < 1.5",
+            ),
             ("serial stays under 50 ms with a thousand clients", "p99('serial', 1000) < 50"),
         ]
-        .map(|(says, holds)| Expectation { says: says.into(), holds: vec![holds.into()], ..Expectation::default() })
+        .map(|(says, holds)| Expectation {
+            says: says.into(),
+            holds: vec![holds.into()],
+            ..Expectation::default()
+        })
         .into(),
         conditions: conditions(),
-        comparisons: vec![Comparison { title: "Figures".into(), axes: Some([axis("clients", &["1", "5", "1000"]), axis("mode", &["direct", "serial", "batched"])]), cases: points }],
+        comparisons: vec![Comparison {
+            title: "Figures".into(),
+            axes: Some([
+                axis("clients", &["1", "5", "1000"]),
+                axis("mode", &["direct", "serial", "batched"]),
+            ]),
+            cases: points,
+        }],
     }
 }
 

@@ -204,16 +204,19 @@ impl Formulas {
     }
 
     fn text(&self, template: &str) -> Result<String> {
-        self.environment.render_str(template, ()).map_err(|error| named(&error)).with_context(|| template.to_owned())
+        self.environment
+            .render_str(template, ())
+            .map_err(|error| named(&error))
+            .with_context(|| template.to_owned())
     }
 
     /// Returns the value of a condition's formula; nothing where it is not known.
     fn measure(&self, condition: &Condition<'_>, axes: Option<&[Axis; 2]>) -> Result<Option<f64>> {
         let measured = || {
-            if let (true, Some([x, _])) = (condition.formula.starts_with("arg"), axes) {
-                if let Some(odd) = x.values.iter().find(|label| label.parse::<f64>().is_err()) {
-                    bail!("an x is {odd:?}, which cannot be compared with a number");
-                }
+            // Of argmax and argmin the value is the x itself.
+            let x = axes.filter(|_| condition.formula.starts_with("arg")).map(|[x, _]| &x.values);
+            if let Some(odd) = x.into_iter().flatten().find(|label| label.parse::<f64>().is_err()) {
+                bail!("an x is {odd:?}, which cannot be compared with a number");
             }
             let formula = self.environment.compile_expression(condition.formula);
             let value = formula.and_then(|formula| formula.eval(())).map_err(|error| named(&error))?;
@@ -298,6 +301,7 @@ fn no_figure(name: &str) -> String {
 }
 
 fn find(what: &str, label: &Value, axis: &Axis) -> Result<usize> {
+    ensure!(!label.is_undefined(), "a {what} is undefined: a label is put in quotes");
     let label = label.to_string();
     let found = axis.values.iter().position(|value| *value == label);
     found.with_context(|| format!("there is no {what} {label:?}; there are {}", axis.values.join(", ")))

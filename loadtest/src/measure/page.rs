@@ -68,7 +68,9 @@ impl<'b> Writer<'_, 'b> {
         let Some((rows, _)) = &mut self.table else { return };
         match event {
             Event::Start(Tag::TableHead | Tag::TableRow) => rows.push(Vec::new()),
-            Event::Start(Tag::TableCell) => rows.iter_mut().last().into_iter().for_each(|row| row.push(String::new())),
+            Event::Start(Tag::TableCell) => {
+                rows.iter_mut().last().into_iter().for_each(|row| row.push(String::new()))
+            }
             Event::Text(text) => {
                 let cell = rows.last_mut().and_then(|row| row.last_mut());
                 cell.into_iter().for_each(|cell| *cell += &text);
@@ -124,7 +126,8 @@ impl<'b> Writer<'_, 'b> {
         let Some(picture) = self.pictures.iter().find(|picture| picture.file == file) else { return Ok(()) };
         let panels = picture.chart.to_svgs()?;
         let class = if picture.chart.columns > 2 { "charts three" } else { "charts" };
-        self.html += &html! { div class=(class) { @for panel in &panels { (PreEscaped(panel)) } } }.into_string();
+        self.html +=
+            &html! { div class=(class) { @for panel in &panels { (PreEscaped(panel)) } } }.into_string();
         Ok(())
     }
 

@@ -189,7 +189,8 @@ fn prepared(compared: &Compared, base: &Setup) -> Result<Prepared> {
         let settings: Vec<&str> =
             settings.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
         let setup = base.with(&settings.join(","))?;
-        let label = if settings.is_empty() { "base".to_owned() } else { settings.join(",").replace(',', " ") };
+        let label =
+            if settings.is_empty() { "base".to_owned() } else { settings.join(",").replace(',', " ") };
         setup.check().with_context(|| label.clone())?;
         cases.push(Case { label, settings: setup.settings(), ..Case::default() });
         setups.push(setup);

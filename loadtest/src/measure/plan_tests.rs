@@ -27,8 +27,7 @@ fn every_x_meets_every_series_and_the_rest_stays() {
     let declaration = Declaration::parse("t", FILE).expect("it is right");
     let plan = Plan::new(&declaration, &Choice::default()).expect("it is right");
     let labels: Vec<&str> = plan.result.cases().map(|(_, case)| case.label.as_str()).collect();
-    let expected =
-        ["clients 1 · direct", "clients 1 · batched", "clients 5 · direct", "clients 5 · batched"];
+    let expected = ["clients 1 · direct", "clients 1 · batched", "clients 5 · direct", "clients 5 · batched"];
     assert_eq!(labels, expected);
     let places: Vec<Vec<&str>> = (0..4).map(|case| plan.result.comparisons[0].place(case)).collect();
     assert_eq!(places, [["1", "direct"], ["1", "batched"], ["5", "direct"], ["5", "batched"]]);
@@ -42,7 +41,11 @@ fn every_comparison_has_cases_that_differ() {
         let [planned] = &plan.comparisons[..] else { panic!("one comparison") };
         assert!(planned.cases.len() >= 2, "{}", compared.name);
         for (index, (setup, _)) in planned.cases.iter().enumerate() {
-            assert!(planned.cases[..index].iter().all(|(other, _)| other != setup), "{}: {index}", compared.name);
+            assert!(
+                planned.cases[..index].iter().all(|(other, _)| other != setup),
+                "{}: {index}",
+                compared.name
+            );
         }
     }
 }
@@ -56,7 +59,8 @@ fn comparisons_vary_around_the_base_that_is_given() {
         ..Choice::default()
     });
     assert_eq!(plan.comparisons.len(), 2);
-    let connections = |(setup, _): &(Setup, Times)| setup.arrivals == Arrivals::Saturating { connections: 128 };
+    let connections =
+        |(setup, _): &(Setup, Times)| setup.arrivals == Arrivals::Saturating { connections: 128 };
     assert!(plan.comparisons[0].cases.iter().all(connections));
     let base = &plan.result.comparisons[1].cases[0];
     assert_eq!((base.label.as_str(), &base.settings), ("base", &plan.result.conditions.base));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::result::Run;
 use super::figures::whole;
+use super::result::Run;
 
 const TEMPLATE: &str = "[{bar:24}] {pos}/{len} runs · {msg} · {prefix}";
 

@@ -76,7 +76,8 @@ pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
             context! { says, measured, goal, outcome => words::outcome(one) }
         })
         .collect();
-    let comparisons: Vec<_> = result.comparisons.iter().map(|comparison| tables(comparison, result)).collect();
+    let comparisons: Vec<_> =
+        result.comparisons.iter().map(|comparison| tables(comparison, result)).collect();
     let context = context! {
         title => result.title,
         question => result.question,
@@ -126,7 +127,8 @@ pub fn rewrite(args: &ReportArgs) -> Result<()> {
     for path in &args.directories {
         let result = read(path)?;
         let path = path.canonicalize().with_context(|| format!("where is {}", path.display()))?;
-        let directory = if path.is_dir() { path } else { path.parent().map(Path::to_owned).unwrap_or_default() };
+        let directory =
+            if path.is_dir() { path } else { path.parent().map(Path::to_owned).unwrap_or_default() };
         println!("{}", write(&result, &directory)?.display());
         if let Some(sample) = &args.sample {
             println!("{}", write_sample(&result, &sample.join(&result.name))?.display());

@@ -107,7 +107,9 @@ fn the_page_says_everything() {
 #[test]
 fn the_benchmarks_page_says_everything() {
     let page = page_of(&bench(&[&[("mode=direct", 1_000), ("mode=batched", 6_000)]]));
-    for part in ["<svg", "batched to direct", "6.00 (6,000 : 1,000)", "mode=direct", "2 CPUs", ">met<", ">missed<"] {
+    for part in
+        ["<svg", "batched to direct", "6.00 (6,000 : 1,000)", "mode=direct", "2 CPUs", ">met<", ">missed<"]
+    {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
 }
@@ -129,7 +131,8 @@ fn tables_have_the_same_cells_in_every_row() {
     let mut experiment = experiment();
     let axes = experiment.comparisons[0].axes.as_mut().expect("axes");
     axes[1].values[0] = "direct | no mailbox".into();
-    for (result, expected) in [(experiment, (2 + 9) + (2 + 8)), (bench(&[&[("mode=direct", 1), ("", 2)]]), 0)] {
+    for (result, expected) in [(experiment, (2 + 9) + (2 + 8)), (bench(&[&[("mode=direct", 1), ("", 2)]]), 0)]
+    {
         let text = text_of(&result);
         let tables: Vec<Vec<&str>> = text
             .split("\n\n")

@@ -189,7 +189,9 @@ pub struct ServiceUse {
 impl Measurement {
     /// Returns all cases, each with the comparison that it is in.
     pub fn cases(&self) -> impl Iterator<Item = (&Comparison, &Case)> {
-        self.comparisons.iter().flat_map(|comparison| comparison.cases.iter().map(move |case| (comparison, case)))
+        self.comparisons
+            .iter()
+            .flat_map(|comparison| comparison.cases.iter().map(move |case| (comparison, case)))
     }
 
     /// Returns everything that makes the command fail, one sentence each.

@@ -231,7 +231,8 @@ impl Stage<'_> {
             cpus: self.generator_cpus(),
         };
         let (marks, mut marked) = mpsc::unbounded_channel();
-        let mut follower = Follower { stage: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
+        let mut follower =
+            Follower { stage: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
         let playing = async move {
             self.k6()?.run_aside(&run, &mut |what| follower.follow(what)).await?;
             follower.scaled?;

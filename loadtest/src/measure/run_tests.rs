@@ -36,8 +36,9 @@ fn a_limit_from_outside_is_noticed() {
 
 #[test]
 fn settings_of_the_declaration_win() {
-    let setup = Setup::default().with("SERVER_TIMING=off,pg.deadlock_timeout=1s,fsync_ms=5").expect("right");
-    let setup = Setup { guiche: Some("/bin/true".into()), ..setup };
+    let mut setup =
+        Setup::default().with("SERVER_TIMING=off,pg.deadlock_timeout=1s,fsync_ms=5").expect("right");
+    setup.guiche = Some("/bin/true".into());
     let options = options(&setup, Some(Cores { stack: 0, k6: 1 })).expect("right");
     assert_eq!(options.api_env.last(), Some(&("SERVER_TIMING".to_owned(), "off".to_owned())));
     assert_eq!(options.pg.settings.last(), Some(&("deadlock_timeout".to_owned(), "1s".to_owned())));

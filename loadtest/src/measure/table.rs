@@ -132,10 +132,12 @@ const PLACE: [&str; 4] = ["comparison", "x", "series", "round"];
 
 fn runs(result: &Measurement) -> impl Iterator<Item = ([String; 4], &Run)> {
     let cases = |comparison: &'_ Comparison| (0..comparison.cases.len()).collect::<Vec<_>>();
-    let places = result.comparisons.iter().flat_map(move |one| cases(one).into_iter().map(move |at| (one, at)));
+    let places =
+        result.comparisons.iter().flat_map(move |one| cases(one).into_iter().map(move |at| (one, at)));
     places.flat_map(|(comparison, at)| {
         let place = comparison.place(at);
-        let [x, series] = [0, 1].map(|index| place.get(index).map_or(String::new(), |name| (*name).to_owned()));
+        let [x, series] =
+            [0, 1].map(|index| place.get(index).map_or(String::new(), |name| (*name).to_owned()));
         comparison.cases[at].runs.iter().map(move |run| {
             ([comparison.title.clone(), x.clone(), series.clone(), (run.round + 1).to_string()], run)
         })

@@ -50,7 +50,11 @@ fn every_figure_has_a_column_where_it_is_to_be() {
         };
         let counted = figure.name == "instructions";
         assert!(counted || in_cases && in_points, "{}: {in_cases}, {in_points}", figure.name);
-        let name = if matches!(figure.value, Value::OfRun(_)) { figure.name.to_owned() } else { format!("db_{}", figure.name) };
+        let name = if matches!(figure.value, Value::OfRun(_)) {
+            figure.name.to_owned()
+        } else {
+            format!("db_{}", figure.name)
+        };
         assert!(named.contains(name.as_str()), "{name} has no column in {named:?}");
     }
 }

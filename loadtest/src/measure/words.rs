@@ -18,7 +18,8 @@ const INVALID: &str = "A run in which k6 used over 80% of its core or dropped it
                        charts and a dash in the table.";
 
 /// The raw data that lies beside a whole report.
-const FILES: &str = "points.csv has a row for each run, samples.csv the sessions over time, results.json everything.";
+const FILES: &str =
+    "points.csv has a row for each run, samples.csv the sessions over time, results.json everything.";
 
 /// Fewer sessions than this, on average over a series, are not worth a word.
 const FEW_SESSIONS: f64 = 0.1;
@@ -78,13 +79,22 @@ pub fn goals(result: &Measurement) -> Vec<Vec<String>> {
 /// Returns the conditions, as name and value; what is not known is left out.
 pub fn conditions(result: &Measurement) -> Vec<(&'static str, String)> {
     let c = &result.conditions;
-    let base: Vec<String> = c.base.iter().filter(|pair| result.varies(pair)).map(|(key, value)| format!("{key} {value}")).collect();
+    let base: Vec<String> = c
+        .base
+        .iter()
+        .filter(|pair| result.varies(pair))
+        .map(|(key, value)| format!("{key} {value}"))
+        .collect();
     let rounds = match c.rounds {
         1 => "1 round".to_owned(),
         rounds => format!("{rounds} rounds, interleaved"),
     };
     let long_waits: u64 =
         result.cases().flat_map(|(_, case)| &case.runs).map(|run| run.logged_lock_waits).sum();
+    let long_waits =
+        format!("{} of more than deadlock_timeout in PostgreSQL's log, over all runs", grouped(long_waits));
+    // Elsewhere the server is not told to log them.
+    let is_logged = result.comparisons.iter().any(|comparison| comparison.axes.is_some());
     let facts = [
         ("Envelope", c.envelope.clone()),
         ("Where a case does not say otherwise", base.join(", ")),
@@ -99,13 +109,7 @@ pub fn conditions(result: &Measurement) -> Vec<(&'static str, String)> {
         ("Disk", c.disk.clone()),
         ("Machine", c.machine.clone()),
         ("Begun", format!("{}, took {}", c.started_at, duration(c.took_s))),
-        (
-            "Long lock waits",
-            format!(
-                "{} of more than deadlock_timeout in PostgreSQL's log, over all runs",
-                grouped(long_waits)
-            ),
-        ),
+        ("Long lock waits", if is_logged { long_waits } else { String::new() }),
     ];
     facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }

@@ -32,9 +32,8 @@ fn others_are_named_from_the_most_to_the_least() {
 #[test]
 fn conditions_that_are_not_known_are_left_out() {
     let mut experiment = experiment();
-    let names = |result: &Measurement| {
-        conditions(result).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
-    };
+    let names =
+        |result: &Measurement| conditions(result).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert!(names(&experiment).contains(&"Disk"));
     experiment.conditions.disk.clear();
     assert!(!names(&experiment).contains(&"Disk"));
