@@ -13,9 +13,6 @@ use tokio::time::MissedTickBehavior;
 
 use testbed::cluster::connect;
 
-/// How often one looks unless told otherwise.
-pub const INTERVAL: Duration = Duration::from_millis(200);
-
 /// Sessions that work on something right now, and what they wait for.
 const QUERY: &str = "
     SELECT count(*),
