@@ -51,6 +51,10 @@ experiment: servers k6 build ## ask one question of the stack under contention: 
 experiments: servers k6 build ## play all experiments, about an hour; QUICK=1 takes a quarter
 	@target/release/loadtest experiment --all $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
+.PHONY: docs
+docs: build ## write the figures in README and docs/ from docs/results
+	@target/release/loadtest docs
+
 .PHONY: up
 up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)

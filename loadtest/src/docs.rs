@@ -134,21 +134,22 @@ fn summary(measurements: &[Measurement], contests: &[ContestResult]) -> Result<S
 }
 
 fn contest_rows(contests: &[ContestResult]) -> Vec<Vec<String>> {
-    let heading = ["date", "mode, profile", "requests", "right within 250 ms", "inconsistent", "p50", "p99", "max"];
+    let heading =
+        ["date", "mode, profile", "requests", "right within 250 ms", "inconsistent", "p50", "p99", "max"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(contests.iter().map(|contest| {
-        let all = contest.summary.all();
+        let times = &contest.summary.response_time_ms;
         let stack = contest.conditions.stack.as_ref();
         let millis = |millis: f64| format!("{millis:.1} ms");
         vec![
             day(&contest.conditions.started_at),
             stack.map_or_else(String::new, |stack| format!("{}, {}", stack.mode, stack.profile)),
-            grouped(contest.summary.tally().requests),
+            grouped(contest.summary.tally().total()),
             format!("{:.2} %", contest.score.right_and_fast_percent),
             contest.summary.tally().inconsistent.to_string(),
-            millis(all.p50),
-            millis(all.p99),
-            millis(all.max),
+            millis(times.p50),
+            millis(times.p99),
+            millis(times.max),
         ]
     }));
     rows
@@ -167,8 +168,12 @@ fn figures(measurements: &[Measurement], contests: &[ContestResult]) -> Result<S
         let date = day(&result.conditions.started_at);
         if result.question.is_empty() {
             let best = words::verdicts(result);
-            let said = best.iter().filter(|one| one.says.starts_with("best, durable") || one.says.starts_with("batched to direct, where"));
-            lines.extend(said.map(|one| format!("Requests/s within the envelope ({date}), {}: {}.", one.says, one.measured)));
+            let said = best.iter().filter(|one| {
+                one.says.starts_with("best, durable") || one.says.starts_with("batched to direct, where")
+            });
+            lines.extend(said.map(|one| {
+                format!("Requests/s within the envelope ({date}), {}: {}.", one.says, one.measured)
+            }));
         } else if result.name == "hot" {
             lines.push(format!("{} ({date}): {}", result.title, words::answer(result).unwrap_or_default()));
         }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use loadtest::args::StackArgs;
 use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
+use loadtest::docs::{self, DocsArgs};
 use loadtest::experiment::{self, ExperimentArgs};
 use loadtest::measure::report::{self, ReportArgs};
 use loadtest::up;
@@ -28,6 +29,8 @@ enum Command {
     Bench(BenchArgs),
     /// Write the pages of experiments again, from their results.json
     Report(ReportArgs),
+    /// Write the figures in the documents from docs/results
+    Docs(DocsArgs),
     /// Play declared experiments: who waits for whom, in a scaled-down envelope, with k6
     Experiment(ExperimentArgs),
 }
@@ -40,6 +43,7 @@ async fn main() -> ExitCode {
         Command::Contest(args) => contest::run(&args).await,
         Command::Bench(args) => bench::run(&args).await,
         Command::Report(args) => report::rewrite(&args),
+        Command::Docs(args) => docs::run(&args),
         Command::Experiment(args) => experiment::run(&args).await,
     };
     match outcome {

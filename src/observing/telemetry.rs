@@ -44,6 +44,7 @@ pub struct Telemetry {
 /// # Errors
 /// When `LOG` is no filter, the file of `TRACE` cannot be written, or OTLP's settings are unusable.
 pub fn start(config: &Config) -> Result<Telemetry, ConfigError> {
+    #[cfg_attr(not(feature = "otlp"), expect(unused_mut, reason = "OTLP is another layer"))]
     let mut layers = vec![log_layer(config)?];
     let trace = start_trace(config)?;
     #[cfg(feature = "otlp")]
