@@ -169,7 +169,7 @@ fn figures(measurements: &[Measurement], contests: &[ContestResult]) -> Result<S
         if result.question.is_empty() {
             let best = words::verdicts(result);
             let said = best.iter().filter(|one| {
-                one.says.starts_with("best, durable") || one.says.starts_with("batched to direct, where")
+                one.says.starts_with("best, durable") || one.says.starts_with("batched to direct")
             });
             lines.extend(said.map(|one| {
                 format!("Requests/s within the envelope ({date}), {}: {}.", one.says, one.measured)
