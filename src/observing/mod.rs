@@ -9,6 +9,7 @@ pub mod telemetry;
 
 #[cfg(feature = "otlp")]
 mod otlp;
+mod targets;
 
 use traces::format::{ActorChange, CallRecord, Line, RequestRecord};
 use traces::{LineSender, now_micros};
@@ -65,7 +66,7 @@ impl Observer {
 
     /// Tells of something that happened to a client's actor.
     pub fn actor(&self, client: i32, state: &'static str) {
-        tracing::debug!(target: telemetry::ACTOR, client, "{state}");
+        tracing::debug!(target: targets::ACTOR, client, "{state}");
         self.write(|| Line::Actor(ActorChange { client, at: now_micros(), state: state.into() }));
     }
 

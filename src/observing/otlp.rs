@@ -20,7 +20,7 @@ use tracing_subscriber::Layer;
 use settings::{Config, ConfigError};
 use traces::format::{CallReport, Unit};
 
-use super::telemetry::{BoxedLayer, targets};
+use super::targets::{BoxedLayer, targets};
 
 /// Links that a call's span may have: one for each request it carries. OpenTelemetry's own
 /// default is less than a full batch.

@@ -8,26 +8,18 @@ use std::fmt;
 use traces::format::{CallRecord, RequestRecord};
 use traces::{TraceOptions, TraceWriter};
 use tracing::{Event, Span, Subscriber, field};
-#[cfg(feature = "otlp")]
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Full, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as fmt_layer};
+use tracing_subscriber::{EnvFilter, Layer, fmt as fmt_layer};
 
 use settings::{Config, ConfigError, LogFormat, TraceFiles};
 
 #[cfg(feature = "otlp")]
 use super::otlp;
-
-/// The targets of what is told of requests, of calls and of actors.
-pub(super) const REQUEST: &str = "guiche::request";
-pub(super) const CALL: &str = "guiche::flush";
-pub(super) const ACTOR: &str = "guiche::actor";
-
-pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+use super::targets::{BoxedLayer, CALL, REQUEST};
 
 /// What has to be finished before the process ends. Dropping it writes and sends what waits; do
 /// so outside of any runtime.
@@ -102,12 +94,6 @@ pub(super) fn tell_call(span: &Span, record: &CallRecord<'_>) {
         otlp::describe(span, "flush", record);
         tracing::debug!(target: CALL, parent: span, record = json(record), "flushed");
     }
-}
-
-/// What a collector is sent, as a filter: everything else costs nothing.
-#[cfg(feature = "otlp")]
-pub(super) fn targets() -> Targets {
-    Targets::new().with_targets([REQUEST, CALL, ACTOR].map(|target| (target, tracing::Level::DEBUG)))
 }
 
 fn json(record: &impl serde::Serialize) -> String {
