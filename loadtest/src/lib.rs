@@ -1,7 +1,7 @@
 //! Plays loads against a stack of the testbed, measures, and reports.
 //!
 //! - [`contest`] plays the official simulation, [`up`] only starts the stack and watches it.
-//! - [`measure`] is the engine that measures; [`bench`] and [`experiment`] are its two commands.
+//! - [`measure`] is the engine that measures; [`mod@bench`] and [`experiment`] are its two commands.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
 
 pub mod args;

@@ -1,6 +1,6 @@
 //! What an instance counts, and the Prometheus registry that shows it.
 //!
-//! A metric is a line of a [`metrics!`] table and the place that counts. Labels are bounded: routes,
+//! A metric is a line of a `metrics!` table and the place that counts. Labels are bounded: routes,
 //! statuses, outcomes and bounds. Nothing is labelled by client.
 
 use std::fmt::Debug;
