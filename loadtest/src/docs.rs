@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use minijinja::{Environment, context};
+use minijinja::context;
 
 use crate::contest::result::ContestResult;
 use crate::contest::score::grouped;
@@ -121,16 +121,11 @@ fn summary(measurements: &[Measurement], contests: &[ContestResult]) -> Result<S
             context! {
                 name, title, question, date, verdicts,
                 answer => words::answer(result).unwrap_or_default(),
-                conditions => words::conditions(result),
             }
         })
         .collect();
-    let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.set_keep_trailing_newline(true);
-    let context = context! { contests => markdown_table(&contest_rows(contests), 2), measured };
-    Ok(environment.render_str(TEMPLATE, context)?)
+    let contests = markdown_table(&contest_rows(contests), 2);
+    report::render(TEMPLATE, context! { contests, measured })
 }
 
 fn contest_rows(contests: &[ContestResult]) -> Vec<Vec<String>> {
@@ -155,7 +150,7 @@ fn contest_rows(contests: &[ContestResult]) -> Vec<Vec<String>> {
     rows
 }
 
-/// README's figures: the contest, and what the measurements that ask a question answer.
+/// README's figures: the contest, the benchmark's best and its ratio to `direct`, and what a hot client shows.
 fn figures(measurements: &[Measurement], contests: &[ContestResult]) -> Result<String> {
     let mut lines = Vec::new();
     let contest = contests.first().context("there is no contest")?;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::measure::declaration::{self, Declaration};
+use crate::measure::declaration::Declaration;
+use crate::measure::declared;
 use crate::measure::plan::{Choice, Plan};
 use crate::measure::{self, formula, index, report};
 use testbed::signals::interrupted;
@@ -53,7 +54,7 @@ pub struct ExperimentArgs {
 impl ExperimentArgs {
     /// Returns the declarations that were asked for, each once.
     fn declarations(&self) -> Result<Vec<Declaration>> {
-        let shipped = declaration::shipped()?;
+        let shipped = declared::shipped()?;
         let all = if self.all { shipped.clone() } else { Vec::new() };
         let mut paths = Vec::new();
         for name in all.iter().chain(&self.names) {
@@ -65,7 +66,7 @@ impl ExperimentArgs {
                     "there is no experiment {name:?}; there are {}",
                     shipped.join(", ")
                 );
-                declaration::directory().join(format!("{name}.toml"))
+                declared::directory().join(format!("{name}.toml"))
             };
             if !paths.contains(&path) {
                 paths.push(path);
@@ -118,8 +119,8 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
 }
 
 fn list() -> Result<()> {
-    for name in declaration::shipped()? {
-        let declaration = Declaration::read(&declaration::directory().join(format!("{name}.toml")))?;
+    for name in declared::shipped()? {
+        let declaration = Declaration::read(&declared::directory().join(format!("{name}.toml")))?;
         let points: usize =
             declaration.axes().map_or(0, |axes| axes.map(|axis| axis.values.len()).iter().product());
         println!("{name:<12} {}: {} ({points} points)", declaration.title, declaration.question);

@@ -1,6 +1,6 @@
 //! One engine that measures: cases × a load × rounds in turn → samples → one result → text, table, chart.
 //!
-//! What is measured is declared in a file ([`declaration`]): two axes and every point on them (an experiment),
+//! What is measured is declared in a file ([`declaration`], read by [`declared`]): two axes and every point on them (an experiment),
 //! or several comparisons of cases (`bench.toml`); a comparison typed on the command line makes the same
 //! [`plan`]. The cases of a comparison are run in turn, round after round, so that what changes on the machine
 //! meanwhile changes for all of them. Each run has a stack of its own:
@@ -26,6 +26,7 @@ pub mod axis;
 pub mod charts;
 pub mod cores;
 pub mod declaration;
+pub mod declared;
 pub mod figures;
 #[cfg(test)]
 mod fixture;

@@ -106,7 +106,12 @@ impl<T> Reply<T> {
     /// way round.
     pub(super) fn begin_send(&self) -> bool {
         self.ticket.state.sent.store(true, Ordering::SeqCst);
-        !self.sender.is_closed()
+        let waits = !self.sender.is_closed();
+        if !waits {
+            // It was cut, and is not sent after all: no call carries it.
+            self.ticket.carried_by(0);
+        }
+        waits
     }
 
     /// Gives the caller its answer. One who has left does not mind.

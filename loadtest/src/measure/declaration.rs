@@ -32,16 +32,11 @@
 //! [`Compared`]. `rounds`, `warm_up`, `seconds`, `[quick]` with the same for a glance, and `[envelope]`
 //! (`scale`, `period_ms`, `isolated`) have defaults.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::axis::{Axis, Word};
-use super::formula;
-use super::plan::{Choice, Plan};
 use super::result::Expectation;
 use super::setup::Setup;
 use crate::report::svg::HUES;
@@ -61,7 +56,7 @@ pub struct Declaration {
     /// What is asked.
     #[serde(default)]
     pub question: String,
-    /// The answer's template, see [`formula`].
+    /// The answer's template, see [`super::formula`].
     #[serde(default)]
     pub answer: String,
     /// How often every case is run.
@@ -175,35 +170,6 @@ pub struct EnvelopeWords {
 }
 
 impl Declaration {
-    /// Reads a file and checks everything that can be known before it is run.
-    ///
-    /// # Errors
-    /// The first mistake, with the file's name and the field.
-    pub fn read(path: &Path) -> Result<Declaration> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Declaration::parse(&name, &text).with_context(|| path.display().to_string())
-    }
-
-    /// Does the same with a file's text.
-    ///
-    /// # Errors
-    /// The first mistake, with the field.
-    pub fn parse(name: &str, text: &str) -> Result<Declaration> {
-        let mut declaration: Declaration = toml::from_str(text)?;
-        declaration.name = name.to_owned();
-        declaration.check()?;
-        Ok(declaration)
-    }
-
-    /// Reads what `make bench` compares.
-    ///
-    /// # Errors
-    /// As for [`Declaration::read`].
-    pub fn bench() -> Result<Declaration> {
-        Declaration::read(&testbed::repository_root().join("loadtest/bench.toml"))
-    }
-
     /// Returns what all cases have in common unless they say otherwise.
     ///
     /// # Errors
@@ -231,7 +197,8 @@ impl Declaration {
         Some([self.x.as_ref()?, self.series.as_ref()?])
     }
 
-    fn check(&self) -> Result<()> {
+    /// Checks the fields by themselves; [`Declaration::parse`] does more.
+    pub(super) fn check_fields(&self) -> Result<()> {
         let mut texts = vec![("title", &self.title)];
         if self.comparison.is_empty() {
             texts.extend([("question", &self.question), ("answer", &self.answer)]);
@@ -256,39 +223,8 @@ impl Declaration {
         if [connections, users, rate].into_iter().flatten().count() > 1 {
             bail!("load: a load is by wrk (connections), closed (users) or open (rate), not both");
         }
-        let every = Choice {
-            only: self.comparison.iter().map(|one| one.name.clone()).collect(),
-            ..Choice::default()
-        };
-        let Plan { result, .. } = Plan::new(self, &every)?;
-        formula::check_answer(&self.answer, &result).context("answer")?;
-        for (index, expectation) in self.expect.iter().enumerate() {
-            let field = || format!("expect number {}", index + 1);
-            formula::check_expectation(expectation, &result).with_context(field)?;
-        }
         Ok(())
     }
-}
-
-/// Returns the directory of the experiments that are shipped.
-pub fn directory() -> PathBuf {
-    testbed::repository_root().join("loadtest/experiments")
-}
-
-/// Returns the names of those that are shipped, sorted.
-///
-/// # Errors
-/// When their directory cannot be read.
-pub fn shipped() -> Result<Vec<String>> {
-    let directory = directory();
-    let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort();
-    Ok(names)
 }
 
 fn three() -> u32 {
@@ -298,7 +234,3 @@ fn three() -> u32 {
 fn six() -> u32 {
     6
 }
-
-#[cfg(test)]
-#[path = "declaration_tests.rs"]
-mod tests;

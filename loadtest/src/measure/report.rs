@@ -90,12 +90,20 @@ pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
         conditions => words::conditions(result),
         notes => words::notes(result, with_files),
     };
+    render(TEMPLATE, context)
+}
+
+/// Renders a template of Markdown, whose lines of statements leave nothing behind.
+///
+/// # Errors
+/// When the template does not fit its values.
+pub(crate) fn render(template: &str, values: minijinja::Value) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_keep_trailing_newline(true);
     environment.add_filter("plain", plain);
-    Ok(environment.render_str(TEMPLATE, context)?)
+    Ok(environment.render_str(template, values)?)
 }
 
 fn tables(comparison: &super::result::Comparison, result: &Measurement) -> minijinja::Value {

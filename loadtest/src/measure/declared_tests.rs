@@ -1,6 +1,7 @@
 //! What a declared file may say, and how its mistakes are named.
 
 use super::*;
+use crate::measure::setup::Setup;
 use testbed::Mode;
 
 const RIGHT: &str = r#"
