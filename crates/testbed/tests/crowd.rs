@@ -30,21 +30,24 @@ async fn a_crowd_kills_no_part_and_locks_nobody_out() {
             return;
         }
         let address = stack.nginx().address;
-        let (served, refused) = (&AtomicU64::new(0), &AtomicU64::new(0));
+        let (served, unanswered) = (&AtomicU64::new(0), &AtomicU64::new(0));
         let end = Instant::now() + CROWDED;
         let callers = (0..CALLERS).map(|number| async move {
             while Instant::now() < end {
                 match ask(address, number % 5 + 1).await {
                     Some(200) => served.fetch_add(1, Ordering::Relaxed),
-                    Some(503) => refused.fetch_add(1, Ordering::Relaxed),
+                    Some(503) => 0,
                     Some(status) => panic!("{balancing}: {status}"),
-                    None => 0,
+                    None => unanswered.fetch_add(1, Ordering::Relaxed),
                 };
             }
         });
         futures_util::future::join_all(callers).await;
-        let (served, refused) = (served.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
-        assert!(served > 500 && refused < served, "{balancing}: {served} served, {refused} refused");
+        let (served, unanswered) = (served.load(Ordering::Relaxed), unanswered.load(Ordering::Relaxed));
+        // At layer 4 that depends on who starts NGINX, see its file. Elsewhere NGINX gives up only on callers
+        // who say nothing for a second, as a busy machine may make one.
+        let answered = balancing == Balancing::Layer4 || 100 * unanswered <= served;
+        assert!(served > 500 && answered, "{balancing}: {served} served, {unanswered} without an answer");
         for service in stack.usage() {
             assert_eq!(service.oom_kills, 0, "{balancing}: {} was killed for its memory", service.service);
         }
