@@ -55,7 +55,7 @@ impl<'a> Observed<'a> {
     fn tell(&mut self, outcome: &'static str) {
         self.told = true;
         self.record.outcome = outcome.into();
-        self.record.flush = self.ticket.call();
+        self.record.call = self.ticket.call();
         self.record.took = Some(self.started.elapsed().as_micros() as u64);
         self.observer.request(&mut self.record, self.ticket.span());
     }

@@ -52,7 +52,7 @@ impl Sample {
                 kind: "debit".into(),
                 at: START + at - age,
                 queued: Some(age),
-                flush: Some(number),
+                call: Some(number),
                 outcome: "applied".into(),
                 status: Some(200),
                 took: Some(age + total),

@@ -44,15 +44,12 @@ async fn every_request_and_its_call_are_in_the_trace() {
         assert_eq!(said, (kind, outcome, Some(status)), "{id}");
         assert!(request.took.is_some() && request.at > 0, "{request:?}");
     }
-    assert_eq!(request(&lines, "invalid").flush, None, "what is malformed costs no call");
+    assert_eq!(request(&lines, "invalid").call, None, "what is malformed costs no call");
     let credit = request(&lines, "credit");
-    let flush = flush(&lines, credit.flush.expect("it was carried"));
-    assert_eq!((flush.carries.as_slice(), &*flush.cut, flush.applied), (&[(1, 1, 0)][..], "queue_empty", 1));
-    assert!(flush.total >= flush.database && flush.database >= flush.report.work, "{flush:?}");
-    assert!(
-        flush.at + flush.total <= credit.at + credit.took.expect("answered") + 5_000,
-        "one clock for both"
-    );
+    let call = call(&lines, credit.call.expect("it was carried"));
+    assert_eq!((call.carries.as_slice(), &*call.cut, call.applied), (&[(1, 1, 0)][..], "queue_empty", 1));
+    assert!(call.total >= call.database && call.database >= call.report.work, "{call:?}");
+    assert!(call.at + call.total <= credit.at + credit.took.expect("answered") + 5_000, "one clock for both");
     assert_eq!(states(&lines), ["activated 1", "activated 99", "passivated 99"]);
 }
 
@@ -74,7 +71,7 @@ async fn a_wait_for_a_row_lock_is_in_the_call() {
     let file = std::fs::read_to_string(&path).expect("it was written");
     let locked = lines(&file)
         .into_iter()
-        .any(|line| matches!(line, Line::Call(flush) if flush.report.row_wait >= 20_000));
+        .any(|line| matches!(line, Line::Call(call) if call.report.row_wait >= 20_000));
     assert!(locked, "{file}");
 }
 
@@ -102,7 +99,7 @@ async fn sheds_and_callers_who_leave_are_in_the_trace() {
     let lines = lines(&file);
     assert_eq!(request(&lines, "shed").shed.as_deref(), Some("client_queue"));
     let left = request(&lines, "leaves");
-    assert_eq!((&*left.outcome, left.flush, left.status), ("abandoned", None, None));
+    assert_eq!((&*left.outcome, left.call, left.status), ("abandoned", None, None));
     let summary = printed(&[text(&path)]);
     assert!(summary.contains("1 client_queue") && summary.contains("1 abandoned"), "{summary}");
 }
@@ -130,12 +127,12 @@ fn request<'a>(lines: &'a [Line<'a>], id: &str) -> &'a TracedRequest<'a> {
     requests.find(|request| request.id == id).unwrap_or_else(|| panic!("{id} is not in the trace"))
 }
 
-fn flush<'a>(lines: &'a [Line<'a>], number: u64) -> &'a CallRecord<'a> {
-    let mut flushes = lines.iter().filter_map(|line| match line {
-        Line::Call(flush) => Some(flush),
+fn call<'a>(lines: &'a [Line<'a>], number: u64) -> &'a CallRecord<'a> {
+    let mut calls = lines.iter().filter_map(|line| match line {
+        Line::Call(call) => Some(call),
         _ => None,
     });
-    flushes.find(|flush| flush.id == number).expect("a request's call is in the trace")
+    calls.find(|call| call.id == number).expect("a request's call is in the trace")
 }
 
 fn states(lines: &[Line<'_>]) -> Vec<String> {

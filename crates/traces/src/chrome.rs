@@ -57,7 +57,7 @@ impl<W: Write> ChromeWriter<W> {
         let pid = position + 1;
         match line {
             Line::Request(request) => self.add_request(run, pid, request),
-            Line::Call(flush) => self.add_flush(run, pid, flush),
+            Line::Call(call) => self.add_call(run, pid, call),
             Line::Actor(change) => self.add_change(run, pid, change),
             Line::Trace(_) | Line::Dropped(_) | Line::End(_) => Ok(()),
         }
@@ -81,34 +81,32 @@ impl<W: Write> ChromeWriter<W> {
         self.write_asynchronous(event, took)
     }
 
-    fn add_flush(&mut self, run: &Run, pid: usize, flush: &CallRecord<'_>) -> io::Result<()> {
-        let mut args = serde_json::to_value(flush).unwrap_or_default();
+    fn add_call(&mut self, run: &Run, pid: usize, call: &CallRecord<'_>) -> io::Result<()> {
+        let mut args = serde_json::to_value(call).unwrap_or_default();
         if let Some(args) = args.as_object_mut() {
             // Repeated in each of its lanes, it would grow with the square of their number.
             args.remove("carries");
         }
-        let wanted = |client: &i32| self.only.is_none_or(|only| only == *client);
-        let lanes: Vec<_> = flush.carries.iter().filter(|(client, ..)| wanted(client)).collect();
-        for (client, transactions, statements) in lanes {
-            self.name(run, pid, Some(*client))?;
-            let name = format!("call {}: {transactions} + {statements}", flush.id);
-            let (tid, args) = (thread(Some(*client)), Some(args.clone()));
-            let event = Event { name: &name, cat: "call", pid, tid, ts: flush.at, args, ..Event::default() };
-            if flush.cut == "direct" {
+        for (client, transactions, statements) in call.runs(self.only) {
+            self.name(run, pid, Some(client))?;
+            let name = format!("call {}: {transactions} + {statements}", call.id);
+            let (tid, args) = (thread(Some(client)), Some(args.clone()));
+            let event = Event { name: &name, cat: "call", pid, tid, ts: call.at, args, ..Event::default() };
+            if call.cut == "direct" {
                 // Calls of one client overlap: slices in its thread would have to nest.
-                self.write_asynchronous(event, flush.total)?;
+                self.write_asynchronous(event, call.total)?;
             } else {
-                self.write(&Event { ph: "X", dur: Some(flush.total), ..event })?;
-                self.write_parts(pid, tid, flush)?;
+                self.write(&Event { ph: "X", dur: Some(call.total), ..event })?;
+                self.write_parts(pid, tid, call)?;
             }
         }
         Ok(())
     }
 
-    fn write_parts(&mut self, pid: usize, tid: i64, flush: &CallRecord<'_>) -> io::Result<()> {
-        let (mut ts, mut left) = (flush.at, flush.total);
-        let reported = flush.report.parts().map(|(figure, micros)| (figure.name.replace('_', " "), micros));
-        let known = [("connection".to_owned(), flush.connection)].into_iter().chain(reported);
+    fn write_parts(&mut self, pid: usize, tid: i64, call: &CallRecord<'_>) -> io::Result<()> {
+        let (mut ts, mut left) = (call.at, call.total);
+        let reported = call.report.parts().map(|(figure, micros)| (figure.name.replace('_', " "), micros));
+        let known = [("connection".to_owned(), call.connection)].into_iter().chain(reported);
         for (name, took) in known.chain([("commit and way".to_owned(), u64::MAX)]) {
             let took = took.min(left);
             if took > 0 {

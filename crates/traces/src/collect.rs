@@ -16,7 +16,7 @@ pub(super) struct PageRequest {
     pub(super) status: u16,
     pub(super) queued: Option<u64>,
     pub(super) took: Option<u64>,
-    pub(super) flush: Option<u64>,
+    pub(super) call: Option<u64>,
 }
 
 /// A call of the page.
@@ -102,30 +102,29 @@ impl Collected {
                     status: request.status.unwrap_or(0),
                     queued: request.queued,
                     took: request.took,
-                    flush: request.flush,
+                    call: request.call,
                 };
                 self.requests.add(request.at, what);
             }
-            Line::Call(flush) => {
-                if !self.calls.wants(flush.at) {
+            Line::Call(call) => {
+                if !self.calls.wants(call.at) {
                     return;
                 }
-                let wanted = |part: &&(i32, u32, u32)| client.is_none_or(|client| client == part.0);
-                let carries: Vec<_> = flush.carries.iter().filter(wanted).copied().collect();
+                let carries: Vec<_> = call.runs(client).collect();
                 self.bars += carries.len();
                 let what = PageCall {
                     run,
-                    id: flush.id,
-                    cut: self.words.position(&flush.cut),
-                    failure: self.words.position(flush.failure.as_deref().unwrap_or("")),
-                    connection: flush.connection,
-                    report: flush.report,
-                    total: flush.total,
-                    size: flush.size(),
-                    clients: flush.carries.len(),
+                    id: call.id,
+                    cut: self.words.position(&call.cut),
+                    failure: self.words.position(call.failure.as_deref().unwrap_or("")),
+                    connection: call.connection,
+                    report: call.report,
+                    total: call.total,
+                    size: call.size(),
+                    clients: call.carries.len(),
                     carries,
                 };
-                let dropped = self.calls.add(flush.at, what);
+                let dropped = self.calls.add(call.at, what);
                 self.bars -= dropped.map_or(0, |call| call.carries.len());
                 while self.bars > self.bars_most {
                     self.bars -= self.calls.drop_latest().map_or(self.bars, |call| call.carries.len());

@@ -14,7 +14,7 @@
 //!   of one machine's instances lie on one axis. All else in time is a duration in microseconds,
 //!   measured by a clock that never steps.
 //! - A line is written when what it tells of is over: lines are in order of their ends, roughly.
-//!   A request may stand before or after its flush, which has the same number within the instance.
+//!   A request may stand before or after its call, which has the same number within the instance.
 //! - What is absent did not happen or is not known; counts that are absent are zero.
 //! - Readers take members that they do not know. A new kind of line, or another meaning of a
 //!   member, is a new [`VERSION`].
@@ -84,9 +84,9 @@ pub struct RequestRecord<'a> {
     /// How long it waited in the mailbox until it was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<u64>,
-    /// The flush that carried it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flush: Option<u64>,
+    /// The call that carried it.
+    #[serde(rename = "flush", default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<u64>,
     /// The bound at which it was shed: `client_queue`, `live_actors`, `requests_in_flight`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub shed: Option<Cow<'a, str>>,
@@ -273,7 +273,13 @@ impl Header<'_> {
 }
 
 impl CallRecord<'_> {
-    /// Requests that it carried.
+    /// Returns the runs that it carried (client, transactions, statements): all of them, or `only` that
+    /// client's.
+    pub fn runs(&self, only: Option<i32>) -> impl Iterator<Item = (i32, u32, u32)> {
+        self.carries.iter().copied().filter(move |(client, ..)| only.is_none_or(|only| only == *client))
+    }
+
+    /// Returns how many requests it carried.
     pub fn size(&self) -> u64 {
         self.carries
             .iter()

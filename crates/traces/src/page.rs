@@ -211,7 +211,7 @@ fn request_columns(
     let positions: HashMap<(usize, u64), u32> =
         (0..).zip(calls).map(|(position, one)| ((one.what.run, one.what.id), position)).collect();
     let call = |one: &PageRequest| {
-        one.flush.and_then(|flush| positions.get(&(one.run, flush))).copied().unwrap_or(NONE)
+        one.call.and_then(|call| positions.get(&(one.run, call))).copied().unwrap_or(NONE)
     };
     let mut columns = Columns::default();
     columns.add("at", "f64", requests.iter().map(|one| (one.at - start) as f64), f64::to_le_bytes);

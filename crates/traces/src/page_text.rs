@@ -69,11 +69,11 @@ fn add_row(html: &mut String, name: &str, row: &ClientSummary) {
     let times = |Durations { count, p50, p99, max }: Durations| {
         [p50, p99, max].map(|micros| if count == 0 { "–".to_owned() } else { Micros(micros).to_string() })
     };
-    let [wait, database, locks] = [times(row.wait), times(row.database), times(row.lock_wait)];
+    let [wait, database, locks] = [times(row.wait), times(row.database), times(row.row_wait)];
     let busy = row.busy.map_or_else(|| "–".to_owned(), |busy| format!("{:.0}%", busy * 100.0));
     let mut cells = vec![
         Count(row.requests).to_string(),
-        Count(row.flushes).to_string(),
+        Count(row.calls).to_string(),
         format!("{:.1}", row.batch_mean),
         Count(row.batch_max).to_string(),
     ];

@@ -42,7 +42,7 @@ pub enum ReadError {
     },
 }
 
-/// One instance's run, from its start to its stop. Numbers of flushes are unique in it.
+/// One instance's run, from its start to its stop. Numbers of calls are unique in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) instance: String,

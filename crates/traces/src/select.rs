@@ -61,9 +61,7 @@ impl Selection {
     pub(super) fn takes(&self, line: &Line<'_>) -> bool {
         let (at, client) = match line {
             Line::Request(request) => (request.at, self.client.is_none_or(|id| request.client == Some(id))),
-            Line::Call(flush) => {
-                (flush.at, self.client.is_none_or(|id| flush.carries.iter().any(|part| part.0 == id)))
-            }
+            Line::Call(call) => (call.at, self.client.is_none() || call.runs(self.client).next().is_some()),
             Line::Actor(change) => (change.at, self.client.is_none_or(|id| change.client == id)),
             Line::Trace(_) | Line::Dropped(_) | Line::End(_) => return true,
         };

@@ -34,7 +34,7 @@ struct Candidate {
     outcome: String,
     status: Option<u16>,
     queued: Option<u64>,
-    flush: Option<u64>,
+    call: Option<u64>,
 }
 
 /// One of the slowest requests. Its parts, in microseconds, add up to what it took; those that
@@ -58,7 +58,8 @@ pub(super) struct SlowRequest {
     /// From its arrival to its answer.
     pub took: u64,
     /// The call that carried it.
-    pub flush: Option<u64>,
+    #[serde(rename = "flush")]
+    pub call: Option<u64>,
     /// From its head to the mailbox: its body arrived meanwhile.
     pub body: Option<u64>,
     /// In the mailbox.
@@ -95,7 +96,7 @@ impl Slowest {
     pub(super) fn add(&mut self, run: usize, line: &Line<'_>) {
         match line {
             Line::Request(request) => self.add_request(run, request),
-            Line::Call(flush) if self.wanted > 0 => self.calls.add((run, flush.id), Call::of(flush)),
+            Line::Call(call) if self.wanted > 0 => self.calls.add((run, call.id), Call::of(call)),
             _ => {}
         }
     }
@@ -111,8 +112,8 @@ impl Slowest {
         if full {
             self.heap.pop();
         }
-        if let Some(flush) = request.flush {
-            self.calls.keep((run, flush));
+        if let Some(call) = request.call {
+            self.calls.keep((run, call));
         }
         self.heap.push(Reverse(Candidate::of(run, took, request)));
         if self.calls.kept.len() > 4 * self.wanted + 64 {
@@ -155,12 +156,12 @@ impl Candidate {
             outcome: request.outcome.to_string(),
             status: request.status,
             queued: request.queued,
-            flush: request.flush,
+            call: request.call,
         }
     }
 
     fn key(&self) -> Option<Key> {
-        Some((self.run, self.flush?))
+        Some((self.run, self.call?))
     }
 
     fn finish(self, instance: String, call: Option<Call>) -> SlowRequest {
@@ -180,7 +181,7 @@ impl Candidate {
             status: self.status,
             at,
             took: self.took,
-            flush: self.flush,
+            call: self.call,
             body,
             queued,
             connection: call.map(|call| call.connection),
@@ -191,8 +192,8 @@ impl Candidate {
 }
 
 impl Call {
-    fn of(flush: &CallRecord<'_>) -> Self {
-        let CallRecord { at, connection, report, .. } = *flush;
+    fn of(call: &CallRecord<'_>) -> Self {
+        let CallRecord { at, connection, report, .. } = *call;
         Self { at, connection, report }
     }
 }

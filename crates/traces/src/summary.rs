@@ -58,7 +58,8 @@ pub(super) struct InstanceSummary {
     /// Requests.
     pub requests: u64,
     /// Calls.
-    pub flushes: u64,
+    #[serde(rename = "flushes")]
+    pub calls: u64,
     /// From its first moment to its last.
     pub span: u64,
     /// Whether it stopped in good order, all of it written.
@@ -71,7 +72,8 @@ pub(super) struct ClientSummary {
     /// Requests.
     pub requests: u64,
     /// Database calls that carried any of them.
-    pub flushes: u64,
+    #[serde(rename = "flushes")]
+    pub calls: u64,
     /// Requests that one call carried, on average (of this client alone).
     pub batch_mean: f64,
     /// The most that one call carried.
@@ -81,7 +83,8 @@ pub(super) struct ClientSummary {
     /// The database's part, per call.
     pub database: Durations,
     /// Row locks waited for, per call.
-    pub lock_wait: Durations,
+    #[serde(rename = "lock_wait")]
+    pub row_wait: Durations,
     /// From arrival to answer, per request.
     pub took: Durations,
     /// The share of time in which a run of the mailbox was in flight, on average over the
@@ -120,7 +123,7 @@ struct InstanceTally {
     name: String,
     mode: String,
     requests: u64,
-    flushes: u64,
+    calls: u64,
     from: Option<u64>,
     to: u64,
     ended: bool,
@@ -129,12 +132,12 @@ struct InstanceTally {
 #[derive(Default)]
 struct Tally {
     requests: u64,
-    flushes: u64,
+    calls: u64,
     carried: u64,
     batch_max: u64,
     wait: Quantiles,
     database: Quantiles,
-    lock_wait: Quantiles,
+    row_wait: Quantiles,
     took: Quantiles,
     /// Microseconds in flight, by instance.
     busy: BTreeMap<usize, u64>,
@@ -148,7 +151,7 @@ impl Summing {
         let instance = self.instance(run);
         match line {
             Line::Request(request) => self.add_request(instance, request),
-            Line::Call(flush) => self.add_flush(instance, flush, client),
+            Line::Call(call) => self.add_call(instance, call, client),
             Line::Actor(change) => self.count(Word::Actor, &change.state),
             Line::Dropped(dropped) => self.dropped = self.dropped.saturating_add(dropped.count),
             Line::End(_) => self.instances[instance].ended = true,
@@ -177,23 +180,20 @@ impl Summing {
         self.client(request.client).add_request(request);
     }
 
-    fn add_flush(&mut self, instance: usize, flush: &CallRecord<'_>, only: Option<i32>) {
-        self.instances[instance].flushes += 1;
-        self.instances[instance].saw(flush.at, flush.total);
-        self.count(Word::Cut, &flush.cut);
-        if let Some(fate) = &flush.failure {
+    fn add_call(&mut self, instance: usize, call: &CallRecord<'_>, only: Option<i32>) {
+        self.instances[instance].calls += 1;
+        self.instances[instance].saw(call.at, call.total);
+        self.count(Word::Cut, &call.cut);
+        if let Some(fate) = &call.failure {
             self.count(Word::Failure, fate);
         }
         let mut size = 0;
-        for (client, transactions, statements) in &flush.carries {
-            if only.is_some_and(|only| only != *client) {
-                continue;
-            }
-            let run = u64::from(*transactions) + u64::from(*statements);
+        for (client, transactions, statements) in call.runs(only) {
+            let run = u64::from(transactions) + u64::from(statements);
             size += run;
-            self.client(Some(*client)).add_flush(instance, flush, run);
+            self.client(Some(client)).add_call(instance, call, run);
         }
-        self.total.add_flush(instance, flush, size);
+        self.total.add_call(instance, call, size);
     }
 
     fn client(&mut self, client: Option<i32>) -> &mut Tally {
@@ -259,8 +259,8 @@ impl InstanceTally {
 
     fn finish(self) -> InstanceSummary {
         let span = self.span();
-        let Self { name: instance, mode, requests, flushes, ended, .. } = self;
-        InstanceSummary { instance, mode, requests, flushes, span, ended }
+        let Self { name: instance, mode, requests, calls, ended, .. } = self;
+        InstanceSummary { instance, mode, requests, calls, span, ended }
     }
 }
 
@@ -278,25 +278,25 @@ impl Tally {
     }
 
     /// Counts a call that carried `size` requests of these clients.
-    fn add_flush(&mut self, instance: usize, flush: &CallRecord<'_>, size: u64) {
-        self.flushes += 1;
+    fn add_call(&mut self, instance: usize, call: &CallRecord<'_>, size: u64) {
+        self.calls += 1;
         self.carried = self.carried.saturating_add(size);
         self.batch_max = self.batch_max.max(size);
-        self.database.add(flush.database);
-        self.lock_wait.add(flush.report.row_wait);
+        self.database.add(call.database);
+        self.row_wait.add(call.report.row_wait);
         let busy = self.busy.entry(instance).or_default();
-        *busy = busy.saturating_add(flush.total);
+        *busy = busy.saturating_add(call.total);
     }
 
     fn finish(&self) -> ClientSummary {
         ClientSummary {
             requests: self.requests,
-            flushes: self.flushes,
-            batch_mean: self.carried as f64 / self.flushes.max(1) as f64,
+            calls: self.calls,
+            batch_mean: self.carried as f64 / self.calls.max(1) as f64,
             batch_max: self.batch_max,
             wait: self.wait.durations(),
             database: self.database.durations(),
-            lock_wait: self.lock_wait.durations(),
+            row_wait: self.row_wait.durations(),
             took: self.took.durations(),
             busy: None,
             shed: self.shed,

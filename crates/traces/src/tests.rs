@@ -94,7 +94,7 @@ fn request(
     client: i32,
     at: u64,
     queued: u64,
-    flush: u64,
+    call: u64,
     took: u64,
 ) -> RequestRecord<'static> {
     RequestRecord {
@@ -103,7 +103,7 @@ fn request(
         kind: "debit".into(),
         at,
         queued: Some(queued),
-        flush: Some(flush),
+        call: Some(call),
         outcome: "applied".into(),
         status: Some(200),
         took: Some(took),
@@ -117,7 +117,7 @@ fn report(figures: [u64; 2]) -> CallReport {
     CallReport::read(|position| Ok::<_, std::convert::Infallible>(figure(position))).expect("nothing fails")
 }
 
-fn flush(id: u64, at: u64, carries: &[(i32, u32, u32)]) -> CallRecord<'static> {
+fn call(id: u64, at: u64, carries: &[(i32, u32, u32)]) -> CallRecord<'static> {
     CallRecord {
         id,
         at,
@@ -135,7 +135,7 @@ fn flush(id: u64, at: u64, carries: &[(i32, u32, u32)]) -> CallRecord<'static> {
 fn known() -> Vec<Line<'static>> {
     let shed = RequestRecord {
         queued: None,
-        flush: None,
+        call: None,
         shed: Some("client_queue".into()),
         outcome: "overloaded".into(),
         status: Some(503),
@@ -143,7 +143,7 @@ fn known() -> Vec<Line<'static>> {
     };
     let left = RequestRecord {
         queued: None,
-        flush: None,
+        call: None,
         outcome: "abandoned".into(),
         status: None,
         took: None,
@@ -153,7 +153,7 @@ fn known() -> Vec<Line<'static>> {
         header("a", 1_000, 0),
         Line::Actor(ActorChange { client: 1, at: 1_010, state: "activated".into() }),
         Line::Request(request("one", 1, 1_000, 200, 7, 900)),
-        Line::Call(flush(7, 1_210, &[(1, 2, 0), (2, 0, 1)])),
+        Line::Call(call(7, 1_210, &[(1, 2, 0), (2, 0, 1)])),
         Line::Request(request("two", 1, 1_100, 100, 7, 800)),
         Line::Request(request("three", 2, 1_150, 50, 7, 750)),
         Line::Request(shed),
@@ -168,9 +168,9 @@ fn a_known_trace_is_summed_up() {
     let directory = Directory::new();
     let made = make(&[directory.file("a", lines(&known()))], None, None, None).expect("a trace");
     let Summary { total, clients, instances, .. } = &made.summary;
-    assert_eq!((total.requests, total.flushes, total.batch_max, total.shed, total.left), (5, 1, 3, 1, 1));
+    assert_eq!((total.requests, total.calls, total.batch_max, total.shed, total.left), (5, 1, 3, 1, 1));
     assert_eq!((total.wait.count, total.wait.max), (3, 200));
-    assert_eq!((total.database.p50, total.database.max, total.lock_wait.p99), (500, 500, 100));
+    assert_eq!((total.database.p50, total.database.max, total.row_wait.p99), (500, 500, 100));
     assert_eq!(made.summary.outcomes["applied"], 3);
     assert_eq!(made.summary.sheds["client_queue"], 1);
     assert_eq!((made.summary.dropped, made.summary.actors["activated"]), (4, 1));
@@ -215,11 +215,8 @@ fn every_figure_of_the_report_is_shown() {
         value += 1_000;
         Ok::<_, ()>(value)
     });
-    let call = CallRecord {
-        report: report.expect("nothing fails"),
-        total: 900_000,
-        ..flush(1, 1_100, &[(1, 1, 0)])
-    };
+    let call =
+        CallRecord { report: report.expect("nothing fails"), total: 900_000, ..call(1, 1_100, &[(1, 1, 0)]) };
     let lines = lines(&[
         header("a", 1_000, 0),
         Line::Call(call),
@@ -260,7 +257,7 @@ fn a_client_and_a_window_are_picked_out() {
     let of_two = make(&file, Some(2), None, None).expect("a trace").summary;
     assert_eq!((of_two.total.requests, of_two.total.batch_max, of_two.clients.len()), (2, 1, 1));
     let early = make(&file, None, None, Some(Moment::After(120))).expect("a trace").summary;
-    assert_eq!((early.total.requests, early.total.flushes), (2, 0));
+    assert_eq!((early.total.requests, early.total.calls), (2, 0));
     let late = make(&file, None, Some(Moment::At(1_400)), None).expect("a trace").summary;
     assert_eq!(late.total.requests, 2);
 }
@@ -270,7 +267,7 @@ fn files_are_read_in_their_order_and_damage_is_told() {
     let directory = Directory::new();
     let whole = lines(&[header("a", 1, 1), Line::Request(request("second", 1, 20, 1, 1, 5))]);
     let newer = directory.file("newer", whole + "{\"request\":{\"id\":\"torn");
-    let older = lines(&[header("a", 1, 0), Line::Call(flush(1, 21, &[(1, 1, 0)]))]) + "nonsense\n{}\n";
+    let older = lines(&[header("a", 1, 0), Line::Call(call(1, 21, &[(1, 1, 0)]))]) + "nonsense\n{}\n";
     let older = directory.file("older", older + &lines(&[Line::Request(request("first", 1, 10, 1, 1, 4))]));
     let made = make(&[newer.clone(), older.clone()], None, None, None).expect("a trace");
     assert_eq!(made.summary.total.requests, 2);
@@ -342,7 +339,7 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
     let client = || prop_oneof![0..6_i32, any::<i32>()];
     let requests =
         (word(), proptest::option::of(client()), number(), proptest::option::of(number()), number(), word())
-            .prop_map(|(id, client, at, took, flush, outcome)| {
+            .prop_map(|(id, client, at, took, call, outcome)| {
                 let (id, outcome) = (id.into(), outcome.into());
                 Line::Request(RequestRecord {
                     id,
@@ -351,12 +348,12 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
                     at,
                     took,
                     queued: took,
-                    flush: Some(flush),
+                    call: Some(call),
                     ..RequestRecord::default()
                 })
             });
     let carries = proptest::collection::vec((client(), any::<u32>(), any::<u32>()), 0..4);
-    let flushes =
+    let calls =
         (number(), number(), carries, number(), number(), word()).prop_map(|(id, at, carries, a, b, cut)| {
             let cut = cut.into();
             Line::Call(CallRecord {
@@ -375,7 +372,7 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
         .prop_map(|(client, at, state)| Line::Actor(ActorChange { client, at, state: state.into() }));
     let drops = (number(), number()).prop_map(|(at, count)| Line::Dropped(Dropped { at, count }));
     let headers = (number(), number()).prop_map(|(started, part)| header("b", started, part));
-    prop_oneof![5 => requests, 5 => flushes, 1 => others, 1 => drops, 1 => headers]
+    prop_oneof![5 => requests, 5 => calls, 1 => others, 1 => drops, 1 => headers]
 }
 
 proptest! {

@@ -24,7 +24,7 @@ pub(super) struct Report<'a> {
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.summary;
-        if summary.total.requests == 0 && summary.total.flushes == 0 {
+        if summary.total.requests == 0 && summary.total.calls == 0 {
             f.write_str("Nothing was traced (in what was asked for).\n")?;
             return write_damage(f, summary, self.damage);
         }
@@ -49,7 +49,7 @@ fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
             instance.instance,
             instance.mode,
             Count(instance.requests),
-            Count(instance.flushes)
+            Count(instance.calls)
         )?;
     }
     writeln!(f)?;
@@ -127,7 +127,7 @@ fn client_row(name: &str, summary: &ClientSummary) -> Vec<String> {
     let mut row = vec![
         name.to_owned(),
         Count(summary.requests).to_string(),
-        Count(summary.flushes).to_string(),
+        Count(summary.calls).to_string(),
         format!("{:.1}", summary.batch_mean),
         Count(summary.batch_max).to_string(),
     ];
@@ -136,7 +136,7 @@ fn client_row(name: &str, summary: &ClientSummary) -> Vec<String> {
     };
     row.extend(durations(summary.wait));
     row.extend(durations(summary.database));
-    row.push(durations(summary.lock_wait)[1].clone());
+    row.push(durations(summary.row_wait)[1].clone());
     row.push(durations(summary.took)[1].clone());
     row.push(summary.busy.map_or_else(|| "-".into(), |busy| format!("{:.0}%", busy * 100.0)));
     row.push(Count(summary.shed).to_string());
@@ -176,7 +176,7 @@ fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Re
             request.kind.clone(),
             outcome,
             request.instance.clone(),
-            number(request.flush.map(|flush| flush.to_string())),
+            number(request.call.map(|call| call.to_string())),
             TimeOfDay(request.at).to_string(),
             request.id.clone(),
         ]);
