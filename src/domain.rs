@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 pub struct ClientId(i32);
 
 impl ClientId {
-    /// The id as the database's `integer`, always zero or more.
+    /// Returns the id as the database's `integer`, always zero or more.
     pub fn get(self) -> i32 {
         self.0
     }
@@ -50,7 +50,7 @@ pub struct NotAClientId;
 pub struct Amount(i64);
 
 impl Amount {
-    /// The amount in cents, one or more.
+    /// Returns the amount in cents, one or more.
     pub fn cents(self) -> i64 {
         self.0
     }
@@ -77,7 +77,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The letter that stands for it on the wire and in the database.
+    /// Returns the letter that stands for it on the wire and in the database.
     pub fn letter(self) -> char {
         match self {
             Self::Credit => 'c',
@@ -107,7 +107,7 @@ impl Description {
     /// The most Unicode scalar values that a description may have.
     pub const MAX_CHARS: usize = 10;
 
-    /// The text itself.
+    /// Returns the text itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }

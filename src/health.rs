@@ -70,7 +70,7 @@ pub fn check(live: bool) -> Result<(), Unhealthy> {
     Err(Unhealthy::Refused { address, answer: format!("{status} {body}") })
 }
 
-/// An instance that listens on every address is asked on the loopback one.
+/// Returns where to ask an instance: on the loopback address if it listens on every one.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,

@@ -150,7 +150,7 @@ fn batch_sizes() -> Histogram {
     Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
 }
 
-/// From a tenth of a millisecond to ten seconds.
+/// Returns a histogram from a tenth of a millisecond to ten seconds.
 fn seconds() -> Histogram {
     Histogram::new([
         0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,

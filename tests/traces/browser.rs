@@ -30,7 +30,7 @@ pub(crate) struct Browser {
     _directory: RunDir,
 }
 
-/// The browser's program: `CHROMIUM`, or one in `PATH`. Without one, a test is skipped with a
+/// Returns the browser's program: `CHROMIUM`, or one in `PATH`. Without one, a test is skipped with a
 /// message, except in CI, where it fails.
 pub(crate) fn program() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
@@ -80,7 +80,7 @@ impl Browser {
         browser
     }
 
-    /// The value of a JavaScript expression.
+    /// Returns the value of a JavaScript expression.
     pub(crate) fn script(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let mut answer = self.call("Runtime.evaluate", parameters);
@@ -127,7 +127,7 @@ impl Browser {
         self.frame();
     }
 
-    /// What the page reported since it was opened.
+    /// Returns what the page reported since it was opened.
     pub(crate) fn events(&mut self) -> &[Event] {
         // Whatever was sent before an answer has arrived with it.
         self.script("1");
@@ -155,7 +155,7 @@ impl Browser {
     }
 }
 
-/// Where the browser takes connections: it writes that into its profile once it does.
+/// Returns where the browser takes connections: it writes that into its profile once it does.
 async fn address(profile: &Path, process: &Process) -> String {
     let file = profile.join("DevToolsActivePort");
     let mut address = None;

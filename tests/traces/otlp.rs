@@ -130,7 +130,7 @@ fn spans(received: &[ExportTraceServiceRequest]) -> Vec<&Span> {
     resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans).collect()
 }
 
-/// An attribute as text; empty where there is none.
+/// Returns an attribute as text; empty where there is none.
 fn attribute(attributes: &[KeyValue], key: &str) -> String {
     let found = attributes.iter().find(|attribute| attribute.key == key);
     match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {

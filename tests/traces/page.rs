@@ -219,7 +219,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// A point of the canvas as a point of the window.
+/// Returns a point of the canvas as a point of the window.
 fn on_canvas(browser: &mut Browser, x: f64, y: f64) -> (f64, f64) {
     let corner =
         browser.script("(c => (r => [r.left + c.clientLeft, r.top + c.clientTop])(c.getBoundingClientRect()))(document.getElementById('lanes'))");

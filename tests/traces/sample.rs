@@ -119,7 +119,7 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("run directories have plain names")
 }
 
-/// The first figures of a report; what comes behind them is zero.
+/// Returns the first figures of a report; what comes behind them is zero.
 fn report(figures: [u64; 2]) -> CallReport {
     let figure = |position| figures.get(position).copied().unwrap_or(0);
     CallReport::read(|position| Ok::<_, std::convert::Infallible>(figure(position))).expect("nothing fails")

@@ -51,7 +51,7 @@ pub struct Config {
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The address itself, to be parsed and never shown.
+    /// Returns the address itself, to be parsed and never shown.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -333,12 +333,12 @@ impl Deadlines {
 struct Vars<'a>(&'a BTreeMap<String, String>);
 
 impl Vars<'_> {
-    /// The value, with an empty one counting as unset (as compose files pass them).
+    /// Returns the value, with an empty one counting as unset (as compose files pass them).
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// The value, or the table's default where there is one.
+    /// Returns the value, or the table's default where there is one.
     fn text(&self, name: &'static str) -> Option<&str> {
         self.get(name).or(match setting(name).default {
             Fallback::Is(default) => Some(default),
@@ -346,12 +346,12 @@ impl Vars<'_> {
         })
     }
 
-    /// The value where it is not `off`.
+    /// Returns the value where it is not `off`.
     fn unless_off(&self, name: &'static str) -> Option<&str> {
         self.text(name).filter(|text| *text != "off")
     }
 
-    /// One of the words that the table lists.
+    /// Returns one of the words that the table lists.
     fn word<T: FromStr>(&self, name: &'static str) -> Result<T, ConfigError> {
         let text = self.text(name).unwrap_or_default();
         text.parse().map_err(|_| not_usable(name, text))
@@ -361,7 +361,7 @@ impl Vars<'_> {
         self.number_or(name, 0)
     }
 
-    /// A number within the table's bounds; `found` where the table leaves the default to be found.
+    /// Returns a number within the table's bounds; `found` where the table leaves the default to be found.
     fn number_or(&self, name: &'static str, found: usize) -> Result<usize, ConfigError> {
         let Some(text) = self.text(name) else { return Ok(found) };
         let Values::Number(min, max) = setting(name).values else { return Err(not_usable(name, text)) };
@@ -369,7 +369,7 @@ impl Vars<'_> {
         number.ok_or_else(|| not_usable(name, text))
     }
 
-    /// A duration in whole milliseconds.
+    /// Returns a duration in whole milliseconds.
     fn millis(&self, name: &'static str) -> Result<Duration, ConfigError> {
         Ok(Duration::from_millis(self.number(name)? as u64))
     }
@@ -408,7 +408,7 @@ fn not_usable(name: &'static str, text: &str) -> ConfigError {
     ConfigError::new(name, format!("{text:?} is not usable: expected {}", setting(name).values))
 }
 
-/// Other programs' variables may be anything; ours are UTF-8.
+/// Returns the variables that are UTF-8: other programs' may be anything, ours are.
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -452,7 +452,7 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "the host has no address".to_owned())
 }
 
-/// What the CPU limits leave this process, at least one: cgroup quotas count.
+/// Returns what the CPU limits leave this process, at least one: cgroup quotas count.
 fn available_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -183,7 +183,7 @@ pub const SETTINGS: &[Setting] = {
     ]
 };
 
-/// The setting of that name.
+/// Returns the setting of that name.
 ///
 /// # Panics
 /// Where there is none: a setting that the program reads stands in the table.

@@ -168,7 +168,7 @@ impl<W: Write> ChromeWriter<W> {
     }
 }
 
-/// A thread of its own for each client; thread 0 is for what has none.
+/// Returns the number of the client's own thread; 0 is for what has no client.
 fn thread(client: Option<i32>) -> i64 {
     client.map_or(0, |client| i64::from(client) + 1)
 }

@@ -138,14 +138,14 @@ impl Collected {
         }
     }
 
-    /// From when on something is left out; `u64::MAX` where nothing is.
+    /// Returns from when on something is left out; `u64::MAX` where nothing is.
     pub(super) fn complete_until(&self) -> u64 {
         self.requests.left_out_from.min(self.calls.left_out_from).min(self.changes.left_out_from)
     }
 }
 
 impl Words {
-    /// The word's position.
+    /// Returns the word's position.
     fn position(&mut self, word: &str) -> u8 {
         const LAST: usize = u8::MAX as usize;
         let known = self.0.iter().position(|known| known == word);
@@ -160,7 +160,7 @@ impl Words {
         u8::try_from(position).unwrap_or(u8::MAX)
     }
 
-    /// All of them.
+    /// Returns all of them.
     pub(super) fn list(&self) -> &[String] {
         &self.0
     }
@@ -171,7 +171,7 @@ impl<T> Earliest<T> {
         Self { heap: BinaryHeap::new(), most, left_out_from: u64::MAX, left_out: 0 }
     }
 
-    /// Whether something that began then would be kept. If not, it counts as left out.
+    /// Returns whether something that began then would be kept. If not, it counts as left out.
     fn wants(&mut self, at: u64) -> bool {
         let full = self.heap.len() >= self.most;
         let wanted = !full || self.heap.peek().is_some_and(|latest| at < latest.at);
@@ -198,7 +198,7 @@ impl<T> Earliest<T> {
         self.left_out_from = self.left_out_from.min(at);
     }
 
-    /// Everything before `until`, the earliest first.
+    /// Returns everything before `until`, the earliest first.
     pub(super) fn into_sorted(self, until: u64) -> Vec<At<T>> {
         let mut all = self.heap.into_sorted_vec();
         all.truncate(all.partition_point(|one| one.at < until));

@@ -261,7 +261,7 @@ pub struct End {
 }
 
 impl Header<'_> {
-    /// A copy that borrows nothing.
+    /// Returns a copy that borrows nothing.
     pub fn into_owned(self) -> Header<'static> {
         Header {
             program: self.program.into_owned().into(),

@@ -188,7 +188,7 @@ impl Columns {
     }
 }
 
-/// More than an hour counts as that.
+/// Returns the duration as a column holds it: what is too long for that counts as the longest.
 fn short(micros: Option<u64>) -> u32 {
     micros.map_or(NONE, |micros| u32::try_from(micros).map_or(NONE - 1, |micros| micros.min(NONE - 1)))
 }
@@ -248,7 +248,7 @@ fn call_columns(start: u64, calls: &[At<PageCall>], instance_of: &[usize]) -> Co
     columns
 }
 
-/// One row for each call and lane that it is in.
+/// Returns one row for each call and lane that it is in.
 fn bar_columns(calls: &[At<PageCall>], lanes: &Lanes) -> Columns {
     let bars = || {
         (0_u32..)

@@ -12,7 +12,7 @@ use super::text::{Count, Micros, Timestamp};
 /// Clients in the page's table.
 const CLIENTS_SHOWN: usize = 50;
 
-/// What a reader must know before looking: what was left out, dropped, or could not be read.
+/// Returns what a reader must know before looking: what was left out, dropped, or could not be read.
 pub(super) fn notes(collected: &Collected, summary: &Summary, damage: &Damage) -> String {
     let mut notes = Vec::new();
     let until = collected.complete_until();
@@ -40,7 +40,7 @@ pub(super) fn notes(collected: &Collected, summary: &Summary, damage: &Damage) -
     })
 }
 
-/// The summary as a table, for those who do not see the lanes.
+/// Returns the summary as a table, for those who do not see the lanes.
 pub(super) fn summary_table(summary: &Summary) -> String {
     let mut html = String::from(
         "<table><caption>Each client in figures</caption><thead><tr><th scope=col>client</th>\

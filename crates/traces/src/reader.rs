@@ -102,7 +102,7 @@ impl Traces {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// When the first of the runs started.
+    /// Returns when the first of the runs started.
     pub(super) fn started(&self) -> u64 {
         self.files.iter().map(|file| file.header.started).min().unwrap_or(0)
     }
@@ -146,7 +146,7 @@ impl Traces {
         Ok(())
     }
 
-    /// The position of a header's run; `None` where there are too many or it is of a later version.
+    /// Returns the position of a header's run; `None` where there are too many or it is of a later version.
     fn run_of(&mut self, header: &Header<'_>) -> Option<usize> {
         let same = |run: &Run| run.instance == header.instance && run.started == header.started;
         if let Some(position) = self.runs.iter().position(same) {

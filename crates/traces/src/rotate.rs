@@ -27,7 +27,7 @@ impl RotatedFile {
         Self { path: path.to_owned(), max_bytes, files: files.max(1), current: None }
     }
 
-    /// Whether `more` bytes need a new file: [`RotatedFile::start`] one before writing them.
+    /// Returns whether `more` bytes need a new file: [`RotatedFile::start`] one before writing them.
     pub(super) fn is_full(&self, more: usize) -> bool {
         self.current.as_ref().is_none_or(|current| current.bytes + more as u64 > self.max_bytes)
     }

@@ -56,7 +56,7 @@ impl Selection {
         Self { client, from, to }
     }
 
-    /// Whether a line is of the client, and began within the window. What tells of the trace
+    /// Returns whether a line is of the client, and began within the window. What tells of the trace
     /// itself always is.
     pub(super) fn takes(&self, line: &Line<'_>) -> bool {
         let (at, client) = match line {

@@ -128,7 +128,7 @@ impl Slowest {
         self.calls.kept.retain(|key, _| keys.contains(key));
     }
 
-    /// The slowest first; `instance` names a run's instance.
+    /// Returns the slowest first; `instance` names a run's instance.
     pub(super) fn finish(self, instance: impl Fn(usize) -> String) -> Vec<SlowRequest> {
         let mut slowest: Vec<Candidate> = self.heap.into_iter().map(|Reverse(candidate)| candidate).collect();
         slowest.sort_by(|a, b| b.cmp(a));

@@ -217,7 +217,7 @@ impl Summing {
         }
     }
 
-    /// The summary of what was added.
+    /// Returns the summary of what was added.
     pub(super) fn finish(self) -> Summary {
         let [kinds, outcomes, sheds, cuts, failures, actors] = self.words;
         let direct = cuts.keys().any(|cut| cut == "direct");
@@ -305,7 +305,7 @@ impl Tally {
     }
 }
 
-/// The mean share of their spans that the instances were busy.
+/// Returns the mean share of their spans that the instances were busy.
 fn busy(busy: &BTreeMap<usize, u64>, spans: &[u64]) -> Option<f64> {
     let shares: Vec<f64> = busy
         .iter()

@@ -111,7 +111,7 @@ fn request(
     }
 }
 
-/// The first figures of a report; what comes behind them is zero.
+/// Returns the first figures of a report; what comes behind them is zero.
 fn report(figures: [u64; 2]) -> CallReport {
     let figure = |position| figures.get(position).copied().unwrap_or(0);
     CallReport::read(|position| Ok::<_, std::convert::Infallible>(figure(position))).expect("nothing fails")

@@ -237,7 +237,7 @@ impl Display for Table {
     }
 }
 
-/// What a file holds must not move the terminal's cursor.
+/// Returns the text without what would move the terminal's cursor.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -153,7 +153,7 @@ impl Output {
         self.finish();
     }
 
-    /// Whether it was the last.
+    /// Returns whether it was the last.
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Line(line) => self.add(&line),
