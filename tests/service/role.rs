@@ -90,3 +90,25 @@ async fn it_is_no_more_than_a_login() {
     let owned: i64 = database.value("SELECT count(*) FROM pg_class WHERE relowner = 'guiche'::regrole").await;
     assert_eq!(owned, 0);
 }
+
+/// An array may begin anywhere: what the functions judge by subscript they must not write by position.
+#[tokio::test]
+async fn it_cannot_forge_the_books_with_arrays_that_do_not_begin_at_1() {
+    let database = Database::create().await;
+    let api = database.api().await;
+    for call in [
+        "InsertTransacoes(5, '[0:1]={1,-7000000}', '[0:1]={c,d}', '[0:1]={gift,x}')",
+        "InsertTransacoes(5, '{7000000,1}', '[-1:2]={d,d,c,c}', '{x,y}')",
+        "InsertTransacoes(5, '{1,2}', '[0:1]={c,c}', '{x,y}')",
+        "InsertTransacoes(5, '{{1},{2}}', '{{c},{c}}', '{{x},{y}}')",
+        "InsertTransacoes(5, '[2:3]={1,2}', '[2:3]={c,c}', '[2:3]={x,y}')",
+        "InsertTransacoesEmLote('[0:1]={1,5}', '{1,2}', '[0:1]={1,-7000000}', '[0:1]={c,d}', '[0:1]={gift,x}')",
+        "InsertTransacoesEmLote('[0:1]={5,1}', '{1,2}', '{7000000,7000000}', '{c,c}', '{x,y}')",
+        "InsertTransacoesEmLote('{1,5}', '{1,2}', '[0:1]={1,7000000}', '{c,c}', '{x,y}')",
+    ] {
+        // Refused or applied as it was judged: either way the balances are the sums of the rows.
+        let _ = api.query(&format!("SELECT * FROM {call}"), &[]).await;
+        database.assert_books().await;
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM transacoes WHERE valor < 1").await, 0);
+}
