@@ -8,9 +8,7 @@
 //! | [`plan`]    | how many requests of what kind: 61,503                                 |
 //! | [`target`]  | the service before the run: ready, and with nothing on it              |
 //! | [`play`]    | one run, from a service that is up to a [`result::ContestResult`]      |
-//! | [`k6`]      | running any k6 script and reading its samples as they come             |
-//! | [`samples`] | k6's rows                                                              |
-//! | [`live`]    | what they add up to, now and second by second                          |
+//! | [`live`]    | what k6's samples add up to, now and second by second                  |
 //! | [`progress`]| what is shown meanwhile                                                |
 //! | [`costs`]   | CPU and memory of each service                                         |
 //! | [`summary`] | what the script itself says at its end                                 |
@@ -24,7 +22,6 @@
 pub mod args;
 pub mod containers;
 pub mod costs;
-pub mod k6;
 pub mod live;
 pub mod plan;
 pub mod play;
@@ -32,7 +29,6 @@ pub mod ports;
 pub mod progress;
 pub mod report;
 pub mod result;
-pub mod samples;
 pub mod score;
 pub mod summary;
 pub mod target;
@@ -43,9 +39,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::args::StackKind;
+use crate::k6::K6;
 pub use args::ContestArgs;
 pub(crate) use args::timestamp;
-use k6::K6;
 use play::Session;
 use result::{ContestResult, StackConditions};
 use target::Target;

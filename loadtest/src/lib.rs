@@ -2,6 +2,7 @@
 //!
 //! - [`contest`] plays the official simulation, [`up`] only starts the stack and watches it.
 //! - [`measure`] is the engine that measures; [`mod@bench`] and [`experiment`] are its two commands.
+//! - [`k6`] plays the scripts of `loadtest/k6` for both.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
 
 pub mod args;
@@ -9,6 +10,7 @@ pub mod bench;
 pub mod contest;
 pub mod docs;
 pub mod experiment;
+pub mod k6;
 pub mod measure;
 pub mod report;
 pub mod up;

@@ -8,13 +8,13 @@ use testbed::docker::DockerStack;
 use testbed::signals::interrupted;
 
 use super::args::ContestArgs;
-use super::k6::K6;
 use super::plan::Plan;
 use super::play::{self, Session};
 use super::ports;
 use super::result::{ContestResult, StackConditions};
 use super::score;
 use super::target::Target;
+use crate::k6::K6;
 use crate::up::containers::start;
 
 /// Starts the containers, plays the contest, and removes them again, whatever came of it.

@@ -6,11 +6,14 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Operation;
-use super::samples::Sample;
 use super::score::Tally;
+use crate::k6::Sample;
 
 /// The metric of the script that has one sample for each response.
 const RESPONSE_TIME: &str = "response_time";
+
+/// k6's own, with one sample for each request that it could not start in time.
+const DROPPED: &str = "dropped_iterations";
 
 /// The longest response time that is told from longer ones, in µs: k6 gives up after a minute.
 const LONGEST_US: u64 = 100_000_000;
@@ -23,6 +26,7 @@ const PERCENTILES: [f64; 16] =
 #[derive(Debug)]
 pub struct Live {
     tally: Tally,
+    dropped: u64,
     /// Response times in µs, three significant digits, by operation.
     times: BTreeMap<Operation, Histogram<u64>>,
     all: Histogram<u64>,
@@ -43,6 +47,7 @@ impl Default for Live {
     fn default() -> Self {
         Live {
             tally: Tally::default(),
+            dropped: 0,
             times: BTreeMap::new(),
             all: histogram(),
             seconds: BTreeMap::new(),
@@ -54,8 +59,10 @@ impl Default for Live {
 impl Live {
     /// Takes a sample in; those of other metrics are passed over.
     pub fn add(&mut self, sample: &Sample<'_>) {
-        if sample.metric != RESPONSE_TIME {
-            return;
+        match sample.metric {
+            RESPONSE_TIME => {}
+            DROPPED => return self.dropped += sample.value as u64,
+            _ => return,
         }
         let Some(operation) = sample.tag("operation").and_then(Operation::from_name) else { return };
         let verdict = sample.tag("verdict").unwrap_or_default();
@@ -78,34 +85,39 @@ impl Live {
         }
     }
 
-    /// All responses so far, by verdict.
+    /// Returns all responses so far, by verdict.
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// 99 percent of the responses so far took at most as many milliseconds.
-    pub fn p99_ms(&self) -> f64 {
-        milliseconds(self.all.value_at_quantile(0.99))
+    /// Returns how many requests k6 could not start in time.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
-    /// Responses in the last whole second that is known.
+    /// Returns within how many milliseconds that share of the responses so far came, 0 to 1.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        milliseconds(self.all.value_at_quantile(share))
+    }
+
+    /// Returns the responses in the last whole second that is known.
     pub fn rate(&self) -> usize {
         self.seconds.values().rev().nth(1).map_or(0, |second| second.times_ms.len())
     }
 
-    /// Whether the open load has begun.
+    /// Returns whether the open load has begun.
     pub fn is_loaded(&self) -> bool {
         self.load_since.is_some()
     }
 
-    /// The run, second by second from its first response on.
+    /// Returns the run, second by second from its first response on.
     pub fn timeline(&self) -> Vec<Second> {
         let Some((&first, _)) = self.seconds.first_key_value() else { return Vec::new() };
         let entries = self.seconds.iter();
         entries.map(|(&unix_second, bucket)| bucket.summarize(unix_second - first)).collect()
     }
 
-    /// How the response times of each operation are distributed.
+    /// Returns how the response times of each operation are distributed.
     pub fn curves(&self) -> BTreeMap<Operation, Vec<Point>> {
         let curve = |times: &Histogram<u64>| {
             let points = PERCENTILES.into_iter();
@@ -222,6 +234,6 @@ mod tests {
     fn an_empty_run_has_no_timeline() {
         let live = Live::default();
         assert!(live.timeline().is_empty() && live.curves().is_empty());
-        assert_eq!((live.rate(), live.p99_ms()), (0, 0.0));
+        assert_eq!((live.rate(), live.quantile_ms(0.99)), (0, 0.0));
     }
 }

@@ -8,15 +8,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::costs::Meter;
-use super::k6::{K6, Observer, Run};
 use super::live::Live;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::result::{Audit, Conditions, ContestResult, StackConditions};
-use super::samples::Sample;
 use super::score::Score;
 use super::summary::Summary;
 use super::target::Target;
+use crate::k6::{Channel, Heard, K6, Run};
 use testbed::check::Books;
 use testbed::usage::ServiceUsage;
 
@@ -65,9 +64,9 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
 
     let mut watch = Watch::new(session);
     let summary_path = session.directory.join("summary.json");
-    let script = testbed::repository_root().join("loadtest/k6/contest.js");
     let run = Run {
-        script: &script,
+        script: "contest.js",
+        channel: Channel::Samples,
         env: vec![
             ("BASE_URL", session.target.url().to_owned()),
             ("RAMP", session.plan.ramp_s.to_string()),
@@ -77,9 +76,9 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
         log: &session.directory.join("k6.log"),
         cpus: None,
     };
-    let ended = session.k6.run(&run, &mut watch).await;
+    let k6_cpu = session.k6.run(&run, &mut |heard| watch.hear(heard)).await;
     watch.finish();
-    let k6_cpu = ended?.cpu;
+    let k6_cpu = k6_cpu?;
 
     let books = match &session.database_url {
         Some(url) => {
@@ -146,15 +145,14 @@ impl<'a> Watch<'a> {
         self.measure();
         self.progress.finish();
     }
-}
-
-impl Observer for Watch<'_> {
-    fn sample(&mut self, sample: &Sample<'_>) {
-        self.live.add(sample);
-    }
-
-    fn tick(&mut self) {
-        self.measure();
-        self.progress.show(&self.live);
+    fn hear(&mut self, heard: Heard<'_>) {
+        match heard {
+            Heard::Sample(sample) => self.live.add(&sample),
+            Heard::Tick => {
+                self.measure();
+                self.progress.show(&self.live);
+            }
+            Heard::Line(..) => {}
+        }
     }
 }

@@ -70,7 +70,7 @@ impl Progress {
             grouped(tally.total()),
             grouped(self.plan.expected_total()),
             live.rate(),
-            live.p99_ms(),
+            live.quantile_ms(0.99),
             faults(&tally),
         )
     }

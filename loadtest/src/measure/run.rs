@@ -16,7 +16,7 @@ use super::tools::Tools;
 use super::users;
 use super::wrk;
 use crate::contest::costs::Meter;
-use crate::contest::k6::{self, Heard, K6};
+use crate::k6::{self, Channel, Heard, K6};
 use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
 use testbed::scrape::Work;
@@ -222,10 +222,10 @@ impl Stage<'_> {
     /// their functions, some 10 ms of CPU each, for which the scaled one would take seconds.
     async fn play_marked(&self, client: &Client, sampler: Sampler) -> Result<(Outcome, Interval)> {
         let stack = self.stack;
-        let script = testbed::repository_root().join("loadtest/k6/experiment.js");
         let summary = stack.dir().join("outcome.json");
         let run = k6::Run {
-            script: &script,
+            script: "experiment.js",
+            channel: Channel::Console,
             env: users::env(self.setup, &stack.url(), self.times, &summary),
             log: &stack.dir().join("k6.log"),
             cpus: self.generator_cpus(),
@@ -234,7 +234,7 @@ impl Stage<'_> {
         let mut follower =
             Follower { stage: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
         let playing = async move {
-            self.k6()?.run_aside(&run, &mut |what| follower.follow(what)).await?;
+            self.k6()?.run(&run, &mut |heard| follower.follow(heard)).await?;
             follower.scaled?;
             let seen = follower.seen.into_iter().collect::<Result<Vec<Mark>>>()?;
             let [begun, ended] = seen[..] else {
@@ -278,7 +278,7 @@ impl Follower<'_> {
                 let _ = self.marks.send(());
             }
             Heard::Tick if self.seen.len() == 1 => self.meter.sample(stack.usage()),
-            Heard::Line(..) | Heard::Tick => {}
+            Heard::Line(..) | Heard::Tick | Heard::Sample(_) => {}
         }
     }
 }

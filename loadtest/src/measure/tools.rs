@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::result::Conditions;
 use super::setup::{Arrivals, Setup};
 use super::wrk::Wrk;
-use crate::contest::k6::K6;
+use crate::k6::K6;
 use testbed::cluster::{Cluster, ClusterOptions};
 use testbed::envelope::Envelope;
 use testbed::instance::find_guiche;

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hdrhistogram::Histogram;
 
 use super::load::{Latency, Outcome, Times};
 use super::setup::{Arrivals, Setup};
-use crate::contest::k6::{K6, Observer, Run};
-use crate::contest::samples::Sample;
+use crate::contest::live::Live;
+use crate::k6::{Channel, Heard, K6, Run};
 
 /// What `experiment.js` says on its console when half of the warm-up is over.
 pub const WARM: &str = "half of the warm-up is over";
@@ -17,15 +16,6 @@ pub const WARM: &str = "half of the warm-up is over";
 pub const BEGINS: &str = "measured interval begins";
 /// … and when it ends.
 pub const ENDS: &str = "measured interval ends";
-
-/// The metric of `steady.js` with one sample for each response, in milliseconds, connecting included.
-const RESPONSE_TIME: &str = "response_time";
-
-/// The metric with one sample for each request that k6 could not start in time.
-const DROPPED: &str = "dropped_iterations";
-
-/// The longest response time that is told from longer ones, in µs.
-const LONGEST_US: u64 = 100_000_000;
 
 /// Returns what `k6/experiment.js` finds in its environment.
 pub fn env(setup: &Setup, url: &str, times: Times, summary: &Path) -> Vec<(&'static str, String)> {
@@ -68,73 +58,37 @@ pub async fn contest_rate(
     (log, cpus): (&Path, Option<String>),
     observe: &mut dyn FnMut(),
 ) -> Result<(Outcome, Duration)> {
-    let script = testbed::repository_root().join("loadtest/k6/steady.js");
     let env = vec![("BASE_URL", url.to_owned()), ("SECONDS", duration.as_secs().max(1).to_string())];
-    let run = Run { script: &script, env, log, cpus };
-    let mut watch = Watch { tally: Tally::default(), observe };
-    let ended = k6.run(&run, &mut watch).await?;
+    let run = Run { script: "steady.js", env, channel: Channel::Samples, log, cpus };
+    let mut live = Live::default();
+    let cpu = k6
+        .run(&run, &mut |heard| match heard {
+            Heard::Sample(sample) => live.add(&sample),
+            Heard::Tick => observe(),
+            Heard::Line(..) => {}
+        })
+        .await?;
     // The open load lasts as long as it was told to; k6 itself takes a second more to start.
-    Ok((Outcome { seconds: duration.as_secs_f64(), ..watch.tally.outcome() }, ended.cpu))
+    Ok((Outcome { seconds: duration.as_secs_f64(), ..outcome(&live) }, cpu))
 }
 
-struct Watch<'a> {
-    tally: Tally,
-    observe: &'a mut dyn FnMut(),
-}
-
-impl Observer for Watch<'_> {
-    fn sample(&mut self, sample: &Sample<'_>) {
-        self.tally.add(sample.metric, sample.value, sample.tag("verdict"));
-    }
-
-    fn tick(&mut self) {
-        (self.observe)();
-    }
-}
-
-struct Tally {
-    times_us: Histogram<u64>,
-    wrong: u64,
-    dropped: u64,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        let times_us = Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are valid constants");
-        Tally { times_us, wrong: 0, dropped: 0 }
-    }
-}
-
-impl Tally {
-    fn add(&mut self, metric: &str, value: f64, verdict: Option<&str>) {
-        match metric {
-            RESPONSE_TIME => {
-                self.times_us.saturating_record((value * 1_000.0) as u64);
-                // A slow answer is slow, and shows in the times; it is not wrong.
-                self.wrong += u64::from(!matches!(verdict, Some("right" | "slow")));
-            }
-            DROPPED => self.dropped += value as u64,
-            _ => {}
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        let at = |quantile| self.times_us.value_at_quantile(quantile) as f64 / 1e3;
-        let requests = self.times_us.len();
-        Outcome {
-            requests,
-            right: requests - self.wrong,
-            wrong: self.wrong,
-            dropped: self.dropped,
-            latency_ms: Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max: at(1.0) },
-            ..Outcome::default()
-        }
+/// Returns what these responses come to. A slow answer is slow, and shows in the times; it is not wrong.
+fn outcome(live: &Live) -> Outcome {
+    let (tally, at) = (live.tally(), |share| live.quantile_ms(share));
+    Outcome {
+        requests: tally.total(),
+        right: tally.right + tally.slow,
+        wrong: tally.wrong + tally.inconsistent,
+        dropped: live.dropped(),
+        latency_ms: Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max: at(1.0) },
+        ..Outcome::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::k6::Sample;
 
     #[test]
     fn an_open_load_has_a_rate_and_a_closed_one_has_users() {
@@ -156,15 +110,17 @@ mod tests {
 
     #[test]
     fn samples_come_to_an_outcome() {
-        let mut tally = Tally::default();
-        for millis in 1..=100 {
-            tally.add(RESPONSE_TIME, f64::from(millis), Some("right"));
-        }
-        tally.add(RESPONSE_TIME, 300.0, Some("slow"));
-        tally.add(RESPONSE_TIME, 1.0, Some("inconsistent"));
-        tally.add(DROPPED, 3.0, None);
-        tally.add("vus", 700.0, None);
-        let outcome = tally.outcome();
+        let mut live = Live::default();
+        let mut add = |metric: &str, value: u32, verdict: &str| {
+            let row = format!("{metric},100,{value},,,operation=debits&verdict={verdict},");
+            live.add(&Sample::parse(&row).expect("a sample"));
+        };
+        (1..=100).for_each(|millis| add("response_time", millis, "right"));
+        add("response_time", 300, "slow");
+        add("response_time", 1, "inconsistent");
+        add("dropped_iterations", 3, "");
+        add("vus", 700, "");
+        let outcome = outcome(&live);
         assert_eq!((outcome.requests, outcome.wrong, outcome.dropped), (102, 1, 3));
         assert!((49.0..=52.0).contains(&outcome.latency_ms.p50), "{outcome:?}");
         assert!((300.0..=301.0).contains(&outcome.latency_ms.max), "{outcome:?}");

@@ -6,12 +6,12 @@ mod standin;
 use std::process::Command;
 use std::time::Instant;
 
-use loadtest::contest::k6::K6;
 use loadtest::contest::plan::{Operation, Plan};
 use loadtest::contest::play::{Session, play};
 use loadtest::contest::result::ContestResult;
 use loadtest::contest::score::Tally;
 use loadtest::contest::target::Target;
+use loadtest::k6::K6;
 use standin::{Fault, Standin};
 use testbed::rundir::RunDir;
 
