@@ -13,7 +13,8 @@
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
 //! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`];
-//! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`outages`], [`nginx`];
+//! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`outages`], [`nginx`],
+//!    [`nginx_outages`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
 //! 9. the two profiles: [`profiles`].
 //!
@@ -36,6 +37,7 @@ mod instances;
 mod listening;
 mod modes;
 mod nginx;
+mod nginx_outages;
 mod observing;
 mod ordering;
 mod outages;

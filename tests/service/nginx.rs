@@ -16,13 +16,14 @@ use crate::harness::{
 };
 
 /// Those that look into requests.
-const BY_REQUEST: [Balancing; 3] = [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity];
+pub(crate) const BY_REQUEST: [Balancing; 3] =
+    [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity];
 
 /// Two instances and NGINX, which reaches them as it does where they are shipped: at unix sockets.
-struct Front {
-    instances: [Guiche; 2],
-    nginx: Nginx,
-    address: Address,
+pub(crate) struct Front {
+    pub(crate) instances: [Guiche; 2],
+    pub(crate) nginx: Nginx,
+    pub(crate) address: Address,
 }
 
 impl Front {
@@ -30,12 +31,12 @@ impl Front {
         Self::start_edited(balancing, instances, |file| file).await
     }
 
-    async fn on(balancing: Balancing, database: &Database) -> Self {
+    pub(crate) async fn on(balancing: Balancing, database: &Database) -> Self {
         Self::start(balancing, two_instances(database).await).await
     }
 
     /// With another text in the place of the file's.
-    async fn start_edited(
+    pub(crate) async fn start_edited(
         balancing: Balancing,
         instances: [Guiche; 2],
         edit: impl Fn(String) -> String,
@@ -70,7 +71,7 @@ impl Front {
         count
     }
 
-    async fn begin(&self, request: &Request) -> Connection {
+    pub(crate) async fn begin(&self, request: &Request) -> Connection {
         let mut connection = Connection::open(&self.address).await.expect("NGINX takes connections");
         connection.send(request).await.expect("NGINX takes the request");
         connection
@@ -96,9 +97,16 @@ impl Front {
     }
 
     fn find_worker(&self) -> Option<i32> {
+        let workers = self.workers();
+        (workers.len() == 1).then(|| workers[0])
+    }
+
+    /// The workers' process ids: after a reload there are those, too, that still serve somebody.
+    pub(crate) fn workers(&self) -> Vec<i32> {
         let master = self.nginx.process.pid();
         let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
-        children.expect("NGINX runs").trim().parse().ok()
+        let children = children.expect("NGINX runs");
+        children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
     }
 
     async fn requests(&self) -> [u64; 2] {
@@ -119,7 +127,7 @@ fn endpoint(address: &Address) -> Endpoint {
     }
 }
 
-async fn two_instances(database: &Database) -> [Guiche; 2] {
+pub(crate) async fn two_instances(database: &Database) -> [Guiche; 2] {
     let instance = || at_a_socket(Guiche::launcher(database)).start();
     tokio::join!(instance(), instance()).into()
 }

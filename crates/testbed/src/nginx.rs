@@ -20,6 +20,10 @@ const LISTEN: &str = "listen 9999";
 /// The only directory that the files write to.
 const SCRATCH: &str = "/tmp/";
 
+/// What an NGINX before [`SINCE`] does not know: the copy that it runs is without such lines.
+const RECENT: &str = " keepalive_min_timeout ";
+const SINCE: [u32; 3] = [1, 27, 4];
+
 /// How requests are shared out between the instances: each is written as its file of `nginx/` is
 /// named, without `.conf`.
 #[derive(
@@ -55,6 +59,7 @@ pub enum Balancing {
 pub struct Program {
     path: PathBuf,
     directives: String,
+    recent: bool,
 }
 
 impl Program {
@@ -65,16 +70,22 @@ impl Program {
     pub fn find(balancing: Balancing) -> Result<Program> {
         let path =
             crate::programs::find("nginx").context("NGINX is not installed (Debian: apt install nginx)")?;
+        let built = how_built(&path)?;
         let mut directives = "daemon off;".to_owned();
         if balancing == Balancing::Layer4
-            && let Some(module) = stream_module(&path)?
+            && let Some(module) = stream_module(&built)?
         {
             directives.push_str(&format!(" load_module {};", module.display()));
         }
         if Uid::effective().is_root() {
             directives.push_str(&worker_user()?);
         }
-        Ok(Program { path, directives })
+        Ok(Program { path, directives, recent: version(&built) >= SINCE })
+    }
+
+    /// Whether it knows how to leave kept connections open at a reload; one that does not cuts them.
+    pub fn keeps_connections_at_reload(&self) -> bool {
+        self.recent
     }
 
     /// The launch of NGINX with a copy of `balancing`'s file, below `directory`, which listens on
@@ -94,8 +105,11 @@ impl Program {
             fs::read_to_string(&original).with_context(|| format!("cannot read {}", original.display()))?;
         let scratch = directory.join("nginx");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-        let text =
+        let mut text =
             render(&text, port, instances, &scratch).with_context(|| original.display().to_string())?;
+        if !self.recent {
+            text = text.split_inclusive('\n').filter(|line| !line.contains(RECENT)).collect();
+        }
         let copy = scratch.join("nginx.conf");
         fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))?;
         Ok(Launch::new("nginx", &self.path, directory.join("nginx.log"))
@@ -145,11 +159,22 @@ fn render(text: &str, port: u16, instances: [&Endpoint; 2], scratch: &Path) -> R
     })
 }
 
-/// The stream module's path, `None` where it is built in.
-fn stream_module(nginx: &Path) -> Result<Option<PathBuf>> {
+/// What NGINX says of its version and of how it was built.
+fn how_built(nginx: &Path) -> Result<String> {
     let output =
         Command::new(nginx).arg("-V").output().with_context(|| format!("cannot run {}", nginx.display()))?;
-    let built = String::from_utf8_lossy(&output.stderr);
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The version's three numbers; what is no number counts as 0.
+fn version(built: &str) -> [u32; 3] {
+    let named = built.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let mut numbers = named.unwrap_or_default().split('.').map(|number| number.parse().unwrap_or(0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+/// The stream module's path, `None` where it is built in.
+fn stream_module(built: &str) -> Result<Option<PathBuf>> {
     if built.split_whitespace().any(|option| option == "--with-stream") {
         return Ok(None);
     }
@@ -195,6 +220,20 @@ mod tests {
             );
             assert!(text.contains("pid /run/x/nginx.pid;") && !text.contains(" /tmp/"), "{text}");
             assert!(!text.contains("/run/guiche/"), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_are_told_apart() {
+        for (built, recent) in [
+            ("nginx version: nginx/1.22.1\nbuilt with OpenSSL", false),
+            ("nginx version: nginx/1.27.3", false),
+            ("nginx version: nginx/1.27.4 (Debian)\n", true),
+            ("nginx version: nginx/1.30.0", true),
+            ("nginx version: nginx/2.0", true),
+            ("something else", false),
+        ] {
+            assert_eq!(version(built) >= SINCE, recent, "{built}");
         }
     }
 

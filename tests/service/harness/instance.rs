@@ -153,6 +153,14 @@ impl Guiche {
         &self.address
     }
 
+    /// The unix socket that it listens at.
+    pub(crate) fn socket(&self) -> &Path {
+        match &self.address {
+            Address::Unix(path) => path,
+            Address::Tcp(address) => panic!("it listens at {address}"),
+        }
+    }
+
     pub(crate) async fn connect(&self) -> Connection {
         Connection::open(&self.address).await.expect("the instance takes connections")
     }

@@ -120,7 +120,8 @@ impl Worker {
         };
         match connection.ask(request).await {
             Ok(response) => {
-                self.connection = Some(connection);
+                // It may be told to come back with another one.
+                self.connection = (response.header("connection") != Some("close")).then_some(connection);
                 judge(&response)
             }
             Err(_) => {

@@ -1,0 +1,145 @@
+//! What NGINX makes of instances that hang or are away, and of a reload of its own: readers go to
+//! the instance that answers, its log stays short, and nobody is cut.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testbed::nginx::{Balancing, Program};
+
+use crate::harness::{Connection, Database, Fate, Load, Request, reckon, until};
+use crate::nginx::{BY_REQUEST, Front, two_instances};
+
+/// A failure is remembered for longer than the test takes, on a busy machine too.
+fn remember(file: String) -> String {
+    replace(&file, "fail_timeout=5s", "fail_timeout=600s")
+}
+
+fn replace(file: &str, from: &str, to: &str) -> String {
+    assert!(file.contains(from), "{from:?} is not in the file");
+    file.replace(from, to)
+}
+
+async fn answer(front: &Front, request: &Request) -> crate::harness::Response {
+    front.begin(request).await.receive().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_statement_caught_in_a_hung_instance_is_asked_of_the_other() {
+    // Less than the time that an instance has for an answer, 10 s.
+    const SOON: Duration = Duration::from_secs(8);
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let front = Front::start_edited(balancing, two_instances(&database).await, remember).await;
+        front.instances[0].signal(Signal::SIGSTOP);
+        let started = Instant::now();
+        let mut callers: Vec<Connection> = Vec::new();
+        for client in [1, 2, 3, 4, 5, 1, 2, 3] {
+            callers.push(front.begin(&Request::statement(client)).await);
+        }
+        callers.push(front.begin(&Request::get("/healthz")).await);
+        for caller in &mut callers {
+            assert_eq!(caller.receive().await.expect("an answer").status, 200, "{balancing}");
+        }
+        let took = started.elapsed();
+        assert!(took < SOON, "{balancing}: {took:?}");
+
+        // From its first failure on it is left alone, by transactions too.
+        let load = Load::start("n", &[&front.address], 4);
+        load.until_applied(200).await;
+        let attempts = load.stop().await;
+        assert!(attempts.iter().all(|attempt| attempt.fate == Fate::Applied), "{balancing}");
+        front.instances[0].signal(Signal::SIGCONT);
+        reckon(&database, &attempts).await;
+    }
+}
+
+/// What was sent to an instance that hangs is not known, and nothing invites to send it again.
+#[tokio::test]
+async fn while_both_hang_transactions_are_unknown_and_statements_are_refused() {
+    let impatient = |file: String| replace(&file, "proxy_read_timeout 12s", "proxy_read_timeout 1s");
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let front = Front::start_edited(balancing, two_instances(&database).await, impatient).await;
+        for instance in &front.instances {
+            instance.signal(Signal::SIGSTOP);
+        }
+        let mut writer = front.begin(&Request::transaction(1, 1, "c", "hung")).await;
+        let mut reader = front.begin(&Request::statement(1)).await;
+        writer.receive().await.expect("an answer").assert_unknown();
+        reader.receive().await.expect("an answer").assert_refused("unavailable");
+        for instance in &front.instances {
+            instance.signal(Signal::SIGCONT);
+        }
+        let rows = async || database.descriptions(1).await.len();
+        until("they answer again", async || answer(&front, &Request::statement(1)).await.status == 200).await;
+        assert!(rows().await <= 1, "{balancing}: it was sent once");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_one_line_of_nginxs_log() {
+    for balancing in BY_REQUEST {
+        let mut front = Front::on(balancing, &Database::create().await).await;
+        for missing in [false, true] {
+            for instance in &mut front.instances {
+                instance.kill().await;
+                if missing {
+                    std::fs::remove_file(instance.socket()).expect("its socket is left");
+                }
+            }
+            for client in (1..=5).cycle().take(100) {
+                for request in [Request::transaction(client, 1, "c", "x"), Request::statement(client)] {
+                    answer(&front, &request).await.assert_refused("unavailable");
+                }
+            }
+            let log = std::fs::read_to_string(front.nginx.process.log()).expect("NGINX has a log");
+            assert_eq!(log.lines().count(), 1, "{balancing}: {log}");
+            assert!(log.contains("met an outage") && log.contains("answered 503"), "{balancing}: {log}");
+        }
+    }
+}
+
+/// At layer 4 the instances' logs tell.
+#[tokio::test]
+async fn at_layer_4_nginx_is_silent_about_an_outage() {
+    let mut front = Front::on(Balancing::Layer4, &Database::create().await).await;
+    for instance in &mut front.instances {
+        instance.kill().await;
+        std::fs::remove_file(instance.socket()).expect("its socket is left");
+    }
+    for _ in 0..100 {
+        assert!(front.begin(&Request::statement(1)).await.is_closed().await, "nobody is there");
+    }
+    let log = std::fs::read_to_string(front.nginx.process.log()).expect("NGINX has a log");
+    assert_eq!(log, "");
+}
+
+#[tokio::test]
+async fn a_reload_cuts_no_transaction() {
+    for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
+        let program = Program::find(balancing).expect("NGINX is installed");
+        if balancing != Balancing::Layer4 && !program.keeps_connections_at_reload() {
+            eprintln!("{balancing} is left out, because this NGINX cuts kept connections at a reload");
+            continue;
+        }
+        // A caller who works without a pause is one who is back within 10 ms, but on a busy machine.
+        let patient = |file: String| file.replace("keepalive_min_timeout 10ms", "keepalive_min_timeout 10s");
+        let database = Database::create().await;
+        let front = Front::start_edited(balancing, two_instances(&database).await, patient).await;
+        let load = Load::start("n", &[&front.address], 16);
+        for _ in 0..5 {
+            load.until_applied(200).await;
+            let before = front.workers();
+            front.nginx.process.signal(Signal::SIGHUP);
+            until("there is a new worker", async || {
+                front.workers().iter().any(|worker| !before.contains(worker))
+            })
+            .await;
+        }
+        load.until_applied(200).await;
+        let attempts = load.stop().await;
+        let cut = attempts.iter().filter(|attempt| attempt.fate != Fate::Applied).count();
+        assert_eq!(cut, 0, "{balancing}: of {}", attempts.len());
+        reckon(&database, &attempts).await;
+    }
+}
