@@ -3,9 +3,9 @@
 pub mod groups;
 mod legend;
 pub mod lines;
-mod marks;
 pub mod page;
 mod panel;
+mod scale;
 mod shapes;
 pub mod svg;
 pub mod text;

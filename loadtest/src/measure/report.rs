@@ -153,7 +153,7 @@ pub fn rewrite(args: &ReportArgs) -> Result<()> {
 
 fn write_markdown(result: &Measurement, directory: &Path, with_files: bool) -> Result<PathBuf> {
     for picture in charts::pictures(result) {
-        save(&directory.join(picture.file), &picture.chart.to_file()?)?;
+        save(&directory.join(picture.file), &picture.chart.to_svg()?)?;
     }
     let path = directory.join("report.md");
     save(&path, &markdown(result, with_files)?)?;

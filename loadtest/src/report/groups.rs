@@ -1,22 +1,15 @@
 //! Charts over groups: panels that have their groups from left to right in common, and in each of
 //! them bars, lines or stacks.
 
-use std::ops::Range;
-
 use anyhow::{Result, anyhow, ensure};
-use plotters::coord::combinators::LogCoord;
-use plotters::coord::ranged1d::{Ranged, ValueFormatter};
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::legend::{self, LETTER};
-use super::lines::decades;
-use super::marks::{Canvas, Failure};
 pub use super::panel::{Mark, Panel, Series, Shape};
+use super::scale::{Canvas, Failure, mesh, text};
 use super::shapes::{self, Plot};
-use super::svg::{GRID, HUES, INK, to_file_svg, to_page_svg};
-use super::text::number;
+use super::svg::{HUES, finish};
 
 /// How wide a panel is, in pixels, where two of them are beside each other; the SVG scales to the
 /// width that it is given.
@@ -59,22 +52,12 @@ pub struct GroupChart<'a> {
 }
 
 impl GroupChart<'_> {
-    /// Draws all panels as one picture for a page.
+    /// Draws all panels as one picture.
     ///
     /// # Errors
     /// When there are more series than colours, or no panel.
     pub fn to_svg(&self) -> Result<String> {
-        let (svg, size) = self.draw(&self.panels, self.columns)?;
-        Ok(to_page_svg(&svg, size, &self.description()))
-    }
-
-    /// Draws all panels as one picture for a file of its own.
-    ///
-    /// # Errors
-    /// As for [`GroupChart::to_svg`].
-    pub fn to_file(&self) -> Result<String> {
-        let (svg, size) = self.draw(&self.panels, self.columns)?;
-        Ok(to_file_svg(&svg, size, &self.description()))
+        self.draw(&self.panels, self.columns, &self.description())
     }
 
     /// Draws each panel for itself, for a page that places them side by side where it is wide
@@ -83,11 +66,8 @@ impl GroupChart<'_> {
     /// # Errors
     /// As for [`GroupChart::to_svg`].
     pub fn to_svgs(&self) -> Result<Vec<String>> {
-        let panels = self.panels.iter().map(|panel| {
-            let (svg, size) = self.draw(std::slice::from_ref(panel), 1)?;
-            Ok(to_page_svg(&svg, size, &panel.description))
-        });
-        panels.collect()
+        let panels = self.panels.iter();
+        panels.map(|panel| self.draw(std::slice::from_ref(panel), 1, &panel.description)).collect()
     }
 
     /// What is to be seen, for those who do not see it.
@@ -96,7 +76,7 @@ impl GroupChart<'_> {
         panels.join(" ")
     }
 
-    fn draw(&self, panels: &[Panel<'_>], columns: usize) -> Result<(String, (u32, u32))> {
+    fn draw(&self, panels: &[Panel<'_>], columns: usize, description: &str) -> Result<String> {
         ensure!(!panels.is_empty() && columns > 0, "a chart has a panel");
         ensure!(panels.iter().all(|panel| panel.series.len() <= HUES), "a panel has at most {HUES} series");
         let names = self.names();
@@ -110,79 +90,50 @@ impl GroupChart<'_> {
             for (area, panel) in root.split_evenly((rows, columns)).iter().zip(panels) {
                 let (over, body) = area.split_vertically(head);
                 legend::draw(&over, panel)?;
-                self.draw_body(&root, &body, panel, &names)?;
+                self.plot(&root, &body, panel, &names)?;
             }
             root.present()?;
             Ok(())
         };
         draw().map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
-        Ok((svg, size))
+        Ok(finish(&svg, size, description))
     }
 
-    fn draw_body(
+    fn plot(
         &self,
         root: &Canvas<'_>,
         body: &Canvas<'_>,
         panel: &Panel<'_>,
         names: &Names,
     ) -> Result<(), Failure> {
-        if panel.shape == Shape::LogarithmicLines {
-            let marks = panel.series.iter().flat_map(|series| series.marks.iter().flatten());
-            let range = decades(marks.flat_map(|mark| [mark.range.0, mark.value, mark.range.1]));
-            let floor = range.start;
-            return self.plot(root, body, panel, names, LogCoord::from(range.log_scale()), floor);
-        }
         let panels = if self.same_scale { self.panels.as_slice() } else { std::slice::from_ref(panel) };
-        let highest = panels.iter().map(Panel::highest).fold(0.0, f64::max);
-        // An axis that begins and ends at zero cannot be drawn.
-        let top = if highest > 0.0 { HEADROOM * highest } else { 1.0 };
-        self.plot(root, body, panel, names, RangedCoordf64::from(0.0..top), 0.0)
-    }
-
-    fn plot<Y>(
-        &self,
-        root: &Canvas<'_>,
-        body: &Canvas<'_>,
-        panel: &Panel<'_>,
-        names: &Names,
-        y: Y,
-        floor: f64,
-    ) -> Result<(), Failure>
-    where
-        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    {
-        let x = RangedCoordf64::from(Range { start: 0.0, end: self.groups.len().max(1) as f64 });
+        let scale = panel.shape.scale();
+        let y = scale.range(panels.iter().flat_map(Panel::heights), HEADROOM);
         let mut chart = ChartBuilder::on(body)
             .margin_top(10)
             .margin_right(MARGIN)
             .x_label_area_size(names.height())
             .y_label_area_size(Y_LABELS)
-            .build_cartesian_2d(x, y)?;
-        let text = ("sans-serif", 17).into_font().color(&INK);
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID.stroke_width(1))
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK.stroke_width(1))
-            .label_style(text.clone())
+            .build_cartesian_2d(0.0..self.groups.len().max(1) as f64, y.clone())?;
+        mesh(&mut chart, 17)
             .disable_x_mesh()
             .x_labels(0)
-            .y_labels(6)
-            .y_label_formatter(&|value| number(*value))
+            .y_labels(scale.labels(&y))
+            .y_label_formatter(&|place| scale.label(*place))
             .draw()?;
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
-        shapes::draw(&Plot { canvas: root, place: &place, floor, groups: self.groups.len() }, panel)?;
+        let plot = Plot { canvas: root, place: &place, scale, floor: y.start, groups: self.groups.len() };
+        shapes::draw(&plot, panel)?;
         let below = Pos::new(HPos::Center, VPos::Top);
         for (group, lines) in names.lines.iter().enumerate() {
-            let (x, y) = place(group as f64 + 0.5, floor);
-            let style = ("sans-serif", names.size).into_font().color(&INK).pos(below);
+            let (x, y) = place(group as f64 + 0.5, y.start);
             for (line, y) in lines.iter().zip((y + 6..).step_by(LINE_HEIGHT as usize)) {
-                root.draw(&Text::new(line.clone(), (x, y), style.clone()))?;
+                root.draw(&Text::new(line.clone(), (x, y), text(names.size).pos(below)))?;
             }
         }
-        let (x, y) = place(self.groups.len() as f64 / 2.0, floor);
+        let (x, y) = place(self.groups.len() as f64 / 2.0, y.start);
         let under = y + 10 + names.lines_height() as i32;
-        root.draw(&Text::new(self.group_label.to_owned(), (x, under), text.pos(below)))?;
+        root.draw(&Text::new(self.group_label.to_owned(), (x, under), text(17).pos(below)))?;
         Ok(())
     }
 

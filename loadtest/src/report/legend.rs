@@ -4,8 +4,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::marks::{Canvas, Failure, fill, missing, point};
 use super::panel::{Panel, Shape};
+use super::scale::{Canvas, Failure, text};
+use super::shapes::{missing, point};
 use super::svg::{INK, hue};
 
 /// Of the text, as plotters counts it: about four fifths are pixels.
@@ -52,7 +53,6 @@ pub(super) fn draw(canvas: &Canvas<'_>, panel: &Panel<'_>) -> Result<(), Failure
     let left = Pos::new(HPos::Left, VPos::Center);
     let title = ("sans-serif", TITLE_SIZE).into_font().style(FontStyle::Bold).color(&INK).pos(left);
     canvas.draw(&Text::new(panel.title.clone(), (LEFT, TITLE_HEIGHT as i32 / 2), title))?;
-    let text = ("sans-serif", TEXT_SIZE).into_font().color(&INK).pos(left);
     let (width, _) = canvas.dim_in_pixel();
     for (row, x, sign) in places(panel, width) {
         let y = (TITLE_HEIGHT + ROW_HEIGHT * row + ROW_HEIGHT / 2) as i32;
@@ -62,9 +62,11 @@ pub(super) fn draw(canvas: &Canvas<'_>, panel: &Panel<'_>) -> Result<(), Failure
                 canvas.draw(&PathElement::new([(x, y), (x + 26, y)], hue(index).stroke_width(2)))?;
                 point(canvas, index, (x + 13, y))?;
             }
-            Sign::Series(index, _) => fill(canvas, index, [(x, y - 8), (x + 24, y + 8)])?,
+            Sign::Series(index, _) => {
+                canvas.draw(&Rectangle::new([(x, y - 8), (x + 24, y + 8)], hue(index).filled()))?
+            }
         }
-        canvas.draw(&Text::new(sign.text().to_owned(), (x + 32, y), text.clone()))?;
+        canvas.draw(&Text::new(sign.text().to_owned(), (x + 32, y), text(TEXT_SIZE).pos(left)))?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ th:first-child, td:first-child { text-align: left } .sums tr:last-child td { fon
 .dense table { font-size: .75rem } .dense th, .dense td { padding: .2rem .35rem }
 .pairs .first td { border-top: 2px solid var(--edge) } .narrow table { width: auto } .narrow :is(th, td) { padding-right: 1.5rem }
 .pairs th { white-space: normal; vertical-align: bottom } .pairs :is(th, td):nth-child(2) { text-align: left }
-.charts { --panel: 26rem; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--panel)), 1fr)); gap: .5rem 1.5rem } .three { --panel: 18rem }
+svg.chart { width: 100%; height: auto } .charts { --panel: 26rem; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--panel)), 1fr)); gap: .5rem 1.5rem } .three { --panel: 18rem }
 .question { font-size: 1.1rem; color: var(--faint); margin: .2rem 0 } .answer { font-size: 1.35rem; line-height: 1.35; font-weight: 600; margin: .8rem 0 }
 .verdicts { list-style: none; padding: 0 } .verdicts li { margin: .2rem 0 } .faint { color: var(--faint) }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem } .facts dt { color: var(--faint) } .facts dd { margin: 0 }

@@ -1,5 +1,7 @@
 //! What a panel of a chart shows.
 
+use super::scale::Scale;
+
 /// One panel.
 #[derive(Clone, Debug)]
 pub struct Panel<'a> {
@@ -45,6 +47,10 @@ pub struct Mark {
 }
 
 impl Shape {
+    pub(super) fn scale(self) -> Scale {
+        if self == Shape::LogarithmicLines { Scale::Logarithmic } else { Scale::Linear }
+    }
+
     pub(super) fn is_lines(self) -> bool {
         matches!(self, Shape::Lines | Shape::LogarithmicLines)
     }
@@ -55,14 +61,14 @@ impl Panel<'_> {
         self.series.iter().any(|series| series.marks.iter().any(Option::is_none))
     }
 
-    /// The highest of all that is drawn.
-    pub(super) fn highest(&self) -> f64 {
+    /// Returns how high everything is that is drawn.
+    pub(super) fn heights(&self) -> Vec<f64> {
+        let groups = self.series.iter().map(|series| series.marks.len()).max().unwrap_or(0);
         let marks = |group: usize| self.series.iter().filter_map(move |one| one.marks.get(group).copied()?);
         let of_group = |group: usize| match self.shape {
-            Shape::Stack => marks(group).map(|mark| mark.value).sum(),
-            _ => marks(group).map(|mark| mark.value.max(mark.range.1)).fold(0.0, f64::max),
+            Shape::Stack => vec![marks(group).map(|mark| mark.value).sum()],
+            _ => marks(group).flat_map(|mark| [mark.range.0, mark.value, mark.range.1]).collect(),
         };
-        let groups = self.series.iter().map(|series| series.marks.len()).max().unwrap_or(0);
-        (0..groups).map(of_group).fold(0.0, f64::max)
+        (0..groups).flat_map(of_group).collect()
     }
 }

@@ -1,10 +1,10 @@
-//! How the series of a panel are drawn: bars, lines, stacks.
+//! How the series of a panel are drawn: bars, lines, stacks. Each series has its own mark and texture beside its hue.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::marks::{Canvas, Failure, fill, missing, point};
 use super::panel::{Mark, Panel, Shape};
+use super::scale::{Canvas, Failure, Scale, text};
 use super::svg::{GROUND, INK, hue};
 use super::text::short;
 
@@ -22,8 +22,10 @@ const DODGE: f64 = 0.05;
 pub(super) struct Plot<'p, 'a> {
     /// The whole picture.
     pub(super) canvas: &'p Canvas<'a>,
-    /// Where in it a value is.
+    /// Where in it a place of both axes is.
     pub(super) place: &'p dyn Fn(f64, f64) -> (i32, i32),
+    /// How the vertical axis is spaced.
+    pub(super) scale: Scale,
     /// Where the vertical axis begins.
     pub(super) floor: f64,
     /// How many groups there are.
@@ -77,8 +79,8 @@ impl Plot<'_, '_> {
     fn bars(&self, index: usize, marks: &[(f64, Option<Mark>)], width: f64) -> Result<(), Failure> {
         for (at, mark) in marks {
             let Some(mark) = mark else { continue };
-            let corners = [self.at(at - width / 2.0, mark.value), self.at(at + width / 2.0, self.floor)];
-            fill(self.canvas, index, corners)?;
+            let corners = [self.at(at - width / 2.0, mark.value), self.at(at + width / 2.0, 0.0)];
+            self.canvas.draw(&Rectangle::new(corners, hue(index).filled()))?;
             self.range(*at, mark)?;
             self.label(*at, mark.value.max(mark.range.1), mark.value)?;
         }
@@ -93,14 +95,14 @@ impl Plot<'_, '_> {
         for (index, layer) in layers.iter().enumerate() {
             let top = base + layer.value;
             let corners = [self.at(middle - STACK / 2.0, top), self.at(middle + STACK / 2.0, base)];
-            fill(self.canvas, index, corners)?;
+            self.canvas.draw(&Rectangle::new(corners, hue(index).filled()))?;
             base = top;
         }
         self.label(middle, base, base)
     }
 
     fn at(&self, x: f64, y: f64) -> (i32, i32) {
-        (self.place)(x, y.max(self.floor))
+        (self.place)(x, self.scale.place(y).max(self.floor))
     }
 
     /// The thin line from the least to the most.
@@ -118,13 +120,32 @@ impl Plot<'_, '_> {
     fn label(&self, x: f64, top: f64, value: f64) -> Result<(), Failure> {
         let (x, y) = self.at(x, top);
         let above = Pos::new(HPos::Center, VPos::Bottom);
-        let style = ("sans-serif", 14).into_font().color(&INK).pos(above);
-        self.canvas.draw(&Text::new(short(value), (x, y - 2), style))?;
+        self.canvas.draw(&Text::new(short(value), (x, y - 2), text(14).pos(above)))?;
         Ok(())
     }
 
     fn missing(&self, index: Option<usize>, x: f64) -> Result<(), Failure> {
-        let (x, y) = self.at(x, self.floor);
+        let (x, y) = self.at(x, 0.0);
         missing(self.canvas, index, (x, y - 9))
     }
+}
+
+/// Draws the mark of a series around a point: a disc, a square, a triangle, a diamond.
+pub(super) fn point(canvas: &Canvas<'_>, index: usize, (x, y): (i32, i32)) -> Result<(), Failure> {
+    let style = hue(index).filled();
+    match index % 4 {
+        0 => canvas.draw(&Circle::new((x, y), 5, style))?,
+        // No rectangle, which would be an area.
+        1 => canvas
+            .draw(&Polygon::new([(x - 5, y - 5), (x + 5, y - 5), (x + 5, y + 5), (x - 5, y + 5)], style))?,
+        2 => canvas.draw(&Polygon::new([(x - 6, y + 5), (x + 6, y + 5), (x, y - 6)], style))?,
+        _ => canvas.draw(&Polygon::new([(x - 7, y), (x, y - 7), (x + 7, y), (x, y + 7)], style))?,
+    }
+    Ok(())
+}
+
+/// Draws the sign for what has no valid figure: a cross, of a series or of all.
+pub(super) fn missing(canvas: &Canvas<'_>, index: Option<usize>, (x, y): (i32, i32)) -> Result<(), Failure> {
+    canvas.draw(&Cross::new((x, y), 4, index.map_or(INK, hue).stroke_width(2)))?;
+    Ok(())
 }

@@ -1,132 +1,83 @@
 //! What makes a drawing of plotters fit for a page: an SVG that stands by itself, inline or as a
 //! file, on a light or a dark ground, legible without telling red from green, with a description
 //! for those who do not see it.
+//!
+//! Drawings have the colours of a light ground. The style that each SVG carries knows them by these, and says
+//! which ones a dark ground has, and which texture lies over an area: colour is not the only sign.
 
 use plotters::style::RGBColor;
-
-/// The hues of Okabe and Ito, which people with any colour vision tell apart; on light and on dark.
-const SERIES: [(&str, &str); HUES] =
-    [("#0072b2", "#56b4e9"), ("#d55e00", "#e69f00"), ("#007a5a", "#2bc79d"), ("#a0417a", "#e79bc5")];
-
-/// What is drawn over the hue of an area, 8 by 8 pixels that repeat: the first is plain.
-const TEXTURES: [&str; HUES] = [
-    "",
-    r#"<path d="M-2,2l4,-4M0,8l8,-8M6,10l4,-4" stroke="var(--ground)" stroke-width="1.6"/>"#,
-    r#"<circle cx="2" cy="2" r="1.3" fill="var(--ground)"/><circle cx="6" cy="6" r="1.3" fill="var(--ground)"/>"#,
-    r#"<path d="M0,2h8M0,6h8" stroke="var(--ground)" stroke-width="1.4"/>"#,
-];
 
 /// How many series a chart can have: as many as there are colours that everybody tells apart.
 pub const HUES: usize = 4;
 
-/// What text and axes are drawn in; [`to_page_svg`] replaces it by what the ground asks for.
-pub const INK: RGBColor = RGBColor(1, 0, 0);
+/// What text and axes are drawn in.
+pub const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 
-/// The same for the lines of a grid.
-pub const GRID: RGBColor = RGBColor(2, 0, 0);
+/// What the lines of a grid are drawn in.
+pub const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
-/// The same for what is left free.
-pub const GROUND: RGBColor = RGBColor(5, 0, 0);
+/// What is behind everything.
+pub const GROUND: RGBColor = RGBColor(0xff, 0xff, 0xff);
 
-/// The same for a series, of which there are [`HUES`].
+/// The hues of Okabe and Ito, which people with any colour vision tell apart.
+const SERIES: [RGBColor; HUES] = [
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0xd5, 0x5e, 0x00),
+    RGBColor(0x00, 0x7a, 0x5a),
+    RGBColor(0xa0, 0x41, 0x7a),
+];
+
+/// Every colour with that of a dark ground.
+const DARK: [(RGBColor, &str); 7] = [
+    (INK, "#ccc"),
+    (GRID, "#3a3a3a"),
+    (GROUND, "#161616"),
+    (SERIES[0], "#56b4e9"),
+    (SERIES[1], "#e69f00"),
+    (SERIES[2], "#2bc79d"),
+    (SERIES[3], "#e79bc5"),
+];
+
+/// What lies over the areas of a series, 8 by 8 pixels that repeat; the first series is plain.
+const TEXTURES: [&str; HUES - 1] = [
+    r##"<path d="M-2,2l4,-4M0,8l8,-8M6,10l4,-4" stroke="#FFFFFF" stroke-width="1.6"/>"##,
+    r##"<circle cx="2" cy="2" r="1.3" fill="#FFFFFF"/><circle cx="6" cy="6" r="1.3" fill="#FFFFFF"/>"##,
+    r##"<path d="M0,2h8M0,6h8" stroke="#FFFFFF" stroke-width="1.4"/>"##,
+];
+
+/// Returns the colour of a series, of which there are [`HUES`].
 pub fn hue(index: usize) -> RGBColor {
-    RGBColor(3, 0, u8::try_from(index).unwrap_or(u8::MAX))
+    SERIES[index % HUES]
 }
 
-/// The same for an area of a series, with a texture in addition: colour is not the only sign.
-pub fn area(index: usize) -> RGBColor {
-    RGBColor(4, 0, u8::try_from(index).unwrap_or(u8::MAX))
-}
-
-/// Replaces the placeholder colours of a drawing of `size` pixels, and its header by one that
-/// scales to the width that it is given and describes what is to be seen. For a page: the ground
-/// is the page's.
-pub fn to_page_svg(svg: &str, size: (u32, u32), description: &str) -> String {
-    wrap(svg, size, description, "", &format!("svg.chart{{width:100%;height:auto}}{}", style()), "")
-}
-
-/// The same for a file: it has a size and a ground of its own.
-pub fn to_file_svg(svg: &str, size: (u32, u32), description: &str) -> String {
-    let attributes = format!(r#" width="{}" height="{}""#, size.0, size.1);
-    let ground = r#"<rect width="100%" height="100%" fill="var(--ground)"/>"#;
-    wrap(svg, size, description, &attributes, &style(), ground)
-}
-
-fn wrap(
-    svg: &str,
-    (width, height): (u32, u32),
-    description: &str,
-    attributes: &str,
-    style: &str,
-    ground: &str,
-) -> String {
+/// Gives a drawing of `size` pixels a header that scales to the width that it is given and describes what is
+/// to be seen, and the style. A rectangle in the colour of a series is an area.
+pub fn finish(svg: &str, (width, height): (u32, u32), description: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
-    let body = body.replace(&hex(INK), "var(--ink)").replace(&hex(GRID), "var(--grid)");
-    let body = body.replace(&hex(GROUND), "var(--ground)");
-    let mut body = without_defaults(&body);
-    let mut textures = String::new();
-    for (index, texture) in TEXTURES.into_iter().enumerate() {
-        let line = format!("var(--line{index})");
-        body = body.replace(&hex(hue(index)), &line);
-        let (placeholder, id) = (hex(area(index)), format!("texture{index}"));
-        if !body.contains(&placeholder) {
-            continue;
-        }
-        let fill = if texture.is_empty() { line.clone() } else { format!("url(#{id})") };
-        body = body.replace(&placeholder, &fill);
-        if !texture.is_empty() {
+    let (mut style, mut textures) =
+        ("svg.chart text{font-family:system-ui,sans-serif}".to_owned(), String::new());
+    for (index, texture) in (1..HUES).zip(TEXTURES) {
+        let hue = hex(hue(index));
+        if body.contains(&hue) {
+            style += &format!(r#"svg.chart rect[fill="{hue}"]{{fill:url(#texture{index})}}"#);
             textures += &format!(
-                r#"<pattern id="{id}" width="8" height="8" patternUnits="userSpaceOnUse"><rect width="8" height="8" fill="{line}"/>{texture}</pattern>"#
+                r#"<pattern id="texture{index}" width="8" height="8" patternUnits="userSpaceOnUse"><path d="M0,0h8v8h-8z" fill="{hue}"/>{texture}</pattern>"#
             );
         }
     }
-    let description = escape(description);
-    format!(
-        r#"<svg class="chart"{attributes} viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{description}"><title>{description}</title><style>{style}</style><defs>{textures}</defs>{ground}{body}"#
-    )
-}
-
-/// The same with fewer letters: what every element says is said once, by the style, and what
-/// holds anyway is not said.
-fn without_defaults(body: &str) -> String {
-    const SAID: [&str; 4] =
-        [r#" opacity="1""#, r#" font-family="sans-serif""#, r#" stroke="none""#, r#" stroke-width="1""#];
-    let body = SAID.iter().fold(body.to_owned(), |body, said| body.replace(said, ""));
-    let lines = body.lines().map(|line| match line.strip_prefix("<text ") {
-        // All text is in ink; sizes have more digits than anybody sees.
-        Some(attributes) => format!("<text {}", shorten(&attributes.replace(r#" fill="var(--ink)""#, ""))),
-        None if line.starts_with('<') && !line.starts_with("</text") => format!("{line}\n"),
-        None => line.to_owned(),
+    let dark = DARK.map(|(light, dark)| {
+        let light = hex(light);
+        format!(r#"svg.chart [fill="{light}"]{{fill:{dark}}}svg.chart [stroke="{light}"]{{stroke:{dark}}}"#)
     });
-    lines.collect()
-}
-
-/// Cuts the size of letters to a tenth of a pixel.
-fn shorten(attributes: &str) -> String {
-    const SIZE: &str = "font-size=\"";
-    let cut = || {
-        let (before, rest) = attributes.split_once(SIZE)?;
-        let (size, after) = rest.split_once('"')?;
-        let size: f64 = size.parse().ok()?;
-        Some(format!("{before}{SIZE}{size:.1}\"{after}"))
-    };
-    cut().unwrap_or_else(|| attributes.to_owned())
-}
-
-fn hex(color: RGBColor) -> String {
-    format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2)
-}
-
-fn style() -> String {
-    let lines = |pick: fn(&(&'static str, &'static str)) -> &'static str| -> String {
-        SERIES.iter().enumerate().map(|(index, hues)| format!("--line{index}:{};", pick(hues))).collect()
-    };
-    let (light, dark) = (lines(|hues| hues.0), lines(|hues| hues.1));
+    style += &format!("@media(prefers-color-scheme:dark){{{}}}", dark.concat());
+    let (description, ground) = (escape(description), hex(GROUND));
     format!(
-        "svg.chart{{--ink:#333;--grid:#ddd;--ground:#fff;{light}}}\
-         svg.chart text{{font-family:system-ui,sans-serif;fill:var(--ink)}}\
-         @media(prefers-color-scheme:dark){{svg.chart{{--ink:#ccc;--grid:#3a3a3a;--ground:#161616;{dark}}}}}"
+        r#"<svg class="chart" width="{width}" height="{height}" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{description}"><title>{description}</title><style>{style}</style><defs>{textures}</defs><rect width="100%" height="100%" fill="{ground}"/>{body}"#
     )
+}
+
+fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+    format!("#{red:02X}{green:02X}{blue:02X}")
 }
 
 fn escape(text: &str) -> String {
@@ -134,32 +85,36 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const DRAWING: &str = r##"<svg width="1" height="1"><rect opacity="1" fill="#040001" stroke="#030000"/>
-<text x="1" font-size="13.709677419354838" fill="#010000">
-a
-</text>
+    /// Fails where a colour has none for a dark ground.
+    pub(in crate::report) fn assert_dark(svg: &str) {
+        for part in ["fill=\"#", "stroke=\"#"] {
+            for colour in svg.split(part).skip(1).map(|rest| format!("#{}", &rest[..6])) {
+                assert!(DARK.iter().any(|(light, _)| hex(*light) == colour), "{colour} in {svg}");
+            }
+        }
+    }
+
+    const DRAWING: &str = r##"<svg width="1" height="1"><rect opacity="1" fill="#D55E00" stroke="#0072B2"/>
 </svg>"##;
 
     #[test]
     fn only_the_textures_that_are_used_are_there() {
-        let svg = to_page_svg(DRAWING, (10, 20), "a < b");
-        assert!(svg.contains(r##"fill="url(#texture1)" stroke="var(--line0)""##), "{svg}");
+        let svg = finish(DRAWING, (10, 20), "a < b");
+        assert!(svg.contains(r##"rect[fill="#D55E00"]{fill:url(#texture1)}"##), "{svg}");
         assert!(svg.contains(r#"<pattern id="texture1""#) && !svg.contains(r#"id="texture2""#), "{svg}");
-        assert!(svg.contains("<title>a &lt; b</title>") && !svg.contains("opacity=\"1\""), "{svg}");
-        assert!(svg.contains("<text x=\"1\" font-size=\"13.7\">a</text>"), "{svg}");
+        assert!(svg.contains("<title>a &lt; b</title>"), "{svg}");
+        assert_dark(&svg);
     }
 
     #[test]
-    fn a_file_has_a_size_and_a_ground() {
-        let file = to_file_svg(DRAWING, (10, 20), "");
-        let inline = to_page_svg(DRAWING, (10, 20), "");
+    fn it_has_a_size_and_a_ground() {
+        let svg = finish(DRAWING, (10, 20), "");
         assert!(
-            file.contains(r#"width="10" height="20""#) && file.contains(r#"fill="var(--ground)"/><rect"#)
+            svg.contains(r#"width="10" height="20""#) && svg.contains("</defs><rect width=\"100%\""),
+            "{svg}"
         );
-        assert!(!inline.contains(r#"width="10""#) && inline.contains("width:100%"));
-        assert!(!inline.contains(r#"width="100%""#), "{inline}");
     }
 }
