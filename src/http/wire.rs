@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::domain::{Amount, Applied, BankStatement, Description, Kind, Transaction};
+use crate::domain::{Amount, Applied, BankStatement, Description, InvalidField, Transaction};
 
 /// Why a body is no transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,93 +30,115 @@ pub(super) struct FieldProblem {
     pub(super) detail: String,
 }
 
-#[derive(Deserialize)]
-struct TransactionBody<'a> {
-    valor: i64,
-    #[serde(borrow)]
-    tipo: Cow<'a, str>,
-    #[serde(borrow)]
-    descricao: Cow<'a, str>,
+/// A body's fields, as they are written; `twice` where one stands there more than once.
+#[derive(Default)]
+struct Fields<'a> {
+    valor: Option<&'a RawValue>,
+    tipo: Option<&'a RawValue>,
+    descricao: Option<&'a RawValue>,
+    twice: bool,
 }
 
-/// Reads a transaction out of a request's body.
+/// Reads a transaction out of a request's body, by these rules:
 ///
-/// Amounts are JSON integers: `1.0` and `1e2` are not. Other fields are ignored.
+/// - It is JSON if it is UTF-8 and has RFC 8259's grammar, however deep its values or large its numbers
+///   are: its length is bounded, and nothing of it is built but what a transaction needs. That is decided
+///   first, so it does not depend on which fields are wrong.
+/// - It is an object with `valor`, `tipo` and `descricao`, each once, names unescaped. What other fields
+///   hold is ignored.
+/// - An amount is an integer: `1.0` and `1e2` are not. A text is a string without lone surrogates.
 pub(super) fn parse_transaction(body: &[u8]) -> Result<Transaction, BadBody> {
-    // Serde also builds structs from arrays, which the contest's JSON is not.
-    if is_object(body)
-        && let Ok(parsed) = serde_json::from_slice::<TransactionBody<'_>>(body)
-        && let Ok(transaction) = Transaction::try_from(&parsed)
-    {
-        return Ok(transaction);
-    }
-    Err(explain(body))
-}
-
-fn is_object(body: &[u8]) -> bool {
-    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
-}
-
-impl TryFrom<&TransactionBody<'_>> for Transaction {
-    type Error = crate::domain::InvalidField;
-
-    fn try_from(body: &TransactionBody<'_>) -> Result<Self, Self::Error> {
-        Ok(Self {
-            amount: body.valor.try_into()?,
-            kind: body.tipo.parse()?,
-            description: body.descricao.as_ref().try_into()?,
-        })
-    }
-}
-
-/// The slow way round, for a body that was refused: says everything that is wrong with it.
-fn explain(body: &[u8]) -> BadBody {
-    let value: Value = match serde_json::from_slice(body) {
-        Ok(value) => value,
-        Err(error) => return BadBody::NotJson(error.to_string()),
-    };
-    let Value::Object(fields) = &value else {
+    let not_json = |error: serde_json::Error| BadBody::NotJson(error.to_string());
+    let body = std::str::from_utf8(body)
+        .map_err(|error| BadBody::NotJson(format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    if !body.trim_ascii_start().starts_with('{') {
+        serde_json::from_str::<IgnoredAny>(body).map_err(not_json)?;
         return invalid("", "must be a JSON object with valor, tipo and descricao");
-    };
-    let mut problems = Vec::new();
-    let mut check = |field, problem: Option<String>| {
-        problems.extend(problem.map(|detail| FieldProblem { field, detail }));
-    };
-    check("valor", amount_problem(fields.get("valor")));
-    check("tipo", text_problem(fields.get("tipo"), |text| text.parse::<Kind>()));
-    check("descricao", text_problem(fields.get("descricao"), |text| Description::try_from(text)));
-    if problems.is_empty() {
-        // The fields are right one by one, so what serde refused was the object: a field twice.
-        return invalid("", "must have each of valor, tipo and descricao once");
     }
-    BadBody::Invalid(problems)
-}
-
-fn invalid(field: &'static str, detail: &str) -> BadBody {
-    BadBody::Invalid(vec![FieldProblem { field, detail: detail.to_owned() }])
-}
-
-fn amount_problem(value: Option<&Value>) -> Option<String> {
-    match value {
-        None => Some("is required".to_owned()),
-        Some(Value::Number(number)) => match number.as_i64() {
-            Some(cents) => Amount::try_from(cents).err().map(|error| error.to_string()),
-            None if number.is_u64() => Some(format!("must be at most {}", i64::MAX)),
-            None => Some("must be a whole number, written without a fraction or an exponent".to_owned()),
-        },
-        Some(_) => Some("must be a JSON number".to_owned()),
+    let fields: Fields<'_> = serde_json::from_str(body).map_err(not_json)?;
+    match (
+        amount(fields.valor),
+        text(fields.tipo, str::parse),
+        text(fields.descricao, |text| Description::try_from(text)),
+    ) {
+        (Ok(amount), Ok(kind), Ok(description)) if !fields.twice => {
+            Ok(Transaction { amount, kind, description })
+        }
+        (Ok(_), Ok(_), Ok(_)) => invalid("", "must have each of valor, tipo and descricao once"),
+        (amount, kind, description) => {
+            let wrong = [("valor", amount.err()), ("tipo", kind.err()), ("descricao", description.err())];
+            let problem =
+                |(field, detail): (_, Option<_>)| detail.map(|detail| FieldProblem { field, detail });
+            Err(BadBody::Invalid(wrong.into_iter().filter_map(problem).collect()))
+        }
     }
 }
 
-fn text_problem<T, E: fmt::Display>(
-    value: Option<&Value>,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Option<String> {
-    match value {
-        None => Some("is required".to_owned()),
-        Some(Value::String(text)) => parse(text).err().map(|error| error.to_string()),
-        Some(_) => Some("must be a JSON string".to_owned()),
+fn invalid<T>(field: &'static str, detail: &str) -> Result<T, BadBody> {
+    Err(BadBody::Invalid(vec![FieldProblem { field, detail: detail.to_owned() }]))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Fields::default();
+                while let Some((name, value)) = members.next_entry::<&RawValue, &RawValue>()? {
+                    let field = match unescape(name.get()).as_deref() {
+                        Some("valor") => &mut fields.valor,
+                        Some("tipo") => &mut fields.tipo,
+                        Some("descricao") => &mut fields.descricao,
+                        _ => continue,
+                    };
+                    fields.twice |= field.replace(value).is_some();
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor)
     }
+}
+
+/// Returns the text of a JSON string; nothing where it is none, or no Unicode.
+fn unescape(raw: &str) -> Option<Cow<'_, str>> {
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if text.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(text.into()) }
+}
+
+fn amount(raw: Option<&RawValue>) -> Result<Amount, String> {
+    let raw = raw.ok_or("is required")?.get();
+    if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Err("must be a JSON number".to_owned());
+    }
+    match raw.parse::<i64>() {
+        Ok(cents) => Amount::try_from(cents).map_err(|error| error.to_string()),
+        Err(_) if raw.contains(['.', 'e', 'E']) => {
+            Err("must be a whole number, written without a fraction or an exponent".to_owned())
+        }
+        Err(_) if raw.starts_with('-') => Err(InvalidField::AmountNotPositive.to_string()),
+        Err(_) => Err(format!("must be at most {}", i64::MAX)),
+    }
+}
+
+fn text<'a, T>(
+    raw: Option<&'a RawValue>,
+    parse: impl Fn(&str) -> Result<T, InvalidField>,
+) -> Result<T, String> {
+    let raw = raw.ok_or("is required")?.get();
+    if !raw.starts_with('"') {
+        return Err("must be a JSON string".to_owned());
+    }
+    let text = unescape(raw).ok_or("must be Unicode: it has half of a surrogate pair")?;
+    parse(&text).map_err(|error| error.to_string())
 }
 
 /// The body of an answer that is no 200 (RFC 9457).
@@ -218,6 +241,8 @@ impl Serialize for Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn fields(body: &str) -> Vec<&'static str> {
@@ -248,7 +273,10 @@ mod tests {
             (r#"{"valor":0,"tipo":"d","descricao":"x"}"#, vec!["valor"]),
             (r#"{"valor":-1,"tipo":"d","descricao":"x"}"#, vec!["valor"]),
             (r#"{"valor":9223372036854775808,"tipo":"d","descricao":"x"}"#, vec!["valor"]),
-            (r#"{"valor":1e999,"tipo":"d","descricao":"x"}"#, vec![]),
+            (r#"{"valor":1e999,"tipo":"d","descricao":"x"}"#, vec!["valor"]),
+            (r#"{"valor":18446744073709551616,"tipo":"d","descricao":"x"}"#, vec!["valor"]),
+            (r#"{"valor":1,"tipo":"d","descricao":"\ud800"}"#, vec!["descricao"]),
+            (r#"{"valor":2,"tipo":"d","descricao":"x","valor":"x","\ud800":"\ud800"}"#, vec!["valor"]),
             (r#"{"valor":"1","tipo":"d","descricao":"x"}"#, vec!["valor"]),
             (r#"{"valor":null,"tipo":null,"descricao":null}"#, vec!["valor", "tipo", "descricao"]),
             (r#"{"valor":1,"tipo":"x","descricao":"x"}"#, vec!["tipo"]),
@@ -261,11 +289,7 @@ mod tests {
             ("1", vec![""]),
             ("null", vec![""]),
         ] {
-            if wrong.is_empty() {
-                assert!(parse_transaction(body.as_bytes()).is_err(), "{body}");
-            } else {
-                assert_eq!(fields(body), wrong, "{body}");
-            }
+            assert_eq!(fields(body), wrong, "{body}");
         }
     }
 
@@ -278,7 +302,9 @@ mod tests {
             b"{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"x\"} x",
             b"{\"valor\":01,\"tipo\":\"d\",\"descricao\":\"x\"}",
             b"{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"\xff\"}",
-            b"{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"\\ud800\"}",
+            b"{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"\\ud8zz\"}",
+            b"{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"x\",\"y\":\"\xff\"}",
+            b"{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"x\",\"\t\":0}",
             b"\xef\xbb\xbf{\"valor\":1,\"tipo\":\"d\",\"descricao\":\"x\"}",
         ] {
             let error = parse_transaction(body).expect_err("not JSON");
@@ -287,9 +313,98 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_without_harm() {
-        let body = format!(r#"{{"x":{}"#, "[".repeat(4_000));
-        assert!(matches!(parse_transaction(body.as_bytes()), Err(BadBody::NotJson(_))));
+    fn deep_nesting_does_no_harm() {
+        let open = format!(r#"{{"valor":1,"tipo":"c","descricao":"x","y":{}"#, "[".repeat(2_000));
+        assert!(matches!(parse_transaction(open.as_bytes()), Err(BadBody::NotJson(_))));
+        let closed = format!("{open}{}}}", "]".repeat(2_000));
+        assert!(parse_transaction(closed.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn an_amount_that_is_too_large_is_told_so() {
+        for (amount, what) in
+            [("9223372036854775808", "at most"), ("1e400", "whole number"), ("-1e1", "whole number")]
+        {
+            let body = format!(r#"{{"valor":{amount},"tipo":"d","descricao":"x"}}"#);
+            let Err(BadBody::Invalid(problems)) = parse_transaction(body.as_bytes()) else {
+                panic!("{body}")
+            };
+            assert!(problems[0].detail.contains(what), "{body}: {problems:?}");
+        }
+    }
+
+    /// Pieces of JSON and of what is nearly JSON, from which the properties make values.
+    fn value() -> impl Strategy<Value = Vec<u8>> {
+        const PIECES: [&[u8]; 24] = [
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b":",
+            b",",
+            b"\"",
+            b"\"a\"",
+            b"\"valor\"",
+            b"\\ud800",
+            b"\\u00e7",
+            b"\\",
+            b"\t",
+            b" ",
+            b"\xff",
+            b"\xc3\xa7",
+            b"1",
+            b"-",
+            b"0",
+            b".5",
+            b"e400",
+            b"null",
+            b"tru",
+            b"true",
+        ];
+        prop_oneof![
+            prop::collection::vec(prop::sample::select(&PIECES[..]), 0..8).prop_map(|pieces| pieces.concat()),
+            prop::sample::select(vec![
+                "[{\"a\":[1e400,\"\\ud800\"]}]",
+                "\"\\u0063\"",
+                "18446744073709551616",
+                "{}"
+            ])
+            .prop_map(|value| value.as_bytes().to_vec()),
+        ]
+    }
+
+    fn is_json(body: &[u8]) -> bool {
+        !matches!(parse_transaction(body), Err(BadBody::NotJson(_)))
+    }
+
+    /// Knows nothing of fields.
+    fn has_the_grammar(body: &[u8]) -> bool {
+        std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whether_it_is_json_does_not_depend_on_which_fields_are_wrong(value in value()) {
+            let with = |before: &str, after: &str| [before.as_bytes(), &value, after.as_bytes()].concat();
+            for body in [
+                value.clone(),
+                with("[", "]"),
+                with(r#"{"valor":1,"tipo":"c","descricao":"x","y":"#, "}"),
+                with(r#"{"y":"#, r#","valor":"no","tipo":1,"valor":2}"#),
+                with(r#"{"valor":"#, r#","tipo":"c","descricao":"x"}"#),
+                with(r#"{"valor":1,"tipo":"#, r#","descricao":"x"}"#),
+                with(r#"{"valor":1.5,"tipo":"x","\u0064escricao":"#, "}"),
+            ] {
+                prop_assert_eq!(is_json(&body), has_the_grammar(&body), "{}", String::from_utf8_lossy(&body));
+            }
+        }
+
+        #[test]
+        fn any_bytes_have_a_verdict(body in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(is_json(&body), has_the_grammar(&body));
+        }
     }
 
     #[test]
