@@ -1,16 +1,22 @@
 //! The only wiring point: what is made, in which order, and how it ends.
 
+use std::fmt::Debug;
+use std::future::ready;
 use std::io;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceResponse};
 use actix_web::http::KeepAlive;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{SignalKind, signal};
 use traces::LineSender;
 
-use crate::http::{self, Api};
+use crate::http::{self, Api, Door, DoorOptions};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
@@ -21,6 +27,9 @@ use crate::readiness::{self, WrongProfile, check_profile};
 /// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
 /// connection that was just closed would be a 502.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// What the threads that serve are called in messages of the server.
+const NAME: &str = "guiche";
 
 /// How long the start waits for the database before it listens without it.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
@@ -141,37 +150,71 @@ fn serve(
     observer: &Observer,
 ) -> Result<Server, StartError> {
     let gatherer = gatherer_options(config);
-    let (body_limit_bytes, read_timeout) = (config.bounds.body_limit_bytes, config.deadlines.read);
+    let body_limit_bytes = config.bounds.body_limit_bytes;
+    let connections = (config.bounds.connections / config.workers).max(1);
+    let door = DoorOptions {
+        request_deadline: config.deadlines.read,
+        idle_deadline: KEEP_ALIVE + config.deadlines.read,
+        give_way_at: connections - connections.div_ceil(16),
+        bodies_awaited: (config.bounds.bodies_awaited / config.workers).max(1),
+    };
     let (server_timing, profile) = (config.server_timing, config.profile);
     let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
     let (pool, observer) = (metrics.pool.clone(), observer.clone());
-    let server = HttpServer::new(move || {
+    let app = move || {
         let ledger = PgLedger::new(&ledger_options, pool.clone());
         mailboxes.serve_here(gatherer, Box::new(ledger.clone()));
         let api = Api {
             mailboxes: mailboxes.clone(),
             readiness: readiness::probe(mailboxes.clone(), ledger, profile),
             body_limit_bytes,
-            read_timeout,
             server_timing,
             observer: observer.clone(),
         };
         App::new().app_data(web::Data::new(api)).configure(http::routes)
-    })
-    .workers(config.workers)
-    .worker_max_blocking_threads(1)
-    .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
-    .client_request_timeout(config.deadlines.read)
-    .shutdown_timeout(config.deadlines.drain.as_secs().max(1))
-    // A caller that closes its connection has gone: what it asked for is not to be sent any more.
-    .h1_allow_half_closed(false)
-    .max_connections((config.bounds.connections / config.workers).max(1))
-    .disable_signals();
+    };
+    let server = Server::build()
+        .workers(config.workers)
+        .worker_max_blocking_threads(1)
+        .shutdown_timeout(config.deadlines.drain.as_secs().max(1))
+        .max_concurrent_connections(connections)
+        .disable_signals();
+    let signal = server.graceful_shutdown_signal();
+    let draining = move || {
+        let signal = signal.clone();
+        async move { signal.notified().await }
+    };
     let server = match bind(&config.listen)? {
-        Listener::Tcp(listener) => server.listen(listener)?,
-        Listener::Unix(listener) => server.listen_uds(listener)?,
+        Listener::Tcp(listener) => server
+            .listen(NAME, listener, move || by_the_door(app().into_factory(), door, draining.clone()))?,
+        Listener::Unix(listener) => server
+            .listen_uds(NAME, listener, move || by_the_door(app().into_factory(), door, draining.clone()))?,
     };
     Ok(server.run())
+}
+
+/// Serves the connections of one worker with its application.
+fn by_the_door<S, A, D>(
+    app: A,
+    door: DoorOptions,
+    draining: impl Fn() -> D + 'static,
+) -> impl ServiceFactory<S, Config = (), Response = (), Error = DispatchError, InitError = ()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse, Error = actix_web::Error>
+        + 'static,
+    A::InitError: Debug,
+    D: Future<Output = ()> + 'static,
+{
+    let connections = HttpService::build()
+        .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+        .client_request_timeout(Duration::ZERO) // the door has the deadline
+        // A caller that closes its connection has gone: what it asked for is not to be sent any more.
+        .h1_allow_half_closed(false)
+        .graceful_shutdown_signal(draining)
+        .on_connect_ext(|door: &Door<S>, data| drop(data.insert(door.data())))
+        .h1(map_config(app, |()| AppConfig::default()));
+    fn_service(move |stream| ready(Ok((Door::new(stream, door), None)))).and_then(connections)
 }
 
 /// Serves `/metrics` alone, on a thread of its own.

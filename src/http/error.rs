@@ -4,8 +4,8 @@
 //! the log, but its `type` tells a caller whether trying again is safe.
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use actix_web::http::{Method, StatusCode};
 
 use super::wire::{BadBody, FieldProblem, ProblemBody};
 use crate::domain::Rejection;
@@ -16,10 +16,16 @@ use crate::mailbox::{Bound, Refusal};
 pub(super) enum Problem {
     /// No such route.
     NoSuchPath,
-    /// The route exists, but only for this method.
-    MethodNotAllowed(Method),
+    /// The route exists, but only for these methods.
+    MethodNotAllowed(&'static str),
     /// There is no such client, or the id cannot be one.
     UnknownClient,
+    /// What came is no HTTP request.
+    MalformedRequest,
+    /// The request's head is larger than actix takes.
+    HeadTooLarge,
+    /// The head did not come in time.
+    HeadIncomplete,
     /// The body is not JSON.
     MalformedBody(String),
     /// The body is JSON, but no transaction.
@@ -41,6 +47,9 @@ pub(super) enum Problem {
     /// The instance is not ready; says why.
     NotReady(&'static str),
 }
+
+/// What a problem's body is.
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Seconds after which a refused caller may try again.
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -67,6 +76,19 @@ impl Problem {
                 "This path does not take this method",
             ),
             Self::UnknownClient => row(StatusCode::NOT_FOUND, "unknown-client", "There is no such client"),
+            Self::MalformedRequest => {
+                row(StatusCode::BAD_REQUEST, "malformed-request", "This is not an HTTP request")
+            }
+            Self::HeadTooLarge => row(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head-too-large",
+                "The request's head is too large",
+            ),
+            Self::HeadIncomplete => row(
+                StatusCode::REQUEST_TIMEOUT,
+                "head-incomplete",
+                "The request's head did not arrive in time",
+            ),
             Self::MalformedBody(_) => row(StatusCode::BAD_REQUEST, "malformed-body", "The body is not JSON"),
             Self::InvalidTransaction(_) => row(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -115,23 +137,37 @@ impl Problem {
         self.row().slug
     }
 
-    /// The whole response.
-    pub(super) fn response(&self) -> HttpResponse {
-        let Row { status, slug, title, retry } = self.row();
+    fn body(&self) -> Vec<u8> {
+        let Row { status, slug, title, .. } = self.row();
         let errors = match self {
             Self::InvalidTransaction(problems) => problems.as_slice(),
             _ => &[],
         };
-        let body = ProblemBody::new(slug, title, status.as_u16(), self.detail(), errors);
+        ProblemBody::new(slug, title, status.as_u16(), self.detail(), errors).to_json()
+    }
+
+    /// Returns the response as bytes, for whom no handler answers; its connection is closed.
+    pub(super) fn closing(&self) -> Vec<u8> {
+        let (status, body) = (self.row().status, self.body());
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        [head.into_bytes(), body].concat()
+    }
+
+    /// The whole response.
+    pub(super) fn response(&self) -> HttpResponse {
+        let Row { status, retry, .. } = self.row();
         let mut response = HttpResponse::build(status);
-        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((CONTENT_TYPE, MEDIA_TYPE));
         if retry {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         if let Self::MethodNotAllowed(allowed) = self {
-            response.insert_header((ALLOW, allowed.as_str()));
+            response.insert_header((ALLOW, *allowed));
         }
-        response.body(body.to_json())
+        response.body(self.body())
     }
 }
 
@@ -174,8 +210,11 @@ mod tests {
         let field = FieldProblem { field: "valor", detail: "x".into() };
         for (problem, status, slug, retry) in [
             (Problem::NoSuchPath, 404, "no-such-path", false),
-            (Problem::MethodNotAllowed(Method::GET), 405, "method-not-allowed", false),
+            (Problem::MethodNotAllowed("GET, HEAD"), 405, "method-not-allowed", false),
             (Problem::UnknownClient, 404, "unknown-client", false),
+            (Problem::MalformedRequest, 400, "malformed-request", false),
+            (Problem::HeadTooLarge, 431, "head-too-large", false),
+            (Problem::HeadIncomplete, 408, "head-incomplete", false),
             (Problem::MalformedBody("x".into()), 400, "malformed-body", false),
             (Problem::InvalidTransaction(vec![field]), 422, "invalid-transaction", false),
             (Problem::BodyTooLarge(1), 413, "body-too-large", false),

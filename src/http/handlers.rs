@@ -1,14 +1,12 @@
 //! The routes' handlers: judge path and body, ask the mailboxes, word the answer.
 
-use std::time::Duration;
-
-use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{ContentType, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tracing::Instrument;
 
+use super::connection::{InService, awaits_body, broken_off};
 use super::error::Problem;
 use super::observed::Observed;
 use super::wire::{AppliedBody, StatementBody, parse_transaction};
@@ -40,9 +38,10 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// `GET /readyz`: the database answers, is what the profile says, and has its data.
-pub(super) async fn readyz(api: Data<Api>) -> HttpResponse {
+pub(super) async fn readyz(request: HttpRequest, api: Data<Api>) -> HttpResponse {
+    let _in_service = InService::begin(&request);
     match (api.readiness)().await {
-        Readiness::Ready => HttpResponse::Ok().body("Ready"),
+        Readiness::Ready => HttpResponse::Ok().content_type(ContentType::plaintext()).body("Ready"),
         Readiness::NotReady(why) => Problem::NotReady(why).response(),
     }
 }
@@ -53,7 +52,7 @@ pub(super) async fn no_such_path() -> HttpResponse {
 }
 
 /// A route's path with another method.
-pub(super) async fn method_not_allowed(allowed: Method) -> HttpResponse {
+pub(super) async fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     Problem::MethodNotAllowed(allowed).response()
 }
 
@@ -77,7 +76,8 @@ async fn apply(
     observed: &mut Observed<'_>,
 ) -> Result<Answer, Problem> {
     let client = client_id(request)?;
-    let body = read_body(request, payload, api.body_limit_bytes, api.read_timeout).await?;
+    let body = read_body(request, payload, api.body_limit_bytes).await?;
+    let _in_service = InService::begin(request);
     let transaction: Transaction = parse_transaction(&body)?;
     observed.record.kind = kind_name(transaction.kind).into();
     let Timed { value: outcome, timing } =
@@ -98,6 +98,7 @@ async fn read_statement(
     observed: &mut Observed<'_>,
 ) -> Result<Answer, Problem> {
     let client = client_id(request)?;
+    let _in_service = InService::begin(request);
     let Timed { value: statement, timing } = api.mailboxes.statement(client, observed.ticket.clone()).await?;
     let answer = match statement {
         Some(statement) => {
@@ -121,13 +122,11 @@ fn client_id(request: &HttpRequest) -> Result<ClientId, Problem> {
     id.parse().map_err(|_| Problem::UnknownClient)
 }
 
-/// Reads the body, bounded in size and in time. actix's own timer covers a connection's first
-/// head only.
+/// Reads the body, bounded in size; in time it is by the connection's door.
 async fn read_body(
     request: &HttpRequest,
     mut payload: Payload,
     limit_bytes: usize,
-    timeout: Duration,
 ) -> Result<Bytes, Problem> {
     let too_large = || Problem::BodyTooLarge(limit_bytes);
     let declared =
@@ -135,26 +134,30 @@ async fn read_body(
     if declared.is_some_and(|length: u64| length > limit_bytes as u64) {
         return Err(too_large());
     }
-    let read = async {
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Problem::BodyIncomplete)?;
-            if first.len() + rest.len() + chunk.len() > limit_bytes {
-                return Err(too_large());
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    loop {
+        let chunk = match payload.next().now_or_never() {
+            Some(chunk) => chunk,
+            None => {
+                awaits_body(request);
+                payload.next().await
             }
-            if first.is_empty() {
-                first = chunk;
-            } else {
-                rest.extend_from_slice(&chunk);
-            }
+        };
+        let Some(chunk) = chunk else { break };
+        let chunk = chunk.map_err(|_| broken_off(request))?;
+        if first.len() + rest.len() + chunk.len() > limit_bytes {
+            return Err(too_large());
         }
-        if rest.is_empty() {
-            return Ok(first);
+        if first.is_empty() {
+            first = chunk;
+        } else {
+            rest.extend_from_slice(&chunk);
         }
-        Ok([first, rest.freeze()].concat().into())
-    };
-    tokio::time::timeout(timeout, read).await.unwrap_or(Err(Problem::BodyIncomplete))
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    Ok([first, rest.freeze()].concat().into())
 }
 
 fn finish(api: &Api, observed: &mut Observed<'_>, answer: Result<Answer, Problem>) -> HttpResponse {

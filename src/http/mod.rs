@@ -1,19 +1,22 @@
 //! HTTP: the routes, and what their handlers share.
 
+mod connection;
+mod door;
 mod error;
 mod handlers;
 mod observed;
 mod wire;
 
 use std::pin::Pin;
-use std::time::Duration;
 
-use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Resource, Route};
+use actix_web::{Resource, Route, guard};
 
 use crate::mailbox::Mailboxes;
 use crate::observing::Observer;
+
+pub use connection::DoorOptions;
+pub use door::Door;
 
 /// What the handlers of one worker share.
 pub struct Api {
@@ -23,8 +26,6 @@ pub struct Api {
     pub readiness: ReadinessProbe,
     /// The largest body.
     pub body_limit_bytes: usize,
-    /// Time for a body to arrive.
-    pub read_timeout: Duration,
     /// Whether answers carry `Server-Timing`.
     pub server_timing: bool,
     /// Who is told of each request.
@@ -46,15 +47,24 @@ pub enum Readiness {
 /// Adds the routes to a worker's application.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(only(Method::POST, "/clientes/{id}/transacoes", web::post().to(handlers::post_transaction)))
-        .service(only(Method::GET, "/clientes/{id}/extrato", web::get().to(handlers::get_statement)))
-        .service(only(Method::GET, "/healthz", web::get().to(handlers::healthz)))
-        .service(only(Method::GET, "/readyz", web::get().to(handlers::readyz)))
+        .service(posted("/clientes/{id}/transacoes", web::post().to(handlers::post_transaction)))
+        .service(got("/clientes/{id}/extrato", || web::route().to(handlers::get_statement)))
+        .service(got("/healthz", || web::route().to(handlers::healthz)))
+        .service(got("/readyz", || web::route().to(handlers::readyz)))
         .default_service(web::route().to(handlers::no_such_path));
 }
 
-/// A path with one method; others are told which it is.
-fn only(method: Method, path: &str, route: Route) -> Resource {
-    let refuse = web::route().to(move || handlers::method_not_allowed(method.clone()));
-    web::resource(path).route(route).default_service(refuse)
+/// A path that takes a POST; who sends something else is told so.
+fn posted(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(refuse("POST"))
+}
+
+/// A path that takes a GET, or a HEAD: the same without a body.
+fn got(path: &str, route: impl Fn() -> Route) -> Resource {
+    let resource = web::resource(path).route(route().guard(guard::Get())).route(route().guard(guard::Head()));
+    resource.default_service(refuse("GET, HEAD"))
+}
+
+fn refuse(allowed: &'static str) -> Route {
+    web::route().to(move || handlers::method_not_allowed(allowed))
 }

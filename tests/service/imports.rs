@@ -24,9 +24,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Where each framework may be named: files or folders below `src/`.
-const STAYS_IN: [(&str, &[&str]); 5] = [
+const STAYS_IN: [(&str, &[&str]); 6] = [
     ("actix", &["mailbox/actor.rs", "mailbox/registry.rs"]),
     ("actix_web", &["http", "server.rs"]),
+    ("actix_http", &["server.rs"]),
     ("tokio_postgres", &["ledger"]),
     ("deadpool_postgres", &["ledger"]),
     ("dashmap", &["mailbox/registry.rs"]),

@@ -12,19 +12,20 @@
 //! 3. the stored functions alone guard the limit: [`instances`], [`functions`], [`role`];
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
-//! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`];
+//! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`], [`slow_callers`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`outages`], [`nginx`],
 //!    [`nginx_outages`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
 //! 9. the two profiles: [`profiles`].
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
-//! [`shutdown`], [`listening`] and [`observing`]; the rule of who may import whom in [`imports`].
+//! [`shutdown`], [`listening`], [`answers`] and [`observing`]; the rule of who may import whom in [`imports`].
 
 mod harness;
 
 mod abandoned;
 mod actors;
+mod answers;
 mod bad_input;
 mod batches;
 mod bounds;
@@ -45,5 +46,6 @@ mod profiles;
 mod role;
 mod rough_input;
 mod shutdown;
+mod slow_callers;
 mod start;
 mod statements;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testbed::nginx::{Balancing, Program};
 
-use crate::harness::{Connection, Database, Fate, Load, Request, reckon, until};
-use crate::nginx::{BY_REQUEST, Front, two_instances};
+use crate::harness::{
+    BY_REQUEST, Connection, Database, Fate, Front, Load, Request, reckon, two_instances, until,
+};
 
 /// A failure is remembered for longer than the test takes, on a busy machine too.
 fn remember(file: String) -> String {
@@ -92,7 +93,7 @@ async fn an_outage_is_one_line_of_nginxs_log() {
                     answer(&front, &request).await.assert_refused("unavailable");
                 }
             }
-            let log = std::fs::read_to_string(front.nginx.process.log()).expect("NGINX has a log");
+            let log = front.log();
             assert_eq!(log.lines().count(), 1, "{balancing}: {log}");
             assert!(log.contains("met an outage") && log.contains("answered 503"), "{balancing}: {log}");
         }
@@ -110,7 +111,7 @@ async fn at_layer_4_nginx_is_silent_about_an_outage() {
     for _ in 0..100 {
         assert!(front.begin(&Request::statement(1)).await.is_closed().await, "nobody is there");
     }
-    let log = std::fs::read_to_string(front.nginx.process.log()).expect("NGINX has a log");
+    let log = front.log();
     assert_eq!(log, "");
 }
 

@@ -158,6 +158,8 @@ pub struct Bounds {
     /// HTTP connections, idle ones included. More than requests in flight, so that a request
     /// beyond that bound is refused and not left waiting.
     pub connections: usize,
+    /// Requests whose body has not come yet, at once.
+    pub bodies_awaited: usize,
     /// Database connections per instance.
     pub pool_size: usize,
     /// Bytes of a request's body.
@@ -180,7 +182,7 @@ pub struct TraceFiles {
 /// Bounds on time. They nest: statement < call < answer < NGINX's.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// For a request's head, and again for its body.
+    /// For a request to arrive, from its first byte to its last.
     pub read: Duration,
     /// PostgreSQL's own, for one statement.
     pub statement: Duration,
@@ -296,6 +298,7 @@ impl Bounds {
             live_actors: vars.number("LIVE_ACTORS")?,
             requests_in_flight,
             connections,
+            bodies_awaited: vars.number("BODIES_AWAITED")?,
             pool_size,
             body_limit_bytes: vars.number("BODY_LIMIT_BYTES")?,
         })

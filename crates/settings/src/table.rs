@@ -132,7 +132,13 @@ pub const SETTINGS: &[Setting] = {
             "CONNECTIONS",
             Is("8192"),
             Number(1, 1_000_000),
-            "HTTP connections, idle ones included; further ones wait to be accepted",
+            "HTTP connections, idle ones included; near it the longest idle gives way, at it others wait",
+        ),
+        row(
+            "BODIES_AWAITED",
+            Is("32"),
+            Number(1, 1_000_000),
+            "requests whose body has not come yet; at the bound the one that has taken longest goes",
         ),
         row(
             "POOL_SIZE",
@@ -141,7 +147,12 @@ pub const SETTINGS: &[Setting] = {
             "database connections per instance, shared out over the workers",
         ),
         row("BODY_LIMIT_BYTES", Is("4096"), Number(64, 1_048_576), "bytes of the largest request body"),
-        row("READ_TIMEOUT_MS", Is("5000"), MILLIS, "time for a request's head, and again for its body"),
+        row(
+            "READ_TIMEOUT_MS",
+            Is("5000"),
+            MILLIS,
+            "time for a request to arrive, from its first byte to its last",
+        ),
         row("STATEMENT_TIMEOUT_MS", Is("5000"), MILLIS, "PostgreSQL's statement_timeout"),
         row(
             "CALL_DEADLINE_MS",
@@ -152,7 +163,12 @@ pub const SETTINGS: &[Setting] = {
         row("ANSWER_DEADLINE_MS", Is("10000"), MILLIS, "time for an answer, queueing included"),
         row("PASSIVATE_AFTER_MS", Is("10000"), MILLIS, "idle time after which an actor is forgotten"),
         row("DRAIN_TIMEOUT_MS", Is("10000"), MILLIS, "time to finish what is queued after SIGTERM"),
-        row("LOG", Is("info"), Text("a tracing filter"), "what is logged, such as guiche=debug"),
+        row(
+            "LOG",
+            Is("info,actix_http=off"),
+            Text("a tracing filter"),
+            "what is logged; actix_http tells of each caller that sends no HTTP",
+        ),
         row("LOG_FORMAT", Is("human"), Word(&["human", "json"]), "how log lines look"),
         row("SERVER_TIMING", Is("off"), Word(&["on", "off"]), "whether answers carry a Server-Timing header"),
         row(

@@ -75,7 +75,8 @@ impl Request {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// What is sent.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         [self.head.as_bytes(), b"\r\n", &self.body].concat()
     }
 }
@@ -186,6 +187,12 @@ impl Connection {
         }
     }
 
+    /// Waits for the answer to a HEAD, which has no body whatever it says of its length.
+    pub(crate) async fn receive_head(&mut self) -> Result<Response> {
+        let head = tokio::time::timeout(PATIENCE, self.read_head()).await;
+        head.unwrap_or_else(|_elapsed| Err(Error::new(ErrorKind::TimedOut, "no answer")))
+    }
+
     /// Whether the other side closes this connection instead of answering.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let read = tokio::time::timeout(PATIENCE, self.stream.read_u8()).await;
@@ -193,6 +200,14 @@ impl Connection {
     }
 
     async fn read_response(&mut self) -> Result<Response> {
+        let mut response = self.read_head().await?;
+        let length = response.header("content-length").and_then(|length| length.parse().ok());
+        response.body = vec![0; length.ok_or_else(|| malformed("no content-length"))?];
+        self.stream.read_exact(&mut response.body).await?;
+        Ok(response)
+    }
+
+    async fn read_head(&mut self) -> Result<Response> {
         let status_line = self.read_line().await?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| malformed(&status_line))?;
@@ -205,11 +220,7 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| malformed(&line))?;
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
-        let mut response = Response { status, headers, body: Vec::new() };
-        let length = response.header("content-length").and_then(|length| length.parse().ok());
-        response.body = vec![0; length.ok_or_else(|| malformed("no content-length"))?];
-        self.stream.read_exact(&mut response.body).await?;
-        Ok(response)
+        Ok(Response { status, headers, body: Vec::new() })
     }
 
     async fn read_line(&mut self) -> Result<String> {

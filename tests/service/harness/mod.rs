@@ -5,6 +5,7 @@
 //! may want to see fail returns a `Result`.
 
 mod database;
+mod front;
 mod http;
 mod instance;
 mod load;
@@ -13,6 +14,7 @@ mod proxy;
 mod wait;
 
 pub(crate) use database::{Database, own_cluster};
+pub(crate) use front::{BY_REQUEST, Front, at_a_socket, two_instances};
 pub(crate) use http::{Address, Connection, Request, Response, chunked};
 pub(crate) use instance::{Guiche, Launcher, MODES, run_directory};
 pub(crate) use load::{Fate, Load, reckon};

@@ -1,0 +1,191 @@
+//! Where a connection comes in: how long it may take to say what it wants, and in whose words it is
+//! refused.
+//!
+//! actix refuses what is no HTTP, too large or too slow with an answer that has no body, times the first
+//! head of a connection alone, and lets idle connections take all the room there is. It has no hook for any
+//! of it, so all is done on the bytes that pass here:
+//!
+//! - a request must be whole, body included, within a deadline from its first byte;
+//! - where connections run short, the one heard of longest ago gives way, unless a request of it is being
+//!   worked on; of requests whose bodies do not come only so many are waited for;
+//! - actix's own refusals get the service's body.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::connection::{Connection, DoorOptions, Phase};
+use super::error::Problem;
+
+/// What ends a head, and an answer without a body.
+const BLANK_LINE: &[u8] = b"\r\n\r\n";
+
+/// A connection's bytes. But for actix's own refusals they pass as they are.
+pub struct Door<S> {
+    stream: S,
+    connection: Rc<Connection>,
+    /// The end of what was read, in case the head's end is still to come.
+    latest: [u8; 3],
+    /// Goes off at a deadline, or before it; made when there is one to wait for.
+    alarm: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// A refusal that is still to be written.
+    refusal: Vec<u8>,
+    /// Nothing more is read, and nothing written but the refusal.
+    closing: bool,
+}
+
+impl<S> Door<S> {
+    /// Lets a connection of this thread in.
+    pub fn new(stream: S, options: DoorOptions) -> Self {
+        let connection = Connection::open(options);
+        Self { stream, connection, latest: [0; 3], alarm: None, refusal: Vec::new(), closing: false }
+    }
+
+    /// Returns what its requests find as their connection's data.
+    pub fn data(&self) -> impl Clone + 'static + use<S> {
+        Rc::clone(&self.connection)
+    }
+
+    /// Takes notice of bytes that have come.
+    fn came(&mut self, bytes: &[u8]) {
+        let phase = &self.connection.phase;
+        if phase.get() == Phase::Nothing {
+            phase.set(Phase::Head);
+            self.connection.since.set(Instant::now());
+            self.latest = [0; 3];
+        }
+        if phase.get() == Phase::Head {
+            let has_end = |bytes: &[u8]| bytes.windows(BLANK_LINE.len()).any(|window| window == BLANK_LINE);
+            let seamed = || [&self.latest[..], bytes].concat();
+            if has_end(bytes) || has_end(&seamed()) {
+                phase.set(Phase::Body);
+            } else if let Some(latest) = seamed().last_chunk() {
+                self.latest = *latest;
+            }
+        }
+    }
+
+    /// Waits until the connection has taken too long or must give way, and returns what it is told.
+    fn poll_overdue(&mut self, context: &mut Context<'_>) -> Poll<Option<Problem>> {
+        let connection = &self.connection;
+        if connection.gives_way(context.waker()) {
+            return Poll::Ready(connection.give_up());
+        }
+        loop {
+            let Some(deadline) = connection.deadline() else { return Poll::Pending };
+            match &mut self.alarm {
+                // It goes off in time, and only then is it looked at again.
+                Some((at, alarm)) if *at <= deadline => {
+                    if !alarm.is_elapsed() {
+                        return Poll::Pending;
+                    }
+                    if *at == deadline {
+                        return Poll::Ready(connection.give_up());
+                    }
+                    *at = deadline;
+                    alarm.as_mut().reset(deadline);
+                }
+                Some((at, alarm)) => {
+                    *at = deadline;
+                    alarm.as_mut().reset(deadline);
+                }
+                alarm => *alarm = Some((deadline, Box::pin(tokio::time::sleep_until(deadline)))),
+            }
+            if let Some((_, alarm)) = &mut self.alarm {
+                let _ = alarm.as_mut().poll(context);
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Door<S> {
+    /// Writes what is left of a refusal.
+    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.refusal.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.refusal.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Drop for Door<S> {
+    fn drop(&mut self) {
+        self.connection.close();
+    }
+}
+
+/// Returns where in `bytes` an answer of actix's own begins, and what it says. None of the service's ends
+/// without a body and has its status.
+fn own_refusal(bytes: &[u8]) -> Option<(usize, Problem)> {
+    const VERSION: &[u8] = b"HTTP/1.1 ";
+    if !bytes.ends_with(BLANK_LINE) {
+        return None;
+    }
+    let begin = bytes.windows(VERSION.len()).rposition(|window| window == VERSION)?;
+    let problem = match bytes.get(begin + VERSION.len()..)?.first_chunk()? {
+        b"400" => Problem::MalformedRequest,
+        b"431" => Problem::HeadTooLarge,
+        _ => return None,
+    };
+    Some((begin, problem))
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Door<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.closing {
+            let before = buffer.filled().len();
+            if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_ready() {
+                self.came(&buffer.filled()[before..]);
+                return Poll::Ready(Ok(()));
+            }
+            let problem = ready!(self.poll_overdue(context));
+            self.closing = true;
+            self.refusal = problem.map_or_else(Vec::new, |problem| problem.closing());
+        }
+        // That nothing more comes has actix close the connection.
+        self.poll_refusal(context)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Door<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.closing {
+            return self.poll_refusal(context).map_ok(|()| bytes.len());
+        }
+        if let Some((begin, problem)) = own_refusal(bytes) {
+            self.closing = true;
+            self.refusal = [&bytes[..begin], &problem.closing()].concat();
+            return self.poll_refusal(context).map_ok(|()| bytes.len());
+        }
+        if !bytes.starts_with(b"HTTP/1.1 100") {
+            self.connection.phase.set(Phase::Nothing);
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

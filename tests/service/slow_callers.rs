@@ -1,0 +1,71 @@
+//! Who says nothing, or says it slowly, harms nobody else.
+
+use std::time::Duration;
+
+use crate::harness::{Address, Connection, Database, GOOD, Guiche, Request};
+
+/// What an attacker sends on each connection, and then no more.
+fn beginnings() -> [(&'static str, Vec<u8>); 3] {
+    let body = Request::new("POST", "/clientes/1/transacoes").header("Content-Length", "4096");
+    [
+        ("slow heads", b"POST /clientes/1/transacoes HTTP/1.1\r\nHost: gui".to_vec()),
+        ("slow bodies", body.raw_body(&GOOD[..9]).bytes()),
+        ("idle", Request::get("/healthz").bytes()),
+    ]
+}
+
+/// Opens so many connections, all of which begin alike.
+async fn attack(address: &Address, beginning: &[u8], connections: usize) -> Vec<Connection> {
+    let mut attackers = Vec::new();
+    for _ in 0..connections {
+        let mut attacker = Connection::open(address).await.expect("the kernel takes it");
+        // It may have had to give way already.
+        let _ = attacker.send_bytes(beginning).await;
+        attackers.push(attacker);
+    }
+    attackers
+}
+
+/// Transfers of an honest caller, each on a connection of its own, none of which may fail.
+async fn assert_served(address: &Address, of: &str) {
+    for number in 1..=50 {
+        let mut honest = Connection::open(address).await.expect("the kernel takes it");
+        let answer = tokio::time::timeout(Duration::from_secs(3), async {
+            honest.ask(&Request::get("/healthz")).await?;
+            honest.ask(&Request::transaction(2, 1, "c", "honest")).await
+        });
+        let response = answer.await.unwrap_or_else(|_| panic!("{of}: caller {number} waits in vain"));
+        let response = response.unwrap_or_else(|error| panic!("{of}: caller {number}: {error}"));
+        assert_eq!(response.balance(), number, "{of}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_serves_others_whoever_holds_its_connections() {
+    for (name, beginning) in beginnings() {
+        let database = Database::create().await;
+        let launcher = Guiche::launcher(&database).set("REQUESTS_IN_FLIGHT", 16).set("CONNECTIONS", 64);
+        let guiche = launcher.set("READ_TIMEOUT_MS", 60_000).start().await;
+        let _attackers = attack(guiche.address(), &beginning, 200).await;
+        assert_served(guiche.address(), name).await;
+    }
+}
+
+/// Of bodies that do not come only so many are waited for, and the rest is told so.
+#[tokio::test]
+async fn the_longest_awaited_body_gives_way() {
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set("BODIES_AWAITED", 2).set("READ_TIMEOUT_MS", 60_000);
+    let guiche = launcher.start().await;
+    let announced = Request::new("POST", "/clientes/1/transacoes").header("Content-Length", "38");
+    let mut callers = Vec::new();
+    for _ in 0..3 {
+        callers.push(guiche.begin(&announced.clone().raw_body(&GOOD[..20])).await);
+    }
+    let refused = callers.remove(0).receive().await.expect("an answer");
+    refused.assert_problem(408, "body-incomplete", "the longest awaited");
+    for (number, caller) in callers.iter_mut().enumerate() {
+        caller.send_bytes(&GOOD.as_bytes()[20..]).await.expect("it is waited for");
+        assert_eq!(caller.receive().await.expect("an answer").balance(), number as i64 + 1);
+    }
+}
