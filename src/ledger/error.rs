@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::Severity;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::mailbox::LedgerError;
 
@@ -17,17 +17,29 @@ pub(super) fn overdue(deadline: Duration) -> LedgerError {
     LedgerError::OutcomeUnknown(format!("no answer within {} ms", deadline.as_millis()))
 }
 
-/// A call failed after its connection was had.
-///
-/// PostgreSQL undoes a statement for which it reports an ERROR, and only that is certain: a FATAL
-/// one can arrive after the commit (the server is told to stop before it could answer), and a cut
-/// connection says nothing at all.
+/// A call failed after its connection was had. Only what is known to be undone is told so.
 pub(super) fn failed(error: &tokio_postgres::Error) -> LedgerError {
     let text = with_causes(error);
-    match error.as_db_error().and_then(|db| db.parsed_severity()) {
-        Some(Severity::Error) => LedgerError::RolledBack(text),
+    let known = error.as_db_error().filter(|db| db.parsed_severity() == Some(Severity::Error));
+    match known {
+        Some(db) if is_rolled_back(db.code()) => LedgerError::RolledBack(text),
         _ => LedgerError::OutcomeUnknown(text),
     }
+}
+
+/// Returns whether an ERROR with this code says that nothing was applied, also where a pooler or a sharding
+/// front stands between: there a lost connection or a passed deadline arrives as an ERROR of its own,
+/// possibly after the commit. `docs/failures.md` has the evidence for each.
+fn is_rolled_back(code: &SqlState) -> bool {
+    const CODES: [SqlState; 4] = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    // Of data, the functions' own among them; of constraints; of names and privileges.
+    const CLASSES: [&str; 3] = ["22", "23", "42"];
+    CODES.contains(code) || CLASSES.iter().any(|class| code.code().starts_with(class))
 }
 
 /// The answer had not the shape that the function promises; what it did is committed.

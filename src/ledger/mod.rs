@@ -46,8 +46,8 @@ pub enum BadDatabaseUrl {
 const CONNECTION_WAIT: Duration = Duration::from_secs(3);
 
 impl LedgerOptions {
-    /// Reads `url`, and adds `statement_timeout` (which also bounds the wait for a lock) to the
-    /// options that each connection starts with.
+    /// Reads `url`, and adds `statement_timeout` and, a little shorter, `lock_timeout` to the options that
+    /// each connection starts with.
     ///
     /// # Errors
     /// [`BadDatabaseUrl`].
@@ -62,7 +62,9 @@ impl LedgerOptions {
             return Err(BadDatabaseUrl::NoHost);
         }
         let millis = statement_timeout.as_millis();
-        let own = format!("-c statement_timeout={millis} -c lock_timeout={millis}");
+        // A wait for a lock ends first, and says for certain that nothing was applied.
+        let lock_millis = millis * 9 / 10;
+        let own = format!("-c statement_timeout={millis} -c lock_timeout={lock_millis}");
         let options = database.get_options().map_or_else(|| own.clone(), |given| format!("{given} {own}"));
         database.options(options);
         if database.get_connect_timeout().is_none() {

@@ -21,7 +21,7 @@ async fn at_commit(database: &Database, action: &str) {
 async fn a_commit_that_fails_is_no_200() {
     for mode in MODES {
         let database = Database::create().await;
-        at_commit(&database, "IF NEW.descricao = 'fails' THEN RAISE 'no'; END IF").await;
+        at_commit(&database, "IF NEW.descricao = 'fails' THEN RAISE check_violation; END IF").await;
         let guiche = Guiche::launcher(&database).mode(mode).start().await;
         guiche.credit(1, 1, "fails").await.assert_refused("unavailable");
         assert_eq!(guiche.credit(1, 1, "fits").await.balance(), 1, "{mode}");
@@ -33,7 +33,7 @@ async fn a_commit_that_fails_is_no_200() {
 #[tokio::test]
 async fn a_batch_whose_commit_fails_is_refused_whole() {
     let database = Database::create().await;
-    at_commit(&database, "IF NEW.descricao = 'fails' THEN RAISE 'no'; END IF").await;
+    at_commit(&database, "IF NEW.descricao = 'fails' THEN RAISE check_violation; END IF").await;
     let guiche = Guiche::launcher(&database).set("OVERLAP_BELOW", 0).start().await;
     let lock = database.lock(1).await;
     let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;

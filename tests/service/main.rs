@@ -13,8 +13,8 @@
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
 //! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`], [`slow_callers`];
-//! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`outages`], [`nginx`],
-//!    [`nginx_outages`];
+//! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
+//!    [`outages`], [`nginx`], [`nginx_outages`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
 //! 9. the two profiles: [`profiles`].
 //!
@@ -32,6 +32,7 @@ mod bounds;
 mod commits;
 mod contest_rules;
 mod deadlines;
+mod failures;
 mod functions;
 mod imports;
 mod instances;
