@@ -2,32 +2,21 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
-use testbed::Mode;
-use testbed::Profile;
 use testbed::cluster::ClusterOptions;
-use testbed::docker::DockerOptions;
 use testbed::nginx::Balancing;
+use testbed::signals::interrupted;
 use testbed::split::{CPU_BUDGET, Split};
-use testbed::stack::{StackOptions, Transport};
-
-/// What the services run in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum StackKind {
-    /// Processes of this machine.
-    #[default]
-    Native,
-    /// Containers, with the Compose files of the repository; their limits always hold.
-    Docker,
-}
+use testbed::stack::{Progress, StackOptions, Transport};
+use testbed::{Mode, Profile, Running, Topology};
 
 /// Which stack to start.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StackArgs {
     /// What the services run in
     #[arg(long = "stack", value_enum, default_value_t)]
-    pub kind: StackKind,
+    pub topology: Topology,
 
     /// How transactions reach the database
     #[arg(long, value_enum, default_value_t)]
@@ -83,12 +72,30 @@ pub struct StackArgs {
 }
 
 impl StackArgs {
-    /// What they ask for, in a run directory that does not exist yet.
+    /// Returns what they ask for, in a run directory that does not exist yet.
     ///
     /// # Errors
-    /// When the split is over the contest's budget and `--over` is not given.
+    /// When the split is over the contest's budget and `--over` is not given, and when containers are asked
+    /// for what only a native stack has.
     pub fn options(&self) -> Result<StackOptions> {
-        self.check_budget()?;
+        let total = self.cpus.total();
+        ensure!(
+            self.over || !self.cpus.is_over_budget(),
+            "--cpus {} is {total:.2} CPUs; the contest allows {CPU_BUDGET} (--over goes beyond)",
+            self.cpus
+        );
+        if self.topology == Topology::Docker {
+            for (name, given) in [
+                ("--transport", self.transport != Transport::default()),
+                ("--data", self.data.is_some()),
+                ("--keep", self.keep),
+                ("--guiche", self.guiche.is_some()),
+                ("--pg-bin", self.pg_bin.is_some()),
+            ] {
+                ensure!(!given, "{name} does not go with --stack docker");
+            }
+            ensure!(self.port != 0, "--stack docker needs a --port");
+        }
         let pg =
             ClusterOptions { bin: self.pg_bin.clone(), data: self.data.clone(), ..ClusterOptions::default() };
         Ok(StackOptions {
@@ -107,43 +114,17 @@ impl StackArgs {
         })
     }
 
-    /// What they ask for, of containers.
+    /// Starts it, and tells each step to `progress`.
     ///
     /// # Errors
-    /// As [`StackArgs::options`], and when something is given that only a native stack has.
-    pub fn docker_options(&self) -> Result<DockerOptions> {
-        self.check_budget()?;
-        for (name, given) in [
-            ("--transport", self.transport != Transport::default()),
-            ("--data", self.data.is_some()),
-            ("--keep", self.keep),
-            ("--guiche", self.guiche.is_some()),
-            ("--pg-bin", self.pg_bin.is_some()),
-        ] {
-            ensure!(!given, "{name} does not go with --stack docker");
+    /// When it does not start, or was interrupted.
+    pub async fn start(&self, progress: Progress<'_>) -> Result<Running> {
+        tokio::select! {
+            running = Running::start(self.topology, self.options()?, progress) => running,
+            signal = interrupted() => {
+                bail!("stopped by {signal} before it was ready; nothing is left running")
+            }
         }
-        ensure!(self.port != 0, "--stack docker needs a --port");
-        Ok(DockerOptions {
-            mode: self.mode,
-            profile: self.profile,
-            balancing: self.balancing,
-            split: self.cpus,
-            port: self.port,
-            api_env: self.env.clone(),
-            // One that is there already need not be built, nor can a published one be.
-            image: std::env::var("GUICHE_IMAGE").ok().filter(|image| !image.is_empty()),
-            ..DockerOptions::default()
-        })
-    }
-
-    fn check_budget(&self) -> Result<()> {
-        let total = self.cpus.total();
-        ensure!(
-            self.over || !self.cpus.is_over_budget(),
-            "--cpus {} is {total:.2} CPUs; the contest allows {CPU_BUDGET} (--over goes beyond)",
-            self.cpus
-        );
-        Ok(())
     }
 }
 
@@ -188,11 +169,11 @@ mod tests {
         let docker = |line: &str| {
             let words = std::iter::once("loadtest").chain(line.split_whitespace());
             let cli = Cli::try_parse_from(words).expect("it parses");
-            (cli.stack.kind, cli.stack.docker_options().map_err(|error| error.to_string()))
+            (cli.stack.topology, cli.stack.options().map_err(|error| error.to_string()))
         };
         let (kind, options) = docker("--stack docker --mode serial --balancing affinity --port 1234");
         let options = options.expect("they are right");
-        assert_eq!((kind, options.mode, options.port), (StackKind::Docker, Mode::Serial, 1234));
+        assert_eq!((kind, options.mode, options.port), (Topology::Docker, Mode::Serial, 1234));
         let (_, refused) = docker("--stack docker --transport tcp");
         assert_eq!(refused.expect_err("no such thing"), "--transport does not go with --stack docker");
     }

@@ -20,7 +20,6 @@
 //! `k6 run` gives it too.
 
 pub mod args;
-pub mod containers;
 pub mod costs;
 pub mod live;
 pub mod plan;
@@ -33,20 +32,17 @@ pub mod score;
 pub mod summary;
 pub mod target;
 
-use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
-use crate::args::StackKind;
 use crate::k6::K6;
 pub use args::ContestArgs;
 pub(crate) use args::timestamp;
 use play::Session;
-use result::{ContestResult, StackConditions};
+use result::ContestResult;
 use target::Target;
 use testbed::signals::interrupted;
-use testbed::stack::{Limits, Stack};
 
 /// Runs the command to its end.
 ///
@@ -54,22 +50,20 @@ use testbed::stack::{Limits, Stack};
 /// When it could not be played, when it was interrupted, or when anything at all was fined,
 /// wrong, or not the contest's load; the error says what.
 pub async fn run(args: &ContestArgs) -> Result<()> {
-    let k6 = K6::find(args.k6.as_deref())?;
     let directory = args.report_directory();
+    let (k6, plan) = (K6::find(args.k6.as_deref())?, args.plan());
+    let session = |target, database_url| Session {
+        k6: &k6,
+        target,
+        plan,
+        database_url,
+        running: None,
+        directory: &directory,
+    };
     let result = match &args.target {
-        None if args.stack.kind == StackKind::Docker => containers::contest(args, &k6, &directory).await?,
-        None => against_own_stack(args, &k6, &directory).await?,
+        None => against_own_stack(args, session).await?,
         Some(url) => {
-            let session = Session {
-                k6: &k6,
-                target: &Target::new(url)?,
-                plan: args.plan(),
-                database_url: args.database_url.clone(),
-                stack: None,
-                usage: None,
-                directory: &directory,
-                since: Instant::now(),
-            };
+            let session = session(Target::new(url)?, args.database_url.clone());
             tokio::select! {
                 result = play::play(&session) => result?,
                 signal = interrupted() => bail!("stopped by {signal}"),
@@ -86,48 +80,28 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
 }
 
 /// Starts the stack, plays, and stops it again, whatever came of it.
-async fn against_own_stack(args: &ContestArgs, k6: &K6, directory: &Path) -> Result<ContestResult> {
+async fn against_own_stack<'a>(
+    args: &ContestArgs,
+    session: impl Fn(Target, Option<String>) -> Session<'a>,
+) -> Result<ContestResult> {
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let stack = tokio::select! {
-        stack = Stack::start(args.stack.options()?, &say) => stack?,
-        signal = interrupted() => bail!("stopped by {signal} before it was ready; nothing is left running"),
-    };
+    let running = args.stack.start(&say).await?;
     say(&format!(
-        "ready: {}; playing {} requests",
-        stack.url(),
+        "ready after {:.1} s: {}; playing {} requests",
+        running.cold_start().as_secs_f64(),
+        running.url(),
         score::grouped(args.plan().expected_total())
     ));
-    let played = {
-        let target = Target::new(&stack.url())?;
-        let session = Session {
-            k6,
-            target: &target,
-            plan: args.plan(),
-            database_url: Some(stack.admin_url()),
-            stack: Some(conditions_of(&stack)),
-            usage: Some(&|| stack.usage()),
-            directory,
-            since: begin,
-        };
-        tokio::select! {
-            result = play::play(&session) => result,
-            signal = interrupted() => Err(anyhow::anyhow!("stopped by {signal}")),
-        }
+    let played = async {
+        let session = session(Target::new(&running.url())?, Some(running.admin_url().await?));
+        play::play(&Session { running: Some(&running), ..session }).await
+    };
+    let played = tokio::select! {
+        result = played => result,
+        error = running.ended() => Err(error.context("a part of the stack ended during the contest")),
+        signal = interrupted() => Err(anyhow!("stopped by {signal}")),
     };
     say("stopping");
-    stack.stop_after("the contest", played).await
-}
-
-fn conditions_of(stack: &Stack) -> StackConditions {
-    let options = stack.options();
-    StackConditions {
-        mode: options.mode.to_string(),
-        profile: options.profile.to_string(),
-        balancing: options.balancing.to_string(),
-        cpus: options.split.to_string(),
-        envelope: *stack.limits() == Limits::Enforced,
-        disk: stack.disk().to_string(),
-        caveat: None,
-    }
+    running.stop_after("the contest", played).await
 }

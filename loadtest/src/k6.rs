@@ -148,7 +148,7 @@ impl K6 {
         // While somebody could still write, what k6 has not opened yet has no end.
         let writer = pipe::OpenOptions::new().open_sender(&path).context("cannot open a named pipe")?;
         let mut lines = BufReader::with_capacity(PIPE_BYTES, reader).split(b'\n');
-        let mut k6 = self.launch(run, &path, &directory).spawn()?;
+        let k6 = self.launch(run, &path, &directory).spawn()?;
         let (pid, mut cpu) = (k6.pid(), Duration::ZERO);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,18 +1,16 @@
 //! `loadtest up`: starts the stack, shows where it listens, and follows it until Ctrl-C.
 
-pub(crate) mod containers;
-
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::args::{StackArgs, StackKind};
+use crate::args::StackArgs;
+use testbed::Running;
 use testbed::cluster::connect;
 use testbed::http::Endpoint;
-use testbed::process::Process;
 use testbed::signals::interrupted;
 use testbed::split::Service;
-use testbed::stack::{DATABASE, Stack};
+use testbed::stack::DATABASE;
 
 /// How often each part is asked how it is.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,28 +20,22 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the stack does not start, when a part of it dies, or when it does not stop cleanly.
 pub async fn run(args: &StackArgs) -> Result<()> {
-    if args.kind == StackKind::Docker {
-        return containers::up(args).await;
-    }
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let mut stack = tokio::select! {
-        stack = Stack::start(args.options()?, &say) => stack?,
-        signal = interrupted() => bail!("stopped by {signal} before it was ready; nothing is left running"),
-    };
-    say(&format!("ready: {}", stack.url()));
-    show(&stack);
+    let running = args.start(&say).await?;
+    say(&format!("ready: {}", running.url()));
+    println!("{}\n  Ctrl-C stops and removes it all", running.parts().await?);
 
-    let mut health = Health::of(&stack);
+    let mut health = Health::of(&running);
     let outcome = tokio::select! {
-        error = stack.ended() => Err(error),
+        error = running.ended() => Err(error),
         signal = interrupted() => Ok(signal),
         () = health.follow(&say) => unreachable!("it is followed for ever"),
     };
     say(&format!("stopping ({})", outcome.as_ref().map_or("a part has ended", |signal| *signal)));
-    let kept = stack.options().keep.then(|| stack.dir().to_owned());
+    let kept = args.keep.then(|| running.options().dir.clone());
     let stopped = tokio::select! {
-        stopped = stack.stop() => stopped,
+        stopped = running.stop() => stopped,
         // Dropped half-way, it is stopped without patience.
         signal = interrupted() => bail!("stopped by {signal} while stopping"),
     };
@@ -52,23 +44,6 @@ pub async fn run(args: &StackArgs) -> Result<()> {
     }
     outcome?;
     stopped
-}
-
-/// Where each part listens, its process id and its log.
-fn show(stack: &Stack) {
-    let row = |name: &str, address: String, process: &Process| {
-        println!("  {name:<14}  {address:<24}  pid {:<8} {}", process.pid(), process.log().display());
-    };
-    row(Service::Nginx.name(), stack.nginx().address.to_string(), &stack.nginx().process);
-    for (index, service) in [Service::Api1, Service::Api2].into_iter().enumerate() {
-        let instance = stack.instance(index);
-        row(service.name(), instance.endpoint().to_string(), instance.process());
-    }
-    let cluster = stack.cluster();
-    let (address, pid) = (format!("127.0.0.1:{}", cluster.port()), cluster.pid().unwrap_or_default());
-    println!("  {:<14}  {address:<24}  pid {pid:<8} {}", Service::Database.name(), cluster.log().display());
-    println!("  look into it with: psql '{}'", stack.admin_url());
-    println!("  Ctrl-C stops and removes it all");
 }
 
 /// The parts and how each was when last asked.
@@ -83,22 +58,20 @@ enum Question {
 }
 
 impl Health {
-    /// All parts, healthy: the stack has just been seen to work.
-    fn of(stack: &Stack) -> Health {
-        let well = || "healthy".to_owned();
+    /// Returns all parts that can be asked, healthy: the stack has just been seen to work. Of containers Docker
+    /// itself knows.
+    fn of(running: &Running) -> Health {
+        let Running::Native(stack) = running else { return Health { parts: Vec::new() } };
         let ready = |index: usize| Question::Http(stack.instance(index).endpoint().clone(), "/readyz");
-        Health {
-            parts: vec![
-                (Service::Database.name(), Question::Sql(stack.cluster().admin_url(DATABASE)), well()),
-                (Service::Api1.name(), ready(0), well()),
-                (Service::Api2.name(), ready(1), well()),
-                (
-                    Service::Nginx.name(),
-                    Question::Http(Endpoint::Tcp(stack.nginx().address), "/healthz"),
-                    well(),
-                ),
-            ],
-        }
+        let questions = [
+            (Service::Database, Question::Sql(stack.cluster().admin_url(DATABASE))),
+            (Service::Api1, ready(0)),
+            (Service::Api2, ready(1)),
+            (Service::Nginx, Question::Http(Endpoint::Tcp(stack.nginx().address), "/healthz")),
+        ];
+        let healthy =
+            |(service, question): (Service, Question)| (service.name(), question, "healthy".to_owned());
+        Health { parts: questions.map(healthy).into() }
     }
 
     /// Asks again and again, and says what has changed.

@@ -173,7 +173,7 @@ impl Cluster {
     /// # Errors
     /// When it had to be killed.
     pub async fn stop(&mut self, mode: StopMode) -> Result<()> {
-        if let Some(mut process) = self.process.take() {
+        if let Some(process) = self.process.take() {
             let signal = if mode == StopMode::Fast { Signal::SIGINT } else { Signal::SIGQUIT };
             process.stop(signal, STOP_DEADLINE).await?;
         }
@@ -185,7 +185,7 @@ impl Cluster {
     /// # Errors
     /// When they have not, within a minute.
     pub async fn kill(&mut self) -> Result<()> {
-        if let Some(mut process) = self.process.take() {
+        if let Some(process) = self.process.take() {
             process.kill().await;
         }
         let deadline = Instant::now() + STOP_DEADLINE;
@@ -202,7 +202,7 @@ impl Cluster {
     /// When it ends, or does not answer within a minute; the error shows its log's end.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.pid().is_none(), "the server already runs");
-        let mut process = self.launch().spawn()?;
+        let process = self.launch().spawn()?;
         let deadline = Instant::now() + START_DEADLINE;
         let url = self.admin_url("postgres");
         while let Err(error) = connect(&url).await {
@@ -231,8 +231,8 @@ impl Cluster {
     }
 
     /// Waits until the server ends, however it does; for ever if it is down already.
-    pub async fn ended(&mut self) -> anyhow::Error {
-        match &mut self.process {
+    pub async fn ended(&self) -> anyhow::Error {
+        match &self.process {
             Some(process) => {
                 process.wait().await;
                 process.obituary()

@@ -64,7 +64,7 @@ impl Instance {
     pub async fn start(launch: Launch, endpoint: Endpoint) -> Result<Instance> {
         let launch = launch.env("LISTEN", endpoint.to_string());
         let process = launch.spawn()?;
-        let mut instance = Instance { launch, process, endpoint };
+        let instance = Instance { launch, process, endpoint };
         instance.ready().await?;
         Ok(instance)
     }
@@ -83,7 +83,7 @@ impl Instance {
     ///
     /// # Errors
     /// When it has to be killed, or says that it failed. One that was killed before is no error.
-    pub async fn stop(&mut self) -> Result<()> {
+    pub async fn stop(&self) -> Result<()> {
         if self.process.exit_status().is_some() {
             return Ok(());
         }
@@ -93,7 +93,7 @@ impl Instance {
     }
 
     /// Kills it (`SIGKILL`) and waits until it is gone.
-    pub async fn kill(&mut self) {
+    pub async fn kill(&self) {
         self.process.kill().await;
     }
 
@@ -108,12 +108,12 @@ impl Instance {
     }
 
     /// Waits until it ends, however it does.
-    pub async fn ended(&mut self) -> anyhow::Error {
+    pub async fn ended(&self) -> anyhow::Error {
         self.process.wait().await;
         self.process.obituary()
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    async fn ready(&self) -> Result<()> {
         let deadline = Instant::now() + READY_DEADLINE;
         loop {
             let why = match self.endpoint.get("/readyz").await {

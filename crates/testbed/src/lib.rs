@@ -7,7 +7,7 @@
 //! - how a service is asked: [`http`];
 //! - a service each: [`cluster`] (PostgreSQL), [`instance`] (guiche), [`nginx`];
 //! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
-//! - all together: [`stack`] natively, [`docker`] in containers;
+//! - all together: [`stack`] natively, [`docker`] in containers, [`running`] for either;
 //! - what a running stack says of itself: [`scrape`], [`check`].
 //!
 //! Both the service's tests and `loadtest` stand on it. It knows nothing of loads and reports.
@@ -24,6 +24,7 @@ pub mod nginx;
 pub mod process;
 pub mod programs;
 pub mod rundir;
+pub mod running;
 pub mod scrape;
 pub mod signals;
 pub mod slow_fsync;
@@ -35,6 +36,7 @@ pub mod user;
 pub use cluster::{Cluster, ClusterOptions, StopMode};
 pub use instance::Instance;
 pub use nginx::Balancing;
+pub use running::{Running, Topology};
 pub use settings::{Mode, Profile};
 pub use split::{Service, Split};
 pub use stack::{Limits, Pinning, Stack, StackOptions, Transport};

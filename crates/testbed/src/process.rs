@@ -105,9 +105,9 @@ impl Process {
     }
 
     /// Waits for its end. Cancel safe.
-    pub async fn wait(&mut self) -> ExitStatus {
+    pub async fn wait(&self) -> ExitStatus {
         // The sender is dropped only after it has sent; were it not so, the status is in `shared`.
-        if let Ok(status) = self.ended.wait_for(Option::is_some).await
+        if let Ok(status) = self.ended.clone().wait_for(Option::is_some).await
             && let Some(status) = *status
         {
             return status;
@@ -119,7 +119,7 @@ impl Process {
     ///
     /// # Errors
     /// When it had to be killed: a service that does not end by itself is a fault worth showing.
-    pub async fn stop(&mut self, signal: Signal, grace: Duration) -> Result<ExitStatus> {
+    pub async fn stop(&self, signal: Signal, grace: Duration) -> Result<ExitStatus> {
         self.signal(signal);
         if let Ok(status) = tokio::time::timeout(grace, self.wait()).await {
             return Ok(status);
@@ -134,7 +134,7 @@ impl Process {
     }
 
     /// Kills it (`SIGKILL`) and waits until it is gone.
-    pub async fn kill(&mut self) -> ExitStatus {
+    pub async fn kill(&self) -> ExitStatus {
         self.signal(Signal::SIGKILL);
         self.wait().await
     }
@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn what_ignores_its_signal_is_killed_and_reported() {
         let (launch, _dir) = shell("stubborn", "trap '' TERM; echo deaf; exec sleep 1000");
-        let mut process = launch.spawn().expect("sh starts");
+        let process = launch.spawn().expect("sh starts");
         until(|| tail(process.log()).contains("deaf")).await;
         let error = process.stop(Signal::SIGTERM, Duration::from_millis(50)).await.expect_err("it is deaf");
         assert!(error.to_string().contains("was killed"), "{error}");

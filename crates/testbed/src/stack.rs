@@ -51,6 +51,7 @@ pub struct Stack {
     limits: Limits,
     options: StackOptions,
     disk: Disk,
+    cold_start: Duration,
     dir: RunDir,
 }
 
@@ -62,6 +63,7 @@ impl Stack {
     /// When something is missing or the port is taken, before anything is started; when a part
     /// does not start, with the end of its log.
     pub async fn start(mut options: StackOptions, progress: Progress<'_>) -> Result<Stack> {
+        let begin = Instant::now();
         let guiche = find_guiche(options.guiche.as_deref())?;
         let nginx = Program::find(options.balancing)?;
         Cluster::check(&options.pg)?;
@@ -109,8 +111,11 @@ impl Stack {
         let nginx = Nginx::start(&boxes.place(launch, Service::Nginx), port)?;
         options.port = port;
         let instances = [one, two];
-        let mut stack = Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, dir };
+        let cold_start = Duration::ZERO;
+        let mut stack =
+            Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, cold_start, dir };
         stack.ready().await?;
+        stack.cold_start = begin.elapsed();
         Ok(stack)
     }
 
@@ -137,6 +142,11 @@ impl Stack {
     /// What the data is on, as measured at the start.
     pub fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// Returns how long it took from nothing until a statement could be read.
+    pub fn cold_start(&self) -> Duration {
+        self.cold_start
     }
 
     /// The run directory, which has the logs.
@@ -200,8 +210,8 @@ impl Stack {
     }
 
     /// Waits until a part ends by itself; returns which, and the end of its log.
-    pub async fn ended(&mut self) -> anyhow::Error {
-        let [one, two] = &mut self.instances;
+    pub async fn ended(&self) -> anyhow::Error {
+        let [one, two] = &self.instances;
         let error = tokio::select! {
             error = self.cluster.ended() => error,
             error = one.ended() => error,
@@ -220,7 +230,7 @@ impl Stack {
     /// # Errors
     /// A part that ended meanwhile, which explains everything else; then the outcome's own; then
     /// those of [`Stack::stop`].
-    pub async fn stop_after<T>(mut self, load: &str, outcome: Result<T>) -> Result<T> {
+    pub async fn stop_after<T>(self, load: &str, outcome: Result<T>) -> Result<T> {
         let ended = tokio::time::timeout(Duration::ZERO, self.ended()).await;
         let stopped = self.stop().await;
         if let Ok(obituary) = ended {
@@ -237,7 +247,7 @@ impl Stack {
     /// The first thing that went wrong; the rest is stopped all the same.
     pub async fn stop(mut self) -> Result<()> {
         let nginx = self.nginx.process.stop(Signal::SIGTERM, NGINX_STOP_DEADLINE).await.map(drop);
-        let [one, two] = &mut self.instances;
+        let [one, two] = &self.instances;
         let instances = tokio::join!(one.stop(), two.stop());
         let cluster = self.cluster.stop(StopMode::Fast).await;
         let envelope = self.envelope.as_ref().map_or(Ok(()), Envelope::remove);
@@ -257,7 +267,7 @@ impl Stack {
         ServiceUsage::new(service, usage, boxed.map(|_| &self.options.split))
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    async fn ready(&self) -> Result<()> {
         let endpoint = Endpoint::Tcp(self.nginx.address);
         let deadline = Instant::now() + READY_DEADLINE;
         loop {

@@ -60,7 +60,7 @@ async fn memory_is_limited() {
     let dir = RunDir::create().expect("a run directory");
     let Some(envelope) = envelope(&dir) else { return };
     // `tail` keeps the last line, which is all of it, and NGINX's 20MB are not enough for that.
-    let mut greedy = Launch::new("greedy", "sh", dir.path().join("log"))
+    let greedy = Launch::new("greedy", "sh", dir.path().join("log"))
         .args(["-c", "head -c 200000000 /dev/zero | tail -n 1 > /dev/null"])
         .cgroups(envelope.procs(Service::Nginx))
         .spawn()

@@ -21,7 +21,7 @@ pub struct ContestArgs {
 
     /// Play against a stack that something else started, if all its balances are zero
     #[arg(long, value_name = "URL", conflicts_with_all = [
-        "kind", "mode", "profile", "balancing", "envelope", "cpus", "port", "transport", "data", "env", "guiche", "pg_bin",
+        "topology", "mode", "profile", "balancing", "envelope", "cpus", "port", "transport", "data", "env", "guiche", "pg_bin",
     ])]
     pub target: Option<String>,
 

@@ -10,36 +10,30 @@ use time::format_description::well_known::Rfc3339;
 use super::costs::Meter;
 use super::live::Live;
 use super::plan::Plan;
+use super::ports;
 use super::progress::Progress;
 use super::result::{Audit, Conditions, ContestResult, StackConditions};
 use super::score::Score;
 use super::summary::Summary;
 use super::target::Target;
 use crate::k6::{Channel, Heard, K6, Run};
+use testbed::Running;
 use testbed::check::Books;
-use testbed::usage::ServiceUsage;
-
-/// Reads what each service has used so far. It is called once a second and must not block.
-pub type UsageReader<'a> = &'a dyn Fn() -> Vec<ServiceUsage>;
 
 /// What to play, and against what.
 pub struct Session<'a> {
     /// The program that plays.
     pub k6: &'a K6,
     /// The service.
-    pub target: &'a Target,
+    pub target: Target,
     /// The load.
     pub plan: Plan,
     /// The database behind the service, where its books can be read.
     pub database_url: Option<String>,
-    /// How the stack was set up, where that is known.
-    pub stack: Option<StackConditions>,
-    /// What the services use, where that can be read.
-    pub usage: Option<UsageReader<'a>>,
+    /// The stack, where it was started for this run.
+    pub running: Option<&'a Running>,
     /// Where k6's log and summary go; made if it is missing.
     pub directory: &'a Path,
-    /// When the service was started, or this run, for one that something else started.
-    pub since: Instant,
 }
 
 /// Waits until the service is ready, makes sure that it is new, plays, and reads the books.
@@ -50,8 +44,10 @@ pub struct Session<'a> {
 pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
     std::fs::create_dir_all(session.directory)
         .with_context(|| format!("cannot make {}", session.directory.display()))?;
+    let begin = Instant::now();
     session.target.until_ready().await?;
-    let ready_s = session.since.elapsed().as_secs_f64();
+    let cold_start = session.running.map(Running::cold_start).unwrap_or_default();
+    let ready_s = (cold_start + begin.elapsed()).as_secs_f64();
     session.target.check_new().await?;
     let rows_before = match &session.database_url {
         Some(url) => Books::read(url).await?.rows,
@@ -108,10 +104,24 @@ fn conditions(session: &Session<'_>, started_at: String, ready_s: f64) -> Condit
     Conditions {
         started_at,
         url: session.target.url().to_owned(),
-        stack: session.stack.clone(),
+        stack: session.running.map(|running| stack_conditions(running, &session.plan)),
         ready_s,
         k6: session.k6.version().to_owned(),
         machine_cpus: std::thread::available_parallelism().map_or(0, usize::from),
+    }
+}
+
+/// Returns how a stack was set up, and what is in the figures and is not its own.
+fn stack_conditions(running: &Running, plan: &Plan) -> StackConditions {
+    let options = running.options();
+    StackConditions {
+        mode: options.mode.to_string(),
+        profile: options.profile.to_string(),
+        balancing: options.balancing.to_string(),
+        cpus: options.split.to_string(),
+        envelope: running.is_limited(),
+        disk: running.disk(),
+        caveat: if matches!(running, Running::Docker(_)) { ports::caveat(plan) } else { None },
     }
 }
 
@@ -120,24 +130,20 @@ struct Watch<'a> {
     live: Live,
     meter: Meter,
     progress: Progress,
-    usage: Option<UsageReader<'a>>,
+    running: Option<&'a Running>,
 }
 
 impl<'a> Watch<'a> {
     fn new(session: &Session<'a>) -> Watch<'a> {
-        let mut watch = Watch {
-            live: Live::default(),
-            meter: Meter::default(),
-            progress: Progress::new(session.plan),
-            usage: session.usage,
-        };
+        let (live, meter, progress) = (Live::default(), Meter::default(), Progress::new(session.plan));
+        let mut watch = Watch { live, meter, progress, running: session.running };
         watch.measure();
         watch
     }
 
     fn measure(&mut self) {
-        if let Some(usage) = self.usage {
-            self.meter.sample(usage());
+        if let Some(running) = self.running {
+            self.meter.sample(running.usage());
         }
     }
 

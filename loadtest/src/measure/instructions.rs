@@ -78,7 +78,7 @@ impl Callgrind {
         let launch = configured(launch, NAME, url, case.profile, case.mode)
             .env("WORKERS", "1") // as within the limits
             .envs(case.env_in(directory));
-        let mut instance = Instance::start(launch, Endpoint::Unix(directory.join("callgrind.sock"))).await?;
+        let instance = Instance::start(launch, Endpoint::Unix(directory.join("callgrind.sock"))).await?;
         for _ in 0..transactions {
             let answer = instance.endpoint().post(PATH, TRANSACTION).await?;
             ensure!(answer.status == 200, "a transaction was answered {}: {}", answer.status, answer.body);

@@ -81,7 +81,7 @@ impl Wrk {
     ) -> Result<(Outcome, f64)> {
         let (log, result) = (directory.join("wrk.log"), directory.join("wrk.json"));
         let begin = Instant::now();
-        let mut process = self.launch(load, &log, &result).spawn()?;
+        let process = self.launch(load, &log, &result).spawn()?;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut cpu_share = 0.0;

@@ -4,7 +4,6 @@
 mod standin;
 
 use std::process::Command;
-use std::time::Instant;
 
 use loadtest::contest::plan::{Operation, Plan};
 use loadtest::contest::play::{Session, play};
@@ -23,13 +22,11 @@ async fn played_against(fault: Fault) -> ContestResult {
     let directory = RunDir::create().expect("a run directory");
     let session = Session {
         k6: &K6::find(None).expect("k6 is installed"),
-        target: &Target::new(&standin.url).expect("an address"),
+        target: Target::new(&standin.url).expect("an address"),
         plan: SHORT,
         database_url: None,
-        stack: None,
-        usage: None,
+        running: None,
         directory: directory.path(),
-        since: Instant::now(),
     };
     play(&session).await.expect("it can be played")
 }

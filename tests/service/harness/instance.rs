@@ -99,7 +99,7 @@ impl Launcher {
 
     /// Starts one that is expected to end by itself: how it did, and all that it wrote.
     pub(crate) async fn run_to_end(self) -> (ExitStatus, String) {
-        let (mut process, log) = self.spawn();
+        let (process, log) = self.spawn();
         let ended = tokio::time::timeout(PATIENCE, process.wait()).await;
         let text = std::fs::read_to_string(log).expect("its log is there");
         (ended.unwrap_or_else(|_| panic!("it still runs: {text}")), text)

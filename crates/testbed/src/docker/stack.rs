@@ -10,11 +10,9 @@ use super::compose::{Compose, unavailable};
 use super::engine::{Engine, State};
 use crate::disk;
 use crate::http::Endpoint;
-use crate::nginx::Balancing;
 use crate::split::{Service, Split};
-use crate::stack::{DATABASE, Progress, READY_DEADLINE, READY_PATH};
+use crate::stack::{DATABASE, Progress, READY_DEADLINE, READY_PATH, StackOptions};
 use crate::usage::{ServiceUsage, Usage};
-use settings::{Mode, Profile};
 
 /// What is built when no image is given.
 const BUILT_IMAGE: &str = "guiche:local";
@@ -27,20 +25,10 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 const STATE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What to start. The default is what `docker compose -f compose/contest.yml up` runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct DockerOptions {
-    /// The service's mode.
-    pub mode: Mode,
-    /// The profile of the database and of the service.
-    pub profile: Profile,
-    /// NGINX's file.
-    pub balancing: Balancing,
-    /// CPU per service.
-    pub split: Split,
-    /// NGINX's port.
-    pub port: u16,
-    /// Settings of the service in addition.
-    pub api_env: Vec<(String, String)>,
+    /// What natively started services are asked for too: mode, profile, balancing, split, port, settings.
+    pub stack: StackOptions,
     /// The service's image; it is built when none is given.
     pub image: Option<String>,
     /// Further files of `compose/` to lay over the contest's.
@@ -49,23 +37,6 @@ pub struct DockerOptions {
     pub services: Vec<&'static str>,
     /// Variables of the files in addition.
     pub variables: Vec<(&'static str, String)>,
-}
-
-impl Default for DockerOptions {
-    fn default() -> Self {
-        DockerOptions {
-            mode: Mode::default(),
-            profile: Profile::default(),
-            balancing: Balancing::default(),
-            split: Split::default(),
-            port: 9999,
-            api_env: Vec::new(),
-            image: None,
-            overlays: Vec::new(),
-            services: Vec::new(),
-            variables: Vec::new(),
-        }
-    }
 }
 
 /// A running stack. Dropped, it is removed with its volumes; [`DockerStack::stop`] does the same
@@ -115,7 +86,7 @@ impl DockerStack {
 
     /// Where NGINX listens: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.options.port)
+        format!("http://127.0.0.1:{}", self.options.stack.port)
     }
 
     /// How the superuser connects to the service's database. Docker gives it another port when it
@@ -134,11 +105,12 @@ impl DockerStack {
     }
 
     /// What it was started with.
-    pub fn options(&self) -> &DockerOptions {
-        &self.options
+    pub fn options(&self) -> &StackOptions {
+        &self.options.stack
     }
 
-    /// From `docker compose up` on nothing, images apart, until a statement could be read.
+    /// Returns how long it took from `docker compose up` on nothing, images apart, until a statement could be
+    /// read.
     pub fn cold_start(&self) -> Duration {
         self.cold_start
     }
@@ -153,7 +125,7 @@ impl DockerStack {
         Service::ALL
             .into_iter()
             .zip(samples)
-            .map(|(service, usage)| ServiceUsage::new(service, usage, Some(&self.options.split)))
+            .map(|(service, usage)| ServiceUsage::new(service, usage, Some(&self.options.stack.split)))
             .collect()
     }
 
@@ -220,7 +192,7 @@ impl DockerStack {
     }
 
     async fn ready(&self, deadline: Instant) -> Result<()> {
-        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], self.options.port).into());
+        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], self.options.stack.port).into());
         loop {
             let Err(why) = endpoint.check(READY_PATH).await else { return Ok(()) };
             ensure!(
@@ -281,20 +253,21 @@ fn project(options: &DockerOptions) -> Compose {
     let id = std::process::id();
     let mut files = vec!["contest.yml", "loadtest.yml"];
     files.extend(&options.overlays);
-    let Split { api, nginx, postgres } = options.split;
+    let stack = &options.stack;
+    let Split { api, nginx, postgres } = stack.split;
     let mut compose = Compose::new(format!("guiche-loadtest-{id}"), &files)
         .variable("GUICHE_IMAGE", options.image.as_deref().unwrap_or(BUILT_IMAGE))
-        .variable("PROFILE", options.profile.name())
-        .variable("MODE", options.mode.name())
-        .variable("NGINX_CONF", options.balancing.to_string())
-        .variable("PORT", options.port.to_string())
+        .variable("PROFILE", stack.profile.name())
+        .variable("MODE", stack.mode.name())
+        .variable("NGINX_CONF", stack.balancing.to_string())
+        .variable("PORT", stack.port.to_string())
         .variable("API_CPUS", api.to_string())
         .variable("NGINX_CPUS", nginx.to_string())
         .variable("DB_CPUS", postgres.to_string());
     for (name, value) in &options.variables {
         compose = compose.variable(*name, value);
     }
-    for (name, value) in &options.api_env {
+    for (name, value) in &stack.api_env {
         compose = compose.variable(name, value);
     }
     compose

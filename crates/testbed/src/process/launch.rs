@@ -126,7 +126,7 @@ impl Launch {
     /// # Errors
     /// When it does not; the error carries the end of its log. Dropping the future stops it.
     pub async fn run(&self, deadline: Duration) -> Result<()> {
-        let mut process = self.spawn()?;
+        let process = self.spawn()?;
         let Ok(status) = tokio::time::timeout(deadline, process.wait()).await else {
             bail!("{} did not end within {deadline:?}{}", self.name, tail(&self.log));
         };

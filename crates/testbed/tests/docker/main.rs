@@ -8,6 +8,7 @@ mod outage;
 mod profiles;
 
 use testbed::docker::{DockerOptions, DockerStack, unavailable};
+use testbed::stack::StackOptions;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// One stack at a time: they would share two cores.
@@ -34,7 +35,8 @@ fn options() -> DockerOptions {
     let port = testbed::cluster::free_port().expect("a port is free");
     let image = std::env::var("GUICHE_IMAGE").ok();
     let variables = HEALTH_INTERVALS.map(|name| (name, "2s".to_owned())).to_vec();
-    DockerOptions { port, image, variables, ..DockerOptions::default() }
+    let stack = StackOptions { port, ..StackOptions::default() };
+    DockerOptions { stack, image, variables, ..DockerOptions::default() }
 }
 
 async fn start(options: DockerOptions) -> DockerStack {

@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 use testbed::Service;
 use testbed::check::Books;
 use testbed::cluster::connect;
+use testbed::docker::DockerStack;
 use testbed::docker::compose::docker;
-use testbed::docker::{DockerOptions, DockerStack};
 
 use crate::load::{Fate, Load};
 
@@ -25,7 +25,7 @@ const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
 #[ignore = "needs Docker: make containers"]
 async fn a_kill_of_each_container_loses_nothing() {
     let Some(_alone) = crate::docker().await else { return };
-    let stack = crate::start(DockerOptions { ..crate::options() }).await;
+    let stack = crate::start(crate::options()).await;
     let load = Load::start(stack.options().port);
     println!("  killed          no 200 for   healthy after   refused   unknown");
     for service in [Service::Api1, Service::Api2, Service::Nginx, Service::Database] {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use testbed::cluster::connect;
-use testbed::docker::{Compose, DockerOptions};
+use testbed::docker::Compose;
 use testbed::http::Endpoint;
 use testbed::{Balancing, Profile};
 
@@ -18,7 +18,9 @@ const FAILURE_DEADLINE: Duration = Duration::from_secs(90);
 #[ignore = "needs Docker: make containers"]
 async fn a_volume_of_the_other_profile_is_refused_in_one_clear_line() {
     let Some(_alone) = crate::docker().await else { return };
-    let stack = crate::start(DockerOptions { profile: Profile::Contest, ..crate::options() }).await;
+    let mut options = crate::options();
+    options.stack.profile = Profile::Contest;
+    let stack = crate::start(options).await;
     let url = stack.admin_url().await.expect("the database runs");
     let database = connect(&url).await.expect("the database answers");
     let row = database
