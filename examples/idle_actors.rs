@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use guiche::domain::{Amount, Applied, BankStatement, ClientId, Description, Kind, Transaction};
 use guiche::mailbox::{
     CallOutcomes, GathererOptions, Ledger, LedgerConnection, LedgerError, LocalFuture, MailboxOptions,
-    Mailboxes, Run, Ticket,
+    Mailboxes, RowWait, Run, Ticket,
 };
 use guiche::observing::Observer;
 use settings::Mode;
@@ -80,6 +80,7 @@ fn mailboxes(live_actors: usize) -> Mailboxes {
         calls_in_flight: 1,
         overlap_calls: 1,
         overlap_below: 0,
+        row_waits: 0,
     };
     let mailboxes = Mailboxes::new(options, Observer::unheard());
     mailboxes.serve_here(gatherer, Box::new(Paper));
@@ -97,12 +98,20 @@ impl Ledger for Paper {
 }
 
 impl LedgerConnection for Paper {
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
+    fn apply<'a>(
+        &'a self,
+        runs: &'a [Run],
+        _: RowWait,
+    ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
         let outcome = Ok(Applied { balance: 0, credit_limit: 0 });
         let transactions = runs.iter().map(|run| run.transactions.len()).sum();
         Box::pin(async move {
             Ok(CallOutcomes { outcomes: vec![outcome; transactions], ..CallOutcomes::default() })
         })
+    }
+
+    fn held<'a>(&'a self, _: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn statement(&self, _: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {

@@ -268,6 +268,29 @@ BEGIN
     WHERE r.oid IN ('public.clientes'::regclass, 'public.transacoes'::regclass);
 END $$;
 
+-- Asked once a call has waited in vain: whose rows are held by somebody else. Calls of the service hold
+-- rows too, while they commit, but each ends by itself; where nobody else has anything locked, none is held.
+CREATE OR REPLACE FUNCTION ClientesPresos(p_clientes int[])
+RETURNS TABLE(cliente_id int)
+LANGUAGE plpgsql SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    livres int[];
+BEGIN
+    IF EXISTS (SELECT FROM pg_stat_activity a
+               WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid()
+                   AND (a.usename <> session_user OR a.state LIKE 'idle in transaction%'))
+        OR EXISTS (SELECT FROM pg_prepared_xacts x WHERE x.database = current_database())
+    THEN
+        SELECT array_agg(c.id) INTO livres
+        FROM (SELECT x.id FROM public.clientes x WHERE x.id = ANY (p_clientes)
+              ORDER BY x.id FOR NO KEY UPDATE SKIP LOCKED) c;
+        RETURN QUERY SELECT c.id FROM public.clientes c
+        WHERE c.id = ANY (p_clientes) AND (c.id = ANY (livres)) IS NOT TRUE;
+    END IF;
+END $$;
+
 -- A new function may be executed by everybody until this is taken away; 30-role.sql gives it to one.
 REVOKE ALL ON FUNCTION
     resultado_da_transacao(bigint, bigint, bigint, "char"),
@@ -276,6 +299,7 @@ REVOKE ALL ON FUNCTION
     InsertTransacoes(int, bigint[], "char"[], text[]),
     InsertTransacoesEmLote(int[], int[], bigint[], "char"[], text[]),
     GetSaldoClienteById(int),
+    ClientesPresos(int[]),
     EstadoDoBanco()
 FROM PUBLIC;
 

@@ -39,6 +39,7 @@ GRANT EXECUTE ON FUNCTION
     InsertTransacoes(int, bigint[], "char"[], text[]),
     InsertTransacoesEmLote(int[], int[], bigint[], "char"[], text[]),
     GetSaldoClienteById(int),
+    ClientesPresos(int[]),
     EstadoDoBanco()
 TO guiche;
 

@@ -71,6 +71,7 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
         config.pool_size_per_worker(),
         config.deadlines.statement,
         config.deadlines.call,
+        config.row_waits_per_worker() > 0,
     )?;
     let observer = Observer::new(&metrics, trace);
     let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());
@@ -138,6 +139,7 @@ fn gatherer_options(config: &Config) -> GathererOptions {
         calls_in_flight: config.bounds.calls_in_flight,
         overlap_calls: config.bounds.overlap_calls,
         overlap_below: config.bounds.overlap_below,
+        row_waits: config.row_waits_per_worker(),
     }
 }
 

@@ -19,6 +19,7 @@ const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
 const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
 const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
 const STATEMENT: &str = "SELECT * FROM GetSaldoClienteById($1)";
+const HELD: &str = "SELECT * FROM ClientesPresos($1)";
 pub(super) const STATE: &str = "SELECT * FROM EstadoDoBanco()";
 const STATE_COLUMNS: [&str; 5] =
     ["perfil", "tem_clientes", "fsync", "synchronous_commit", "full_page_writes"];
@@ -41,6 +42,7 @@ pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), HookEr
         (RUN, &written),
         (BATCH, &written),
         (STATEMENT, &STATEMENT_COLUMNS),
+        (HELD, &["cliente_id"]),
         (STATE, &STATE_COLUMNS),
     ] {
         let statement = connection.prepare_cached(sql).await.map_err(HookError::Backend)?;
@@ -136,6 +138,17 @@ pub(super) async fn statement(
         }
     }
     Ok(Some(statement))
+}
+
+/// Asks whose of the clients' rows are held by others than the service's own calls.
+pub(super) async fn held(
+    connection: &ClientWrapper,
+    clients: &[ClientId],
+) -> Result<Vec<ClientId>, LedgerError> {
+    let ids: Vec<i32> = clients.iter().map(|client| client.get()).collect();
+    let rows = query(connection, HELD, &[&ids]).await?;
+    let held: Vec<i32> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
+    Ok(clients.iter().copied().filter(|client| held.contains(&client.get())).collect())
 }
 
 /// Runs a prepared statement to its end, which is after its commit.

@@ -22,6 +22,7 @@ pub(super) fn failed(error: &tokio_postgres::Error) -> LedgerError {
     let text = with_causes(error);
     let known = error.as_db_error().filter(|db| db.parsed_severity() == Some(Severity::Error));
     match known {
+        Some(db) if db.code() == &SqlState::LOCK_NOT_AVAILABLE => LedgerError::RowHeld(text),
         Some(db) if is_rolled_back(db.code()) => LedgerError::RolledBack(text),
         _ => LedgerError::OutcomeUnknown(text),
     }
@@ -31,10 +32,9 @@ pub(super) fn failed(error: &tokio_postgres::Error) -> LedgerError {
 /// front stands between: there a lost connection or a passed deadline arrives as an ERROR of its own,
 /// possibly after the commit. `docs/failures.md` has the evidence for each.
 fn is_rolled_back(code: &SqlState) -> bool {
-    const CODES: [SqlState; 4] = [
+    const CODES: [SqlState; 3] = [
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::LOCK_NOT_AVAILABLE,
         SqlState::READ_ONLY_SQL_TRANSACTION,
     ];
     // Of data, the functions' own among them; of constraints; of names and privileges.

@@ -16,7 +16,7 @@ use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, QueueMode, R
 use tokio_postgres::NoTls;
 
 use crate::domain::{BankStatement, ClientId};
-use crate::mailbox::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalFuture, Run};
+use crate::mailbox::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalFuture, RowWait, Run};
 use crate::observing::metrics::PoolMetrics;
 
 pub use health::{DatabaseState, Durability};
@@ -26,7 +26,17 @@ pub use health::{DatabaseState, Durability};
 pub struct LedgerOptions {
     database: tokio_postgres::Config,
     pool_size: usize,
-    call_deadline: Duration,
+    deadlines: Deadlines,
+}
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug)]
+struct Deadlines {
+    call: Duration,
+    /// `lock_timeout` as connections have it.
+    brief_wait: Duration,
+    /// `lock_timeout` for a call that is to wait for its row.
+    long_wait: Duration,
 }
 
 /// The address of the database cannot be used. It never repeats the address, which may hold a
@@ -41,13 +51,16 @@ pub enum BadDatabaseUrl {
     NoHost,
 }
 
+/// How long a shared call waits for a row. Much longer than a commit takes, and no more than anybody minds.
+const BRIEF_WAIT: Duration = Duration::from_millis(150);
+
 /// A connection is opened, or one is waited for, at most this long: with the call's own deadline
 /// it stays under the answer's.
 const CONNECTION_WAIT: Duration = Duration::from_secs(3);
 
 impl LedgerOptions {
-    /// Reads `url`, and adds `statement_timeout` and, a little shorter, `lock_timeout` to the options that
-    /// each connection starts with.
+    /// Reads `url`, and adds `statement_timeout` and `lock_timeout` to the options that each connection starts
+    /// with. The latter is a little shorter, or, where `rows_are_waited_for_apart`, much.
     ///
     /// # Errors
     /// [`BadDatabaseUrl`].
@@ -56,21 +69,23 @@ impl LedgerOptions {
         pool_size: usize,
         statement_timeout: Duration,
         call_deadline: Duration,
+        rows_are_waited_for_apart: bool,
     ) -> Result<Self, BadDatabaseUrl> {
         let mut database: tokio_postgres::Config = url.parse()?;
         if database.get_hosts().is_empty() && database.get_hostaddrs().is_empty() {
             return Err(BadDatabaseUrl::NoHost);
         }
         let millis = statement_timeout.as_millis();
-        // A wait for a lock ends first, and says for certain that nothing was applied.
-        let lock_millis = millis * 9 / 10;
-        let own = format!("-c statement_timeout={millis} -c lock_timeout={lock_millis}");
+        // A wait for a row ends first, and says for certain that nothing was applied.
+        let long_wait = statement_timeout * 9 / 10;
+        let brief_wait = if rows_are_waited_for_apart { BRIEF_WAIT.min(long_wait) } else { long_wait };
+        let own = format!("-c statement_timeout={millis} -c lock_timeout={}", brief_wait.as_millis());
         let options = database.get_options().map_or_else(|| own.clone(), |given| format!("{given} {own}"));
         database.options(options);
         if database.get_connect_timeout().is_none() {
             database.connect_timeout(Duration::from_secs(2));
         }
-        Ok(Self { database, pool_size, call_deadline })
+        Ok(Self { database, pool_size, deadlines: Deadlines { call: call_deadline, brief_wait, long_wait } })
     }
 }
 
@@ -78,7 +93,7 @@ impl LedgerOptions {
 #[derive(Clone)]
 pub struct PgLedger {
     pool: Pool,
-    call_deadline: Duration,
+    deadlines: Deadlines,
     metrics: PoolMetrics,
     /// Connections as last counted into the metrics, which all pools of the instance share.
     counted: Rc<Cell<i64>>,
@@ -100,7 +115,7 @@ impl PgLedger {
             .post_create(Hook::async_fn(|connection, _| Box::pin(calls::prepare_all(connection))))
             .build()
             .expect("a runtime is given, which is all that timeouts need");
-        Self { pool, call_deadline: options.call_deadline, metrics, counted: Rc::default() }
+        Self { pool, deadlines: options.deadlines, metrics, counted: Rc::default() }
     }
 
     /// Asks the database what it is and whether it still has its data.
@@ -117,7 +132,7 @@ impl PgLedger {
         let open = self.pool.status().size as i64;
         self.metrics.open.inc_by(open - self.counted.replace(open));
         let client = client?;
-        Ok(PgConnection::new(client, self.call_deadline, self.metrics.clone()))
+        Ok(PgConnection::new(client, self.deadlines, self.metrics.clone()))
     }
 }
 
@@ -133,14 +148,14 @@ struct PgConnection {
     /// `Some` until dropped.
     client: Option<Object>,
     overdue: Cell<bool>,
-    call_deadline: Duration,
+    deadlines: Deadlines,
     metrics: PoolMetrics,
 }
 
 impl PgConnection {
-    fn new(client: Object, call_deadline: Duration, metrics: PoolMetrics) -> Self {
+    fn new(client: Object, deadlines: Deadlines, metrics: PoolMetrics) -> Self {
         metrics.in_use.inc();
-        Self { client: Some(client), overdue: Cell::new(false), call_deadline, metrics }
+        Self { client: Some(client), overdue: Cell::new(false), deadlines, metrics }
     }
 
     fn client(&self) -> &Object {
@@ -152,19 +167,48 @@ impl PgConnection {
         &self,
         call: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
-        match tokio::time::timeout(self.call_deadline, call).await {
+        match tokio::time::timeout(self.deadlines.call, call).await {
             Ok(result) => result,
             Err(_elapsed) => {
                 self.overdue.set(true);
-                Err(error::overdue(self.call_deadline))
+                Err(error::overdue(self.deadlines.call))
             }
         }
     }
 }
 
+impl PgConnection {
+    /// Applies the runs with the long `lock_timeout`, and puts the brief one back.
+    async fn apply_patiently(&self, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
+        let set = |wait: Duration| {
+            let sql = format!("SET lock_timeout = {}", wait.as_millis());
+            async move { self.client().batch_execute(&sql).await }
+        };
+        // Until the brief one is back, nobody else may have the connection.
+        self.overdue.set(true);
+        let (_, applied) = tokio::join!(set(self.deadlines.long_wait), calls::apply(self.client(), runs));
+        self.overdue.set(set(self.deadlines.brief_wait).await.is_err());
+        applied
+    }
+}
+
 impl LedgerConnection for PgConnection {
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
-        Box::pin(self.within_deadline(calls::apply(self.client(), runs)))
+    fn apply<'a>(
+        &'a self,
+        runs: &'a [Run],
+        row_wait: RowWait,
+    ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
+        let Deadlines { brief_wait, long_wait, .. } = self.deadlines;
+        match row_wait {
+            RowWait::Long if brief_wait < long_wait => {
+                Box::pin(self.within_deadline(self.apply_patiently(runs)))
+            }
+            _ => Box::pin(self.within_deadline(calls::apply(self.client(), runs))),
+        }
+    }
+
+    fn held<'a>(&'a self, clients: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>> {
+        Box::pin(self.within_deadline(calls::held(self.client(), clients)))
     }
 
     fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {

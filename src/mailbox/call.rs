@@ -14,9 +14,21 @@ use tracing::{Instrument, Span};
 use super::job::{Reply, Timing};
 use super::mailbox::Mailbox;
 use super::queue::Cut;
-use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, Run};
+use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, RowWait, Run};
 use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
 use crate::observing::{Observer, telemetry};
+
+/// A run that waits apart, with its callers.
+type Apart = (Run, Vec<Reply<Outcome>>);
+
+/// What came of a call's transactions.
+#[derive(Default)]
+struct Written {
+    /// Clients that do not exist.
+    unknown: Vec<ClientId>,
+    apart: Vec<Apart>,
+    row_was_held: bool,
+}
 
 type StatementReply = Reply<Option<Arc<BankStatement>>>;
 
@@ -36,6 +48,9 @@ pub(super) struct Call {
     cut: CutReason,
     cut_at: Instant,
     oldest_wait: Duration,
+    row_wait: RowWait,
+    /// Whether it waited in vain for a row as long as it may.
+    row_was_held: bool,
     span: Span,
 }
 
@@ -49,6 +64,8 @@ pub(super) struct Part {
     pub(super) jobs: usize,
     /// Set when the database said that there is no such client.
     pub(super) unknown_client: bool,
+    /// Set when somebody else holds the client's row: what was to be applied is here again.
+    pub(super) row_held: bool,
 }
 
 /// Why a batch was cut where it was.
@@ -61,6 +78,8 @@ pub(super) enum CutReason {
     Bound,
     /// It never queued (`direct`).
     Direct,
+    /// Somebody else holds the client's row: it waits apart from others.
+    RowHeld,
 }
 
 impl Part {
@@ -71,12 +90,19 @@ impl Part {
 
     /// What never was in one.
     pub(super) fn past_the_mailbox(client: ClientId, cut: Cut) -> Self {
-        Self { client, mailbox: None, jobs: cut.len(), cut, unknown_client: false }
+        Self { client, mailbox: None, jobs: cut.len(), cut, unknown_client: false, row_held: false }
     }
 
     /// What it has, as the record says it: client, transactions, statements.
     fn carries(&self) -> (i32, u32, u32) {
         (self.client.get(), self.cut.transactions.len() as u32, self.cut.statements.len() as u32)
+    }
+
+    /// Tells its callers why nothing of it was sent.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        let cut = std::mem::take(&mut self.cut);
+        cut.transactions.into_iter().for_each(|(_, reply)| reply.refuse(refusal));
+        cut.statements.into_iter().for_each(|reply| reply.refuse(refusal));
     }
 
     /// The tickets of its requests, with when each arrived.
@@ -88,7 +114,7 @@ impl Part {
 
 impl Call {
     /// Gives what was cut a number, and its requests the call's.
-    pub(super) fn new(parts: Vec<Part>, cut: CutReason) -> Self {
+    pub(super) fn new(parts: Vec<Part>, cut: CutReason, row_wait: RowWait) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let (cut_at, span) = (Instant::now(), telemetry::call_span());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -101,7 +127,7 @@ impl Call {
         }
         let size = parts.iter().map(|part| part.jobs).sum();
         let oldest_wait = cut_at.saturating_duration_since(oldest);
-        Self { parts, size, number, cut, cut_at, oldest_wait, span }
+        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_held: false, span }
     }
 
     /// Returns how many requests it carries.
@@ -111,6 +137,16 @@ impl Call {
 
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Returns whether it waited in vain for a row as long as it may.
+    pub(super) fn row_was_held(&self) -> bool {
+        self.row_was_held
+    }
+
+    /// Takes out what has to wait apart from the rest.
+    pub(super) fn take_held(&mut self) -> Vec<Part> {
+        self.parts.extract_if(.., |part| part.row_held).collect()
     }
 
     /// Takes a connection, sends everything, answers everybody, and tells the observer.
@@ -149,18 +185,25 @@ impl Call {
     ) {
         let cut_at = self.cut_at;
         let timing = Timing { connection: waited, ..Timing::default() };
-        let (runs, replies) = self.begin_transactions(caller);
+        let (mut runs, mut replies) = self.begin_transactions(caller);
         let statements = self.begin_statements();
         record.queries = statements.len() as u64;
         let sent_at = Instant::now();
+        let row_wait = self.row_wait;
         let written = &mut *record;
         let write = async {
             if runs.is_empty() {
-                return Vec::new();
+                return Written::default();
             }
-            let applied = connection.apply(&runs).await;
+            let (applied, apart) = caller.apply(connection, &mut runs, &mut replies, row_wait).await;
             let database = sent_at.elapsed();
-            match caller.judge(applied, written) {
+            let Some(applied) = applied else {
+                // All of it waits apart.
+                written.failure = Some("rolled_back".into());
+                return Written { apart, ..Written::default() };
+            };
+            let row_was_held = matches!(applied, Err(LedgerError::RowHeld(_)));
+            let unknown = match caller.judge(applied, written) {
                 Ok(applied) => {
                     let timing = Timing { database, report: applied.report, batch: replies.len(), ..timing };
                     caller.answer(&runs, replies, applied, timing, cut_at)
@@ -169,17 +212,28 @@ impl Call {
                     replies.into_iter().for_each(|reply| reply.refuse(refusal));
                     Vec::new()
                 }
-            }
+            };
+            Written { unknown, apart, row_was_held }
         };
         let read = caller.read_statements(connection, statements, timing, cut_at);
-        let (unknown_by_write, (unknown_by_read, failed)) = tokio::join!(write, read);
+        let (written, (unknown_by_read, failed)) = tokio::join!(write, read);
         if let Some(fate) = failed {
             record.failure = Some(fate.into());
         }
         record.database = micros(sent_at.elapsed());
+        self.row_was_held = written.row_was_held;
+        record
+            .carries
+            .retain(|(client, ..)| !written.apart.iter().any(|(run, _)| run.client.get() == *client));
+        for (run, replies) in written.apart {
+            if let Some(part) = self.parts.iter_mut().find(|part| part.client == run.client) {
+                part.cut.transactions = run.transactions.into_iter().zip(replies).collect();
+                part.row_held = true;
+            }
+        }
         for part in &mut self.parts {
             part.unknown_client =
-                unknown_by_write.contains(&part.client) || unknown_by_read.contains(&part.client);
+                written.unknown.contains(&part.client) || unknown_by_read.contains(&part.client);
         }
     }
 
@@ -188,11 +242,7 @@ impl Call {
         caller.note_failure(&error);
         record.failure = Some(error.fate().into());
         let refusal = Refusal::from(error);
-        for part in &mut self.parts {
-            let cut = std::mem::take(&mut part.cut);
-            cut.transactions.into_iter().for_each(|(_, reply)| reply.refuse(refusal));
-            cut.statements.into_iter().for_each(|reply| reply.refuse(refusal));
-        }
+        self.parts.iter_mut().for_each(|part| part.refuse(refusal));
     }
 
     /// Turns what was cut into runs, leaving out callers who have gone.
@@ -232,6 +282,32 @@ impl Call {
 impl Caller {
     pub(super) fn new(ledger: Box<dyn Ledger>, observer: Observer) -> Self {
         Self { observer, ledger, failing: Cell::new(false) }
+    }
+
+    /// Applies the runs. Those whose rows somebody else holds are taken out, with their replies, and the
+    /// rest is sent again; nothing is returned where no run is left.
+    async fn apply(
+        &self,
+        connection: &dyn LedgerConnection,
+        runs: &mut Vec<Run>,
+        replies: &mut Vec<Reply<Outcome>>,
+        mut row_wait: RowWait,
+    ) -> (Option<Result<CallOutcomes, LedgerError>>, Vec<Apart>) {
+        let mut apart = Vec::new();
+        while !runs.is_empty() {
+            let applied = connection.apply(runs, row_wait).await;
+            if !matches!(applied, Err(LedgerError::RowHeld(_))) || row_wait == RowWait::Long {
+                return (Some(applied), apart);
+            }
+            let clients: Vec<ClientId> = runs.iter().map(|run| run.client).collect();
+            match connection.held(&clients).await {
+                // The service's own calls take long, each of which others may join.
+                Ok(held) if held.is_empty() => row_wait = RowWait::Long,
+                Ok(held) => take_out(&held, runs, replies, &mut apart),
+                Err(_) => return (Some(applied), apart),
+            }
+        }
+        (None, apart)
     }
 
     /// Notes how a call went, in the log and in its record.
@@ -316,6 +392,10 @@ impl Caller {
     /// Logs the first failure of an outage with its cause.
     fn note_failure(&self, error: &LedgerError) {
         self.observer.mailbox.failures.inc(error.fate());
+        if matches!(error, LedgerError::RowHeld(_)) {
+            tracing::debug!(%error, "a client waited in vain");
+            return;
+        }
         if self.failing.replace(true) {
             tracing::debug!(%error, "a database call failed again");
         } else {
@@ -326,6 +406,25 @@ impl Caller {
     fn note_success(&self) {
         if self.failing.replace(false) {
             tracing::info!("the database answers again");
+        }
+    }
+}
+
+/// Moves the runs of the held clients, with their replies, from `runs` and `replies` to `apart`.
+fn take_out(
+    held: &[ClientId],
+    runs: &mut Vec<Run>,
+    replies: &mut Vec<Reply<Outcome>>,
+    apart: &mut Vec<Apart>,
+) {
+    let mut callers = std::mem::take(replies).into_iter();
+    for run in std::mem::take(runs) {
+        let of_run = callers.by_ref().take(run.transactions.len());
+        if held.contains(&run.client) {
+            apart.push((run, of_run.collect()));
+        } else {
+            replies.extend(of_run);
+            runs.push(run);
         }
     }
 }

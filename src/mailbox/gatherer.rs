@@ -14,12 +14,12 @@ use std::sync::Arc;
 use settings::Mode;
 use tokio::sync::Notify;
 
-use super::Ledger;
 use super::call::{Call, Caller, CutReason, Part};
 use super::idle::Slot;
 use super::job::Job;
 use super::mailbox::{Mailbox, Settled};
 use super::queue::Cut;
+use super::{Bound, Ledger, Refusal, RowWait};
 use crate::domain::ClientId;
 use crate::observing::Observer;
 
@@ -38,6 +38,8 @@ pub struct GathererOptions {
     pub overlap_calls: usize,
     /// How few requests in flight count as few.
     pub overlap_below: usize,
+    /// Clients that may wait apart, each for a row that somebody else holds; with 0 shared calls wait.
+    pub row_waits: usize,
 }
 
 /// Whom a gatherer tells of mailboxes that have nothing more to send. It is the registry, which
@@ -63,6 +65,8 @@ pub(super) struct Gatherer {
     /// Calls sent and not yet answered, and the requests that they carry.
     calls: Cell<usize>,
     carried: Cell<usize>,
+    /// Clients that wait apart.
+    apart: Cell<usize>,
     /// Tells the gatherer to look again.
     wake: Notify,
 }
@@ -76,6 +80,8 @@ thread_local! {
 struct Flight {
     gatherer: Rc<Gatherer>,
     call: Call,
+    /// Whether it is one client's alone, which waits for its row.
+    apart: bool,
 }
 
 impl Gatherer {
@@ -95,6 +101,7 @@ impl Gatherer {
             ready: RefCell::default(),
             calls: Cell::new(0),
             carried: Cell::new(0),
+            apart: Cell::new(0),
             wake: Notify::new(),
         });
         CURRENT.set(Some(Rc::clone(&gatherer)));
@@ -112,7 +119,7 @@ impl Gatherer {
     }
 
     /// Puts a job at the end of a mailbox's queue.
-    pub(super) fn enqueue(&self, mailbox: &Rc<Mailbox>, job: Job) {
+    pub(super) fn enqueue(self: &Rc<Self>, mailbox: &Rc<Mailbox>, job: Job) {
         self.caller.observer.mailbox.depth.inc();
         if mailbox.push(job) {
             self.list(mailbox);
@@ -178,15 +185,32 @@ impl Gatherer {
     }
 
     fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason) -> Flight {
-        let call = Call::new(parts, cut);
+        let row_wait = if self.options.row_waits > 0 { RowWait::Brief } else { RowWait::Long };
+        let call = Call::new(parts, cut, row_wait);
         self.calls.set(self.calls.get() + 1);
         self.carried.set(self.carried.get() + call.size());
-        Flight { gatherer: Rc::clone(self), call }
+        Flight { gatherer: Rc::clone(self), call, apart: false }
+    }
+
+    /// Has a client whose row somebody else holds wait apart from the others, unless too many do.
+    fn wait_apart(self: &Rc<Self>, mut part: Part) {
+        let Some(mailbox) = part.mailbox.clone() else { return };
+        part.row_held = false;
+        if self.apart.get() < self.options.row_waits {
+            self.apart.set(self.apart.get() + 1);
+            let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long);
+            let flight = Flight { gatherer: Rc::clone(self), call, apart: true };
+            tokio::task::spawn_local(flight.carry());
+        } else {
+            part.refuse(Refusal::Shed(Bound::RowWaits));
+            mailbox.row_held.set(false);
+            self.settle(&mailbox, &part);
+        }
     }
 
     /// A run is over. The mailbox is ready again, or idle, or, where the client turned out not to
     /// exist, forgotten at once.
-    fn settle(&self, mailbox: &Rc<Mailbox>, part: &Part) {
+    fn settle(self: &Rc<Self>, mailbox: &Rc<Mailbox>, part: &Part) {
         let Mailbox { client, slot, .. } = &**mailbox;
         match mailbox.settle(part.jobs) {
             Settled::Ready => self.list(mailbox),
@@ -197,7 +221,14 @@ impl Gatherer {
         }
     }
 
-    fn list(&self, mailbox: &Rc<Mailbox>) {
+    fn list(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
+        if mailbox.row_held.get() {
+            if let Some(cut) = mailbox.cut(self.options.batch_max, self.options.mode) {
+                self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
+                self.wait_apart(Part::of(Rc::clone(mailbox), cut));
+            }
+            return;
+        }
         self.ready.borrow_mut().push_back(Rc::clone(mailbox));
         self.wake.notify_one();
     }
@@ -206,16 +237,24 @@ impl Gatherer {
 impl Flight {
     async fn carry(mut self) {
         self.call.carry(&self.gatherer.caller).await;
+        for part in self.call.take_held() {
+            self.gatherer.wait_apart(part);
+        }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         let gatherer = &self.gatherer;
-        gatherer.calls.set(gatherer.calls.get() - 1);
-        gatherer.carried.set(gatherer.carried.get() - self.call.size());
+        if self.apart {
+            gatherer.apart.set(gatherer.apart.get() - 1);
+        } else {
+            gatherer.calls.set(gatherer.calls.get() - 1);
+            gatherer.carried.set(gatherer.carried.get() - self.call.size());
+        }
         for part in self.call.parts() {
             if let Some(mailbox) = &part.mailbox {
+                mailbox.row_held.set(self.apart && self.call.row_was_held());
                 gatherer.settle(mailbox, part);
             }
         }

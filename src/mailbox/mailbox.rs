@@ -16,6 +16,8 @@ pub(super) struct Mailbox {
     pub(super) slot: Arc<Slot>,
     queue: RefCell<Queue>,
     state: Cell<State>,
+    /// Whether somebody else held the client's row when it was last wanted.
+    pub(super) row_held: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,13 @@ pub(super) struct Closed {
 
 impl Mailbox {
     pub(super) fn new(client: ClientId, slot: Arc<Slot>) -> Self {
-        Self { client, slot, queue: RefCell::default(), state: Cell::new(State::Idle) }
+        Self {
+            client,
+            slot,
+            queue: RefCell::default(),
+            state: Cell::new(State::Idle),
+            row_held: Cell::new(false),
+        }
     }
 
     /// Puts a job at the end of the queue. Returns whether the mailbox has become ready by it.

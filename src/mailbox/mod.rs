@@ -41,6 +41,12 @@
 //! its call is over, so whoever sees zero starts no second run beside a first, and a client's new
 //! actor lives on the same thread as the one before.
 //!
+//! # Rows that somebody else holds
+//!
+//! A shared call waits for a row only briefly. If it could not be had, the call is undone; the database says
+//! whose rows are held by others than the service's own calls, and those runs *wait apart*, each in a
+//! call of its own, while the rest is sent again. The next run of such a client goes apart at once.
+//!
 //! # Failure
 //!
 //! Whoever drops a reply unanswered (a panicking actor, a stopped arbiter) answers it with that:
@@ -95,13 +101,32 @@ pub trait LedgerConnection {
     ///
     /// # Errors
     /// [`LedgerError`]; a rejection of one transaction is its outcome, never an error.
-    fn apply<'a>(&'a self, runs: &'a [Run]) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>>;
+    fn apply<'a>(
+        &'a self,
+        runs: &'a [Run],
+        row_wait: RowWait,
+    ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>>;
+
+    /// Returns whose of the clients' rows somebody holds who is none of the service's own calls.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn held<'a>(&'a self, clients: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>>;
 
     /// Reads one client's statement as of one instant; `None` when there is no such client.
     ///
     /// # Errors
     /// [`LedgerError`].
     fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>>;
+}
+
+/// How long a call waits for a row that somebody holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowWait {
+    /// Not for long: others are in the call.
+    Brief,
+    /// As long as a statement may take.
+    Long,
 }
 
 /// The transactions that one mailbox hands over at a time, in arrival order. Never empty.
@@ -128,6 +153,9 @@ pub enum LedgerError {
     /// Nothing was sent: it may be tried again.
     #[error("not sent: {0}")]
     NotSent(String),
+    /// A row was held by somebody for longer than the call waits; all of it is undone.
+    #[error("a row was held: {0}")]
+    RowHeld(String),
     /// The database said that it undid all of it: it may be tried again.
     #[error("rolled back: {0}")]
     RolledBack(String),
@@ -141,7 +169,7 @@ impl LedgerError {
     pub fn fate(&self) -> &'static str {
         match self {
             Self::NotSent(_) => "not_sent",
-            Self::RolledBack(_) => "rolled_back",
+            Self::RowHeld(_) | Self::RolledBack(_) => "rolled_back",
             Self::OutcomeUnknown(_) => "unknown",
         }
     }
@@ -179,6 +207,9 @@ pub enum Bound {
     /// `REQUESTS_IN_FLIGHT`.
     #[error("too many requests are in flight")]
     RequestsInFlight,
+    /// `ROW_WAITS`.
+    #[error("too many clients wait for rows that somebody else holds")]
+    RowWaits,
 }
 
 impl Bound {
@@ -188,6 +219,7 @@ impl Bound {
             Self::ClientQueue => "client_queue",
             Self::LiveActors => "live_actors",
             Self::RequestsInFlight => "requests_in_flight",
+            Self::RowWaits => "row_waits",
         }
     }
 }
@@ -195,7 +227,9 @@ impl Bound {
 impl From<LedgerError> for Refusal {
     fn from(error: LedgerError) -> Self {
         match error {
-            LedgerError::NotSent(_) | LedgerError::RolledBack(_) => Self::Unavailable,
+            LedgerError::NotSent(_) | LedgerError::RowHeld(_) | LedgerError::RolledBack(_) => {
+                Self::Unavailable
+            }
             LedgerError::OutcomeUnknown(_) => Self::OutcomeUnknown,
         }
     }

@@ -84,7 +84,7 @@ metrics! {
         statement_queries: Counter = Counter::default(), "statement_queries", "Queries that read a statement";
         statements: Counter = Counter::default(), "statements", "Statements answered, several of which may share a query";
         outcomes: Labelled<4> = Labelled::new("outcome", ["applied", "limit_exceeded", "balance_overflow", "unknown_client"]), "transactions", "Transactions by outcome";
-        sheds: Labelled<3> = Labelled::new("bound", ["client_queue", "live_actors", "requests_in_flight"]), "sheds", "Requests refused because a bound was reached";
+        sheds: Labelled<4> = Labelled::new("bound", ["client_queue", "live_actors", "requests_in_flight", "row_waits"]), "sheds", "Requests refused because a bound was reached";
         failures: Labelled<3> = Labelled::new("fate", ["not_sent", "rolled_back", "unknown"]), "database_failures", "Database calls that brought no answer";
     }
 }

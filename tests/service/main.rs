@@ -12,7 +12,8 @@
 //! 3. the stored functions alone guard the limit: [`instances`], [`functions`], [`role`];
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
-//! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`], [`slow_callers`];
+//! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`], [`slow_callers`],
+//!    [`locked_rows`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
 //!    [`outages`], [`nginx`], [`nginx_outages`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
@@ -37,6 +38,7 @@ mod functions;
 mod imports;
 mod instances;
 mod listening;
+mod locked_rows;
 mod modes;
 mod nginx;
 mod nginx_outages;

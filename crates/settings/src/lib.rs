@@ -147,6 +147,8 @@ pub struct Bounds {
     pub overlap_below: usize,
     /// Calls at once per worker while little is in flight.
     pub overlap_calls: usize,
+    /// Clients that may wait apart, each for a row that somebody else holds; 0 where calls are not shared.
+    pub row_waits: usize,
     /// Transactions in one call.
     pub batch_max: usize,
     /// Requests of one client, waiting or in flight.
@@ -253,6 +255,14 @@ impl Config {
     pub fn pool_size_per_worker(&self) -> usize {
         (self.bounds.pool_size / self.workers).max(2)
     }
+
+    /// Clients of each worker that may wait apart, each on a connection of its own. Those leave what the
+    /// other calls may need.
+    pub fn row_waits_per_worker(&self) -> usize {
+        let others = self.bounds.calls_in_flight.max(self.bounds.overlap_calls);
+        let wanted = self.bounds.row_waits.div_ceil(self.workers);
+        wanted.min(self.pool_size_per_worker().saturating_sub(others))
+    }
 }
 
 impl Mode {
@@ -280,6 +290,7 @@ impl Bounds {
         let calls_default = if clients_per_call == 1 { pool_size } else { 1 };
         let calls_in_flight = vars.number_or("CALLS_IN_FLIGHT", calls_default)?;
         let overlap_calls = vars.number("OVERLAP_CALLS")?;
+        let row_waits = vars.number("ROW_WAITS")?;
         let requests_in_flight = vars.number("REQUESTS_IN_FLIGHT")?;
         let connections = vars.number("CONNECTIONS")?;
         if connections <= requests_in_flight {
@@ -293,6 +304,7 @@ impl Bounds {
             calls_in_flight,
             overlap_below: vars.number("OVERLAP_BELOW")?,
             overlap_calls: overlap_calls.max(calls_in_flight),
+            row_waits: if clients_per_call == 1 { 0 } else { row_waits },
             batch_max,
             queue_per_client: vars.number("QUEUE_PER_CLIENT")?,
             live_actors: vars.number("LIVE_ACTORS")?,

@@ -109,6 +109,12 @@ pub const SETTINGS: &[Setting] = {
             Number(1, 1_000),
             "calls at once per worker while what is in flight is that small",
         ),
+        row(
+            "ROW_WAITS",
+            Is("8"),
+            Number(0, 1_000),
+            "clients that may wait apart, each for a row that somebody else holds; 0: all wait together",
+        ),
         row("BATCH_MAX", Is("256"), Number(1, 10_000), "transactions that one call may carry"),
         row(
             "QUEUE_PER_CLIENT",
