@@ -71,7 +71,7 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
         }
     };
     let page = report::write(&result, &directory)?;
-    print!("\n{}", report::text::of(&result));
+    print!("\n{}", report::text(&result)?);
     println!("Report: {}", page.canonicalize().unwrap_or(page).display());
     if !result.problems.is_empty() {
         bail!("the contest is lost:\n  {}", result.problems.join("\n  "));

@@ -14,6 +14,7 @@ use crate::contest::result::ContestResult;
 use crate::contest::score::grouped;
 use crate::measure::result::Measurement;
 use crate::measure::{report, words};
+use crate::report::document;
 use crate::report::text::markdown_table;
 
 const TEMPLATE: &str = include_str!("../templates/measurements.md");
@@ -125,7 +126,7 @@ fn summary(measurements: &[Measurement], contests: &[ContestResult]) -> Result<S
         })
         .collect();
     let contests = markdown_table(&contest_rows(contests), 2);
-    report::render(TEMPLATE, context! { contests, measured })
+    document::render(TEMPLATE, context! { contests, measured })
 }
 
 fn contest_rows(contests: &[ContestResult]) -> Vec<Vec<String>> {

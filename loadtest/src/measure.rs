@@ -35,7 +35,6 @@ pub mod index;
 pub mod instructions;
 pub mod interval;
 pub mod load;
-pub mod page;
 pub mod plan;
 pub mod progress;
 pub mod report;

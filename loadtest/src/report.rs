@@ -1,5 +1,6 @@
 //! What all reports have in common: charts, pages, tables.
 
+pub mod document;
 pub mod groups;
 mod legend;
 pub mod lines;

@@ -1,10 +1,11 @@
 //! The pictures of a measurement: throughput and p99, who waited on what, and modes beside each other.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::figures::Spread;
 use super::result::{Case, Comparison, Measurement};
 use super::words;
+use crate::report::document::{Chart, Picture};
 use crate::report::groups::{GroupChart, Mark, Panel, Series, Shape};
 use crate::report::svg::HUES;
 use crate::report::text::significant;
@@ -23,19 +24,6 @@ const LAYERS: [(&str, &str); 4] = [
 /// The figure of which a panel of response times is made.
 const P99: &str = "p99";
 
-/// A picture of a report.
-#[derive(Debug)]
-pub struct Picture<'a> {
-    /// Its file beside the report.
-    pub file: &'static str,
-    /// The heading over it; empty for none.
-    pub title: &'static str,
-    /// What stands below it; empty for nothing.
-    pub note: String,
-    /// The chart.
-    pub chart: GroupChart<'a>,
-}
-
 /// Returns all pictures of a report, in order.
 pub fn pictures(result: &Measurement) -> Vec<Picture<'_>> {
     let on_axes = result.comparisons.iter().find(|comparison| comparison.axes.is_some());
@@ -45,17 +33,22 @@ pub fn pictures(result: &Measurement) -> Vec<Picture<'_>> {
                 file: "throughput.svg",
                 title: "Throughput and response time",
                 note: String::new(),
-                chart: throughput(comparison),
+                chart: Chart::Groups(throughput(comparison)),
             },
             Picture {
                 file: "waits.svg",
                 title: "Who waited on what",
                 note: words::others(comparison).unwrap_or_default(),
-                chart: waits(comparison),
+                chart: Chart::Groups(waits(comparison)),
             },
         ],
         None => modes(result)
-            .map(|chart| Picture { file: "bench.svg", title: "", note: String::new(), chart })
+            .map(|chart| Picture {
+                file: "bench.svg",
+                title: "",
+                note: String::new(),
+                chart: Chart::Groups(chart),
+            })
             .into_iter()
             .collect(),
     }
@@ -66,9 +59,10 @@ pub fn pictures(result: &Measurement) -> Vec<Picture<'_>> {
 /// # Errors
 /// When it cannot be drawn.
 pub fn thumbnail(result: &Measurement) -> Result<String> {
-    let mut pictures = pictures(result);
-    anyhow::ensure!(!pictures.is_empty(), "there is nothing to draw");
-    let mut chart = pictures.remove(0).chart;
+    let Some(Chart::Groups(mut chart)) = pictures(result).into_iter().next().map(|picture| picture.chart)
+    else {
+        bail!("there is nothing to draw");
+    };
     chart.panels.truncate(1);
     chart.to_svg()
 }

@@ -37,7 +37,7 @@ fn modes_are_drawn_and_nothing_else() {
         let cases: Vec<(&str, u64)> = settings.iter().map(|settings| (*settings, 1_000)).collect();
         let result = bench(&[&cases]);
         let pictures = pictures(&result);
-        pictures.iter().all(|picture| picture.chart.to_svg().is_ok()) && !pictures.is_empty()
+        pictures.iter().all(|picture| picture.to_svg().is_ok()) && !pictures.is_empty()
     };
     assert!(drawn(&["mode=direct", "mode=batched", "mode=batched,connections=1"]));
     assert!(!drawn(&["clients=1", "clients=5"]));

@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use maud::{Markup, PreEscaped, html};
 use serde_json::error::Category;
 
-use super::result::{Measurement, PAGE, RESULTS};
+use super::result::{Measurement, RESULTS};
 use super::{charts, words};
+use crate::report::document::PAGE;
 use crate::report::page::page;
 
 /// How deep reports are looked for.

@@ -1,17 +1,15 @@
-//! A measurement on paper: Markdown from a template, a page made from that Markdown with its charts in it,
-//! pictures, and the raw data.
+//! A measurement on paper: the report, and the raw data.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use minijinja::{Environment, context};
+use minijinja::context;
 
-use super::charts::{self, Picture};
-use super::page;
-use super::result::{Measurement, PAGE, RESULTS};
-use super::{index, table, words};
+use super::result::{Measurement, RESULTS};
+use super::{charts, index, table, words};
+use crate::report::document::{self, save};
 use crate::report::text::markdown_table;
 
 /// The report's words.
@@ -35,16 +33,11 @@ pub struct ReportArgs {
 /// # Errors
 /// When they cannot be drawn or written.
 pub fn write(result: &Measurement, directory: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let json = serde_json::to_string(result).context("cannot express the results as JSON")?;
     save(&directory.join(RESULTS), &format!("{json}\n"))?;
     save(&directory.join("points.csv"), &table::csv_of_runs(result))?;
     save(&directory.join("samples.csv"), &table::csv_of_samples(result))?;
-    write_markdown(result, directory, true)?;
-    let path = directory.join(PAGE);
-    let page = page::of(&markdown(result, true)?, &charts::pictures(result))?;
-    save(&path, &page)?;
-    Ok(path)
+    document::write(directory, &markdown(result, true)?, &charts::pictures(result))
 }
 
 /// Writes the small report that can be checked in: only `report.md` and its pictures. Returns the
@@ -53,8 +46,7 @@ pub fn write(result: &Measurement, directory: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When they cannot be drawn or written.
 pub fn write_sample(result: &Measurement, directory: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    write_markdown(result, directory, false)
+    document::write_markdown(directory, &markdown(result, false)?, &charts::pictures(result))
 }
 
 /// Returns the whole report as Markdown; `with_files` says whether the raw data lies beside it.
@@ -62,13 +54,6 @@ pub fn write_sample(result: &Measurement, directory: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When the template does not fit, which a test rules out.
 pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
-    let pictures = charts::pictures(result);
-    let pictures: Vec<_> = pictures
-        .iter()
-        .map(|Picture { file, title, note, chart }| {
-            context! { file, title, note, description => chart.description() }
-        })
-        .collect();
     let verdicts: Vec<_> = words::verdicts(result)
         .iter()
         .map(|one| {
@@ -84,26 +69,13 @@ pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
         answer => words::answer(result).unwrap_or_else(|reason| reason),
         verdicts,
         problems => words::problems(result),
-        charts => pictures,
+        charts => document::described(&charts::pictures(result)),
         comparisons,
         invalid => words::invalid(result),
         conditions => words::conditions(result),
         notes => words::notes(result, with_files),
     };
-    render(TEMPLATE, context)
-}
-
-/// Renders a template of Markdown, whose lines of statements leave nothing behind.
-///
-/// # Errors
-/// When the template does not fit its values.
-pub(crate) fn render(template: &str, values: minijinja::Value) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.set_keep_trailing_newline(true);
-    environment.add_filter("plain", plain);
-    Ok(environment.render_str(template, values)?)
+    document::render(TEMPLATE, context)
 }
 
 fn tables(comparison: &super::result::Comparison, result: &Measurement) -> minijinja::Value {
@@ -149,33 +121,6 @@ pub fn rewrite(args: &ReportArgs) -> Result<()> {
         println!("{}", index::write(parent)?.display());
     }
     Ok(())
-}
-
-fn write_markdown(result: &Measurement, directory: &Path, with_files: bool) -> Result<PathBuf> {
-    for picture in charts::pictures(result) {
-        save(&directory.join(picture.file), &picture.chart.to_svg()?)?;
-    }
-    let path = directory.join("report.md");
-    save(&path, &markdown(result, with_files)?)?;
-    Ok(path)
-}
-
-fn save(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Text that means nothing but itself in Markdown.
-fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' => escaped.push_str("&lt;"),
-            '\n' => escaped.push(' '),
-            '*' | '[' | ']' | '`' | '\\' | '|' => escaped.extend(['\\', character]),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

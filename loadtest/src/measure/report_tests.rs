@@ -4,7 +4,7 @@ use super::*;
 use crate::measure::fixture::{Scratch, bench, experiment};
 
 fn page_of(result: &Measurement) -> String {
-    page::of(&markdown(result, true).expect("Markdown"), &charts::pictures(result)).expect("a page")
+    document::of(&markdown(result, true).expect("Markdown"), &charts::pictures(result)).expect("a page")
 }
 
 fn text_of(result: &Measurement) -> String {

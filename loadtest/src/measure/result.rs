@@ -10,9 +10,6 @@ use testbed::scrape::Work;
 /// The file that everything else can be written from again.
 pub const RESULTS: &str = "results.json";
 
-/// The page's file.
-pub const PAGE: &str = "report.html";
-
 /// A measurement, made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measurement {

@@ -10,7 +10,7 @@ const STYLE: &str = "
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --faint: #999; --ground: #161616; --edge: #3a3a3a; --bad: #ff9d85; --good: #6fd3a0 } }
 body { margin: 2rem auto; padding: 0 1rem; max-width: 64rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground) }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2.2rem } h3 { font-size: 1rem }
-.score { font-size: 2.6rem; font-weight: 600; margin: .2rem 0 } .good { color: var(--good) } .bad { color: var(--bad) }
+.good { color: var(--good) } .bad { color: var(--bad) }
 p.faint, footer { color: var(--faint) }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
@@ -21,7 +21,7 @@ th:first-child, td:first-child { text-align: left } .sums tr:last-child td { fon
 .pairs th { white-space: normal; vertical-align: bottom } .pairs :is(th, td):nth-child(2) { text-align: left }
 svg.chart { width: 100%; height: auto } .charts { --panel: 26rem; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--panel)), 1fr)); gap: .5rem 1.5rem } .three { --panel: 18rem }
 .question { font-size: 1.1rem; color: var(--faint); margin: .2rem 0 } .answer { font-size: 1.35rem; line-height: 1.35; font-weight: 600; margin: .8rem 0 }
-.verdicts { list-style: none; padding: 0 } .verdicts li { margin: .2rem 0 } .faint { color: var(--faint) }
+.answer :is(.good, .bad) { font-size: 2.4rem } .verdicts { list-style: none; padding: 0 } .verdicts li { margin: .2rem 0 } .faint { color: var(--faint) }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem } .facts dt { color: var(--faint) } .facts dd { margin: 0 }
 .entry { display: grid; grid-template-columns: 15rem 1fr; gap: 1.5rem; padding: 1.2rem 0; border-bottom: 1px solid var(--edge) }
 .entry h2 { margin: 0 } .entry p { margin: .3rem 0 } a { color: inherit }
