@@ -51,6 +51,7 @@ async fn its_functions_are_these_and_run_with_a_fixed_search_path() {
         )
         .await;
     let expected = [
+        "clientespresos",
         "estadodobanco",
         "getsaldoclientebyid",
         "inserttransacao",
