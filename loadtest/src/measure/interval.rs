@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio_postgres::Client;
 
-use super::result::ServiceUse;
-use super::sampler::{Sample, Sampler};
+use super::result::{Run, ServiceUse};
+use super::sampler::{Sample, Sampler, Waits};
 use crate::contest::costs::Meter;
 use testbed::envelope::Throttling;
 use testbed::machine::Busy;
@@ -23,29 +23,6 @@ const WAITS_ON: &[u8] = b"still waiting for";
 /// What PostgreSQL did in this database since its statistics began.
 const TOTALS: &str = "SELECT xact_commit, tup_inserted + tup_updated FROM pg_stat_database
     WHERE datname = current_database()";
-
-/// What the stack saw.
-#[derive(Debug)]
-pub struct Interval {
-    /// Seconds between the two readings.
-    pub elapsed_s: f64,
-    /// The generator's CPU meanwhile, in seconds, where the readings have it.
-    pub generator_cpu_s: f64,
-    /// What the services used.
-    pub services: Vec<ServiceUse>,
-    /// What the instances counted.
-    pub work: Work,
-    /// PostgreSQL's sessions.
-    pub samples: Vec<Sample>,
-    /// Commits.
-    pub commits: u64,
-    /// Rows inserted and updated.
-    pub rows: u64,
-    /// Waits for a lock that the server logged.
-    pub logged_lock_waits: u64,
-    /// The share of the machine's CPU time that nobody wanted.
-    pub idle_share: f64,
-}
 
 /// What can be read at once, at one end of the interval.
 #[derive(Clone, Copy, Debug)]
@@ -94,41 +71,45 @@ impl Totals {
     }
 }
 
-impl Interval {
-    /// Returns what was seen between the two ends, of which `sampler` has been started to look at the
-    /// sessions.
-    ///
-    /// # Errors
-    /// When the sampler failed, or the server's log cannot be read.
-    pub async fn between(
-        stack: &Stack,
-        (begun, ended): (Mark, Mark),
-        (before, after): (&Totals, &Totals),
-        meter: Meter,
-        sampler: Sampler,
-    ) -> Result<Interval> {
-        let elapsed_s = (ended.at - begun.at).as_secs_f64();
-        let offset = (begun.at - sampler.begin()).as_secs_f64();
-        let services = meter.into_costs().into_iter().enumerate().map(|(index, cost)| ServiceUse {
-            service: cost.service,
-            cpu_share: cost.cpu_s / elapsed_s,
-            throttled_share: ended.throttled[index].share_since(&begun.throttled[index]),
-            anonymous_peak_bytes: cost.anonymous_peak_bytes,
-            shared_peak_bytes: cost.shared_peak_bytes,
-            oom_kills: cost.oom_kills,
-        });
-        Ok(Interval {
-            elapsed_s,
-            generator_cpu_s: ended.generator_cpu.saturating_sub(begun.generator_cpu).as_secs_f64(),
-            services: services.collect(),
-            work: Work::of(&after.counts.since(&before.counts)),
-            samples: cut(&sampler.stop().await?, offset, elapsed_s),
-            commits: after.commits.saturating_sub(before.commits),
-            rows: after.rows.saturating_sub(before.rows),
-            logged_lock_waits: count_in(&stack.cluster().log(), begun.log_bytes, ended.log_bytes)?,
-            idle_share: ended.busy.idle_share_since(&begun.busy),
-        })
-    }
+/// Adds to a run what was seen between the two ends of its interval, of which `sampler` has been started to
+/// look at the sessions.
+///
+/// # Errors
+/// When the sampler failed, or the server's log cannot be read.
+pub async fn seen(
+    stack: &Stack,
+    run: Run,
+    (begun, ended): (Mark, Mark),
+    (before, after): (&Totals, &Totals),
+    meter: Meter,
+    sampler: Sampler,
+) -> Result<Run> {
+    let elapsed_s = (ended.at - begun.at).as_secs_f64();
+    let offset = (begun.at - sampler.begin()).as_secs_f64();
+    let services = meter.into_costs().into_iter().enumerate().map(|(index, cost)| ServiceUse {
+        service: cost.service,
+        cpu_share: cost.cpu_s / elapsed_s,
+        throttled_share: ended.throttled[index].share_since(&begun.throttled[index]),
+        anonymous_peak_bytes: cost.anonymous_peak_bytes,
+        shared_peak_bytes: cost.shared_peak_bytes,
+        oom_kills: cost.oom_kills,
+    });
+    // Where the readings do not have the generator's CPU, the run has it.
+    let generator_cpu = ended.generator_cpu.saturating_sub(begun.generator_cpu).as_secs_f64();
+    let samples = cut(&sampler.stop().await?, offset, elapsed_s);
+    let per_s = |before: u64, after: u64| after.saturating_sub(before) as f64 / elapsed_s;
+    Ok(Run {
+        generator_cpu_share: run.generator_cpu_share + generator_cpu / elapsed_s,
+        services: services.collect(),
+        work: Work::of(&after.counts.since(&before.counts)),
+        waits: Waits::of(&samples),
+        samples,
+        commits_per_s: per_s(before.commits, after.commits),
+        rows_per_s: per_s(before.rows, after.rows),
+        logged_lock_waits: count_in(&stack.cluster().log(), begun.log_bytes, ended.log_bytes)?,
+        idle_share: ended.busy.idle_share_since(&begun.busy),
+        ..run
+    })
 }
 
 /// The samples of so many seconds from `offset` on, which is where their time begins then.

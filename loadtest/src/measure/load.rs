@@ -1,8 +1,13 @@
 //! What is sent to the stack, and what came back, whoever sends it.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+
+use super::result::Run;
 
 /// How long to load.
 #[derive(Clone, Copy, Debug)]
@@ -13,35 +18,13 @@ pub struct Times {
     pub measured: Duration,
 }
 
-/// What came back in the measured interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct Outcome {
-    /// Requests: of wrk those that were answered, of k6 those that it began.
-    pub requests: u64,
-    /// Of these, answered 200 or 422; wrk does not tell them apart.
-    #[serde(default)]
-    pub right: u64,
-    /// Of these, answered 503.
-    #[serde(default)]
-    pub shed: u64,
-    /// What should not be: connections that failed, answers that did not come in time, answers that were
-    /// judged wrong.
-    #[serde(default)]
-    pub wrong: u64,
-    /// Answers of 400 and above, 422 among them, where the generator does not tell them apart.
-    #[serde(default)]
-    pub not_success: u64,
-    /// Iterations that could not be started in time.
-    #[serde(default)]
-    pub dropped: u64,
-    /// Seconds that it took, where the generator says so.
-    #[serde(default)]
-    pub seconds: f64,
-    /// Response times, connecting included.
-    pub latency_ms: Latency,
-    /// Where that time went.
-    #[serde(default)]
-    pub spent_ms: Spent,
+/// Reads what a generator's script left at `path`: as much of a run as it knows.
+///
+/// # Errors
+/// When it is missing or not what a script writes.
+pub fn read(path: &Path) -> Result<Run> {
+    let text = fs::read_to_string(path).with_context(|| format!("no outcome in {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no outcome", path.display()))
 }
 
 /// Response times in milliseconds.
@@ -73,4 +56,26 @@ pub struct Spent {
     pub lock: f64,
     /// Of which working.
     pub work: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::fixture::Scratch;
+
+    const TEXT: &str = r#"{"requests": 157, "seconds": 1.000400, "wrong": 10, "not_success": 40,
+ "latency_ms": {"p50": 0.700, "p98": 2.000, "p99": 2.500, "max": 9.000}}"#;
+
+    #[test]
+    fn the_outcome_is_read() {
+        let scratch = Scratch::new("outcome");
+        let path = scratch.path().join("wrk.json");
+        fs::write(&path, TEXT).expect("it is writable");
+        let outcome = read(&path).expect("it is complete");
+        assert_eq!((outcome.requests, outcome.seconds), (157, 1.000_4));
+        assert_eq!((outcome.not_success, outcome.wrong), (40, 10));
+        assert_eq!((outcome.latency_ms.p50, outcome.latency_ms.max), (0.7, 9.0));
+        fs::write(&path, "Running 10s test").expect("it is writable");
+        assert!(read(&path).is_err());
+    }
 }

@@ -111,8 +111,9 @@ pub struct Case {
     pub failures: Vec<String>,
 }
 
-/// One run of one case.
+/// One run of one case. What a generator's script leaves behind is as much of it as it knows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Run {
     /// Which round it belongs to, from 0.
     pub round: u32,
@@ -126,6 +127,9 @@ pub struct Run {
     pub shed: u64,
     /// Everything else that should not be, answers that did not come included.
     pub wrong: u64,
+    /// Answers of 400 and above where the generator, which is wrk, does not tell them apart.
+    #[serde(skip_serializing)]
+    pub not_success: u64,
     /// Response times.
     pub latency_ms: Latency,
     /// Where a right answer's time went inside the instances, from `Server-Timing`: means.
@@ -141,7 +145,7 @@ pub struct Run {
     /// PostgreSQL's sessions, summed up.
     pub waits: Waits,
     /// PostgreSQL's sessions over time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
     /// Commits per second, from `pg_stat_database`.
     pub commits_per_s: f64,
@@ -154,15 +158,15 @@ pub struct Run {
     /// Rows in the database at the end, the warm-up included.
     pub rows: u64,
     /// An instance's own instructions for a transaction that is alone, where they were counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<f64>,
     /// Why this run does not say anything about the service, or nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid: Option<String>,
     /// Whether the generator, or a machine with nothing left to give, may have set the pace.
     pub limited_from_outside: bool,
     /// What is wrong with the books, one sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
 

@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use super::cores::Cores;
-use super::interval::{Interval, Mark, Totals};
-use super::load::{Outcome, Times};
+use super::interval::{self, Mark, Totals};
+use super::load::{self, Times};
 use super::result::Run;
-use super::sampler::{Sampler, Waits};
+use super::sampler::Sampler;
 use super::setup::{Arrivals, ClientLimits, Setup};
 use super::tools::Tools;
 use super::users;
@@ -112,7 +112,7 @@ impl Stage<'_> {
         let client = connect(&stack.admin_url()).await?;
         let postgres = self.prepare(&client).await?;
         let interval = LOOK_EVERY[usize::from(setup.isolated)];
-        let (outcome, interval) = match setup.arrivals {
+        let run = match setup.arrivals {
             Arrivals::Closed { .. } | Arrivals::Open { .. } => {
                 let sampler = Sampler::start(&stack.admin_url(), interval).await?;
                 self.aside(sampler.backend())?;
@@ -124,7 +124,7 @@ impl Stage<'_> {
         self.scale(false)?;
         let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
         let problems = books.problems_beside(&Work::of(&counts));
-        let run = Run { round: self.round, rows: books.rows, problems, ..summary(setup, outcome, interval) };
+        let run = Run { round: self.round, rows: books.rows, problems, ..judged(setup, run) };
         Ok(Ran { run, postgres, disk: stack.disk().to_string() })
     }
 
@@ -171,7 +171,7 @@ impl Stage<'_> {
     }
 
     /// Sends the load twice, to warm up and to measure, and reads everything when nothing is under way.
-    async fn play_twice(&self, client: &Client, look_every: Duration) -> Result<(Outcome, Interval)> {
+    async fn play_twice(&self, client: &Client, look_every: Duration) -> Result<Run> {
         let (stack, times) = (self.stack, self.times);
         self.play(times.warm_up, 1_000 + self.round, &mut || ()).await.context("the warm-up")?;
         self.scale(true)?;
@@ -181,36 +181,26 @@ impl Stage<'_> {
         let mut meter = Meter::default();
         meter.sample(stack.usage());
         let begun = Mark::now(stack, Duration::ZERO)?;
-        let (outcome, share) =
-            self.play(times.measured, self.round, &mut || meter.sample(stack.usage())).await?;
+        let run = self.play(times.measured, self.round, &mut || meter.sample(stack.usage())).await?;
         meter.sample(stack.usage());
         let ended = Mark::now(stack, Duration::ZERO)?;
         let after = Totals::read(stack, client, true).await?;
-        let interval = Interval::between(stack, (begun, ended), (&before, &after), meter, sampler).await?;
-        Ok((outcome, Interval { generator_cpu_s: share * interval.elapsed_s, ..interval }))
+        interval::seen(stack, run, (begun, ended), (&before, &after), meter, sampler).await
     }
 
-    /// Sends the load of a generator that measures all of it. Returns what came back and the CPU that the
-    /// generator used, as a share of one core.
-    async fn play(&self, duration: Duration, seed: u32, observe: &mut dyn FnMut()) -> Result<(Outcome, f64)> {
-        let (url, directory) = (self.stack.url(), self.stack.dir());
-        let (outcome, share) = if self.setup.arrivals == Arrivals::Contest {
+    /// Sends the load of a generator that measures all of it.
+    async fn play(&self, duration: Duration, seed: u32, observe: &mut dyn FnMut()) -> Result<Run> {
+        let (url, directory, cpus) = (self.stack.url(), self.stack.dir(), self.generator_cpus());
+        let run = if self.setup.arrivals == Arrivals::Contest {
             let log = directory.join("k6.log");
-            let aside = (log.as_path(), self.generator_cpus());
-            let (outcome, cpu) = users::contest_rate(self.k6()?, (&url, duration), aside, observe).await?;
-            (outcome, cpu.as_secs_f64() / duration.as_secs_f64())
+            users::contest_rate(self.k6()?, (&url, duration), (&log, cpus), observe).await?
         } else {
-            let cpus = self.generator_cpus();
             let load = wrk::Load { url: &url, setup: self.setup, duration, seed, cpus: cpus.as_deref() };
             let wrk = self.tools.wrk.as_ref().context("wrk is not there")?;
             wrk.play(&load, directory, observe).await?
         };
-        ensure!(
-            outcome.requests > 0 && outcome.seconds > 0.0,
-            "not one request was answered; {} failed",
-            outcome.wrong
-        );
-        Ok((outcome, share))
+        ensure!(run.requests > 0 && run.seconds > 0.0, "not one request was answered; {} failed", run.wrong);
+        Ok(run)
     }
 
     fn k6(&self) -> Result<&K6> {
@@ -220,7 +210,7 @@ impl Stage<'_> {
     /// Sends a load of which k6 says itself when the measured interval begins and ends. Half-way through
     /// the warm-up the CPU is scaled down: until then sessions of the database have begun and have compiled
     /// their functions, some 10 ms of CPU each, for which the scaled one would take seconds.
-    async fn play_marked(&self, client: &Client, sampler: Sampler) -> Result<(Outcome, Interval)> {
+    async fn play_marked(&self, client: &Client, sampler: Sampler) -> Result<Run> {
         let stack = self.stack;
         let summary = stack.dir().join("outcome.json");
         let run = k6::Run {
@@ -250,9 +240,8 @@ impl Stage<'_> {
             anyhow::Ok((before, Totals::read(stack, client, false).await?))
         };
         let ((ends, meter), (before, after)) = tokio::try_join!(playing, reading)?;
-        let interval = Interval::between(stack, ends, (&before, &after), meter, sampler).await?;
-        let outcome = users::summary(&summary)?;
-        Ok((Outcome { seconds: self.times.measured.as_secs_f64(), ..outcome }, interval))
+        let run = Run { seconds: self.times.measured.as_secs_f64(), ..load::read(&summary)? };
+        interval::seen(stack, run, ends, (&before, &after), meter, sampler).await
     }
 }
 
@@ -283,38 +272,19 @@ impl Follower<'_> {
     }
 }
 
-/// Returns what it comes to; the round and the books are left empty.
-fn summary(setup: &Setup, outcome: Outcome, interval: Interval) -> Run {
-    let elapsed_s = interval.elapsed_s;
-    let generator_cpu_share = interval.generator_cpu_s / elapsed_s;
-    let sent_by_wrk = matches!(setup.arrivals, Arrivals::Saturating { .. });
-    let mut run = Run {
-        seconds: outcome.seconds,
-        requests: outcome.requests,
-        right: outcome.right,
-        shed: outcome.shed,
-        wrong: outcome.wrong,
-        latency_ms: outcome.latency_ms,
-        spent_ms: outcome.spent_ms,
-        generator_cpu_share,
-        dropped: outcome.dropped,
-        services: interval.services,
-        work: interval.work,
-        waits: Waits::of(&interval.samples),
-        samples: if setup.isolated { interval.samples } else { Vec::new() },
-        commits_per_s: interval.commits as f64 / elapsed_s,
-        rows_per_s: interval.rows as f64 / elapsed_s,
-        logged_lock_waits: interval.logged_lock_waits,
-        idle_share: interval.idle_share,
-        ..Run::default()
-    };
-    match sent_by_wrk {
-        true => {
-            (run.shed, run.wrong) = failures(&run.work, &outcome);
-            run.right = run.requests.saturating_sub(run.shed + run.wrong - outcome.wrong);
+/// Returns a run with what is to be thought of it.
+fn judged(setup: &Setup, mut run: Run) -> Run {
+    if !setup.isolated {
+        run.samples.clear();
+    }
+    match setup.arrivals {
+        Arrivals::Saturating { .. } => {
+            let lost = run.wrong;
+            (run.shed, run.wrong) = failures(&run);
+            run.right = run.requests.saturating_sub(run.shed + run.wrong - lost);
             run.limited_from_outside = is_limited_from_outside(&run);
         }
-        false => run.invalid = why_invalid(&outcome, generator_cpu_share),
+        _ => run.invalid = why_invalid(&run),
     }
     run
 }
@@ -322,11 +292,12 @@ fn summary(setup: &Setup, outcome: Outcome, interval: Interval) -> Run {
 /// Returns the answers that were shed, and what else is neither right nor 422, the load balancer's own
 /// answers included. An answer that wrk no longer waited for at its end is in the instances' count and not
 /// in wrk's.
-fn failures(work: &Work, outcome: &Outcome) -> (u64, u64) {
+fn failures(run: &Run) -> (u64, u64) {
+    let work = &run.work;
     let not_success = work.answers.iter().filter(|(status, _)| **status >= 400);
     let of_instances: u64 = not_success.map(|(_, count)| count).sum();
     let shed = work.answers.get(&503).copied().unwrap_or(0);
-    let errors = work.errors() + outcome.not_success.saturating_sub(of_instances) + outcome.wrong;
+    let errors = work.errors() + run.not_success.saturating_sub(of_instances) + run.wrong;
     (shed, errors.saturating_sub(shed))
 }
 
@@ -339,15 +310,16 @@ fn is_limited_from_outside(run: &Run) -> bool {
 
 /// Returns why a run says nothing of the service. For every arrival of an open load there is a caller, see
 /// [`Setup::callers`], so an iteration that was dropped is k6's doing even past saturation.
-fn why_invalid(outcome: &Outcome, k6_cpu_share: f64) -> Option<String> {
-    if outcome.requests == 0 {
+fn why_invalid(run: &Run) -> Option<String> {
+    if run.requests == 0 {
         return Some("not one request was sent in the measured interval".into());
     }
-    if k6_cpu_share > GENERATOR_BUSY {
-        return Some(format!("k6 used {:.0}% of its core, so that it set the pace", k6_cpu_share * 100.0));
+    if run.generator_cpu_share > GENERATOR_BUSY {
+        let percent = run.generator_cpu_share * 100.0;
+        return Some(format!("k6 used {percent:.0}% of its core, so that it set the pace"));
     }
-    (outcome.dropped > 0)
-        .then(|| format!("k6 dropped {} iterations that it could not start in time", outcome.dropped))
+    (run.dropped > 0)
+        .then(|| format!("k6 dropped {} iterations that it could not start in time", run.dropped))
 }
 
 #[cfg(test)]

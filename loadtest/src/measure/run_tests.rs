@@ -5,21 +5,22 @@ use crate::measure::result::ServiceUse;
 
 #[test]
 fn what_k6_could_not_send_says_nothing_of_the_service() {
-    let sent = Outcome { requests: 10, ..Outcome::default() };
-    assert_eq!(why_invalid(&sent, 0.8), None);
-    let reason = |outcome: &Outcome, share| why_invalid(outcome, share).unwrap_or_default();
-    assert!(reason(&sent, 0.93).contains("93% of its core"));
-    assert!(reason(&Outcome { dropped: 3, ..sent }, 0.1).contains("dropped 3 iterations"));
-    assert!(reason(&Outcome::default(), 0.1).contains("not one request"));
+    let sent = Run { requests: 10, ..Run::default() };
+    let reason = |run: Run, share| why_invalid(&Run { generator_cpu_share: share, ..run });
+    let said = |run, share| reason(run, share).unwrap_or_default();
+    assert_eq!(reason(sent.clone(), 0.8), None);
+    assert!(said(sent.clone(), 0.93).contains("93% of its core"));
+    assert!(said(Run { dropped: 3, ..sent }, 0.1).contains("dropped 3 iterations"));
+    assert!(said(Run::default(), 0.1).contains("not one request"));
 }
 
 #[test]
 fn refusals_are_no_errors() {
     let work = Work { answers: [(200, 900), (422, 90), (503, 4)].into(), ..Work::default() };
     // Two of what the instances answered came too late for wrk; five came from NGINX.
-    let outcome = Outcome { not_success: 92 + 5, wrong: 3, ..Outcome::default() };
-    assert_eq!(failures(&work, &outcome), (4, 3 + 3));
-    assert_eq!(failures(&work, &Outcome { not_success: 90, ..outcome }), (4, 3));
+    let run = Run { not_success: 92 + 5, wrong: 3, work, ..Run::default() };
+    assert_eq!(failures(&run), (4, 3 + 3));
+    assert_eq!(failures(&Run { not_success: 90, ..run }), (4, 3));
 }
 
 #[test]

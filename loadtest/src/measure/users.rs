@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::load::{Latency, Outcome, Times};
+use super::load::{Latency, Times};
+use super::result::Run;
 use super::setup::{Arrivals, Setup};
 use crate::contest::live::Live;
-use crate::k6::{Channel, Heard, K6, Run};
+use crate::k6::{self, Channel, Heard, K6};
 
 /// What `experiment.js` says on its console when half of the warm-up is over.
 pub const WARM: &str = "half of the warm-up is over";
@@ -38,17 +39,9 @@ pub fn env(setup: &Setup, url: &str, times: Times, summary: &Path) -> Vec<(&'sta
     env
 }
 
-/// Reads what `k6/experiment.js` left at `path`.
-///
-/// # Errors
-/// When it is missing or not what the script writes.
-pub fn summary(path: &Path) -> Result<Outcome> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("no {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("what k6 left in {}", path.display()))
-}
-
 /// Sends the contest's rate, 340 requests a second, a connection for each; `observe` is called about once a
-/// second. Dropping the future stops it. Returns what came back and the CPU that k6 used.
+/// second. Dropping the future stops it. Returns what came back and the CPU that k6
+/// used.
 ///
 /// # Errors
 /// When k6 fails.
@@ -57,9 +50,9 @@ pub async fn contest_rate(
     (url, duration): (&str, Duration),
     (log, cpus): (&Path, Option<String>),
     observe: &mut dyn FnMut(),
-) -> Result<(Outcome, Duration)> {
+) -> Result<Run> {
     let env = vec![("BASE_URL", url.to_owned()), ("SECONDS", duration.as_secs().max(1).to_string())];
-    let run = Run { script: "steady.js", env, channel: Channel::Samples, log, cpus };
+    let run = k6::Run { script: "steady.js", env, channel: Channel::Samples, log, cpus };
     let mut live = Live::default();
     let cpu = k6
         .run(&run, &mut |heard| match heard {
@@ -69,19 +62,20 @@ pub async fn contest_rate(
         })
         .await?;
     // The open load lasts as long as it was told to; k6 itself takes a second more to start.
-    Ok((Outcome { seconds: duration.as_secs_f64(), ..outcome(&live) }, cpu))
+    let seconds = duration.as_secs_f64();
+    Ok(Run { seconds, generator_cpu_share: cpu.as_secs_f64() / seconds, ..outcome(&live) })
 }
 
 /// Returns what these responses come to. A slow answer is slow, and shows in the times; it is not wrong.
-fn outcome(live: &Live) -> Outcome {
+fn outcome(live: &Live) -> Run {
     let (tally, at) = (live.tally(), |share| live.quantile_ms(share));
-    Outcome {
+    Run {
         requests: tally.total(),
         right: tally.right + tally.slow,
         wrong: tally.wrong + tally.inconsistent,
         dropped: live.dropped(),
         latency_ms: Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max: at(1.0) },
-        ..Outcome::default()
+        ..Run::default()
     }
 }
 

@@ -1,15 +1,14 @@
 //! wrk: the load generator that is cheap enough to saturate the service beside it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use tokio::time::MissedTickBehavior;
 
-use super::load::{Latency, Outcome};
+use super::load;
+use super::result::Run;
 use super::setup::Setup;
 use testbed::process::{Launch, tail};
 use testbed::usage::Usage;
@@ -68,8 +67,7 @@ impl Wrk {
     }
 
     /// Sends the load with one thread; `observe` is called about four times a second. Files go to
-    /// `directory`. Dropping the future stops it. Returns what came back and the CPU that wrk used, as a
-    /// share of one core.
+    /// `directory`. Dropping the future stops it. Returns what came back and the CPU that wrk used.
     ///
     /// # Errors
     /// When wrk fails or does not end.
@@ -78,7 +76,7 @@ impl Wrk {
         load: &Load<'_>,
         directory: &Path,
         observe: &mut dyn FnMut(),
-    ) -> Result<(Outcome, f64)> {
+    ) -> Result<Run> {
         let (log, result) = (directory.join("wrk.log"), directory.join("wrk.json"));
         let begin = Instant::now();
         let process = self.launch(load, &log, &result).spawn()?;
@@ -104,9 +102,8 @@ impl Wrk {
         if !status.success() {
             bail!("wrk failed ({status}){}", tail(&log));
         }
-        let text = fs::read_to_string(&result)
-            .with_context(|| format!("wrk left no outcome in {}{}", result.display(), tail(&log)))?;
-        Ok((parse(&text)?, cpu_share))
+        let outcome = load::read(&result).with_context(|| format!("wrk was played{}", tail(&log)))?;
+        Ok(Run { generator_cpu_share: cpu_share, ..outcome })
     }
 
     fn launch(&self, load: &Load<'_>, log: &Path, result: &Path) -> Launch {
@@ -125,65 +122,5 @@ impl Wrk {
             .env("SEED", load.seed.to_string())
             .env("RESULT", result)
             .cpus(load.cpus.map(str::to_owned))
-    }
-}
-
-/// What `mix.lua` writes at the end.
-#[derive(Deserialize)]
-struct Report {
-    requests: u64,
-    duration_us: u64,
-    errors: Errors,
-    latency_us: LatencyUs,
-}
-
-#[derive(Deserialize)]
-struct Errors {
-    connect: u64,
-    read: u64,
-    write: u64,
-    /// Answers of 400 and above.
-    status: u64,
-    timeout: u64,
-}
-
-/// Response times in microseconds.
-#[derive(Deserialize)]
-struct LatencyUs {
-    p50: f64,
-    p98: f64,
-    p99: f64,
-    max: f64,
-}
-
-fn parse(text: &str) -> Result<Outcome> {
-    let Report { requests, duration_us, errors, latency_us } =
-        serde_json::from_str(text).context("what wrk left is not its outcome")?;
-    let LatencyUs { p50, p98, p99, max } = latency_us;
-    Ok(Outcome {
-        requests,
-        seconds: duration_us as f64 / 1e6,
-        wrong: errors.connect + errors.read + errors.write + errors.timeout,
-        not_success: errors.status,
-        latency_ms: Latency { p50: p50 / 1e3, p95: 0.0, p98: p98 / 1e3, p99: p99 / 1e3, max: max / 1e3 },
-        ..Outcome::default()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = r#"{"requests": 157, "duration_us": 1000400, "bytes": 31000,
- "errors": {"connect": 1, "read": 2, "write": 3, "status": 40, "timeout": 4},
- "latency_us": {"mean": 812.5, "p50": 700, "p98": 2000, "p99": 2500, "max": 9000}}"#;
-
-    #[test]
-    fn the_outcome_is_read() {
-        let outcome = parse(TEXT).expect("it is complete");
-        assert_eq!((outcome.requests, outcome.seconds), (157, 1.000_4));
-        assert_eq!((outcome.not_success, outcome.wrong), (40, 10));
-        assert_eq!((outcome.latency_ms.p50, outcome.latency_ms.max), (0.7, 9.0));
-        assert!(parse("Running 10s test").is_err());
     }
 }
