@@ -28,7 +28,7 @@ pub struct DoorOptions {
 pub(super) struct Connection {
     pub(super) phase: Cell<Phase>,
     /// When the first byte of the latest request came, or the connection.
-    pub(super) since: Cell<Instant>,
+    since: Cell<Instant>,
     /// Requests that are whole and being worked on.
     in_service: Cell<usize>,
     gives_way: Cell<bool>,
@@ -39,8 +39,11 @@ pub(super) struct Connection {
 /// How much of the next request is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Nothing has come since the last answer.
     Nothing,
+    /// Some of it has come, and is not known to be more than a part of its head.
     Head,
+    /// Its head is whole, and its body is not.
     Body,
     /// It took too long.
     Overdue,
@@ -66,9 +69,10 @@ impl InService {
     }
 }
 
-/// Notes that a request's body is not there yet.
+/// Notes that a request's head is whole, and its body is not.
 pub(super) fn awaits_body(request: &HttpRequest) {
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+        connection.phase.set(Phase::Body);
         Connection::make_room_beyond(connection.options.bodies_awaited, |one| one.phase.get() == Phase::Body);
     }
 }
@@ -115,6 +119,14 @@ impl Connection {
                 all.swap_remove(position);
             }
         });
+    }
+
+    /// Takes notice of bytes that have come.
+    pub(super) fn hears(&self) {
+        if self.phase.get() == Phase::Nothing {
+            self.phase.set(Phase::Head);
+            self.since.set(Instant::now());
+        }
     }
 
     fn is_in_service(&self) -> bool {

@@ -21,15 +21,13 @@ use tokio::time::{Instant, Sleep};
 use super::connection::{Connection, DoorOptions, Phase};
 use super::error::Problem;
 
-/// What ends a head, and an answer without a body.
+/// What ends an answer without a body.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
 /// A connection's bytes. But for actix's own refusals they pass as they are.
 pub struct Door<S> {
     stream: S,
     connection: Rc<Connection>,
-    /// The end of what was read, in case the head's end is still to come.
-    latest: [u8; 3],
     /// Goes off at a deadline, or before it; made when there is one to wait for.
     alarm: Option<(Instant, Pin<Box<Sleep>>)>,
     /// A refusal that is still to be written.
@@ -42,31 +40,12 @@ impl<S> Door<S> {
     /// Lets a connection of this thread in.
     pub fn new(stream: S, options: DoorOptions) -> Self {
         let connection = Connection::open(options);
-        Self { stream, connection, latest: [0; 3], alarm: None, refusal: Vec::new(), closing: false }
+        Self { stream, connection, alarm: None, refusal: Vec::new(), closing: false }
     }
 
     /// Returns what its requests find as their connection's data.
     pub fn data(&self) -> impl Clone + 'static + use<S> {
         Rc::clone(&self.connection)
-    }
-
-    /// Takes notice of bytes that have come.
-    fn came(&mut self, bytes: &[u8]) {
-        let phase = &self.connection.phase;
-        if phase.get() == Phase::Nothing {
-            phase.set(Phase::Head);
-            self.connection.since.set(Instant::now());
-            self.latest = [0; 3];
-        }
-        if phase.get() == Phase::Head {
-            let has_end = |bytes: &[u8]| bytes.windows(BLANK_LINE.len()).any(|window| window == BLANK_LINE);
-            let seamed = || [&self.latest[..], bytes].concat();
-            if has_end(bytes) || has_end(&seamed()) {
-                phase.set(Phase::Body);
-            } else if let Some(latest) = seamed().last_chunk() {
-                self.latest = *latest;
-            }
-        }
     }
 
     /// Waits until the connection has taken too long or must give way, and returns what it is told.
@@ -145,9 +124,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Door<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.closing {
-            let before = buffer.filled().len();
             if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_ready() {
-                self.came(&buffer.filled()[before..]);
+                self.connection.hears();
                 return Poll::Ready(Ok(()));
             }
             let problem = ready!(self.poll_overdue(context));

@@ -114,7 +114,7 @@ pub struct CallRecord<'a> {
     pub id: u64,
     /// When its batch was cut.
     pub at: u64,
-    /// Why it was cut there: `queue_empty`, `bound`, `direct`.
+    /// Why it was cut there: `queue_empty`, `bound`, `direct`, `row_held`.
     #[serde(borrow, default)]
     pub cut: Cow<'a, str>,
     /// What was cut: client, transactions, statements.
