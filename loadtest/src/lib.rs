@@ -11,6 +11,8 @@ pub mod contest;
 pub mod docs;
 pub mod experiment;
 pub mod k6;
+pub mod latency;
 pub mod measure;
+pub mod progress;
 pub mod report;
 pub mod up;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use procfs::process::{MountInfo, MountInfos, Process};
 
 /// Writes timed by [`Disk::of`]: the median is steady by then, and a slow disk takes half a second.
 const SAMPLES: usize = 51;
@@ -34,9 +35,10 @@ impl Disk {
     pub fn of(directory: &Path) -> Result<Disk> {
         let path =
             fs::canonicalize(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-        let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+        let mounts = Process::myself().and_then(|process| process.mountinfo());
+        let mounts = mounts.context("cannot read /proc/self/mountinfo")?;
         let (file_system, source) =
-            find_mount(&table, &path).unwrap_or_else(|| ("unknown".into(), "unknown".into()));
+            find_mount(mounts, &path).unwrap_or_else(|| ("unknown".into(), "unknown".into()));
         let (rotational, fsync) = (rotational(&source), measure(directory)?);
         Ok(Disk { file_system, source, rotational, fsync })
     }
@@ -82,17 +84,14 @@ impl std::fmt::Display for Disk {
     }
 }
 
-/// Finds the type and source of the mount that `path` (absolute, without links) is below, in the
-/// text of `/proc/self/mountinfo`, see proc(5): the fifth field is where it is mounted, the type
-/// follows the field that is a lone hyphen. The longest wins, the later one of two that are equal.
-fn find_mount(table: &str, path: &Path) -> Option<(String, String)> {
-    let mounts = table.lines().filter_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let point = before.split(' ').nth(4)?.replace("\\040", " ");
-        let mut after = after.split(' ');
-        path.starts_with(&point).then_some((point.len(), after.next()?, after.next()?))
-    });
-    mounts.max_by_key(|(length, ..)| *length).map(|(_, kind, source)| (kind.to_owned(), source.to_owned()))
+/// Finds the type and source of the mount that `path` (absolute, without links) is below. The longest wins, the
+/// later one of two that are equal.
+fn find_mount(MountInfos(mounts): MountInfos, path: &Path) -> Option<(String, String)> {
+    // The kernel writes a space as \040, which the library leaves so.
+    let point = |mount: &MountInfo| mount.mount_point.to_string_lossy().replace("\\040", " ");
+    let above = mounts.into_iter().filter(|mount| path.starts_with(point(mount)));
+    let mount = above.max_by_key(|mount| point(mount).len())?;
+    Some((mount.fs_type, mount.mount_source.unwrap_or_default()))
 }
 
 /// What the kernel says about the block device `source`; a partition asks its whole disk.
@@ -134,6 +133,8 @@ fn time_writes(file: &File) -> std::io::Result<Vec<Duration>> {
 
 #[cfg(test)]
 mod tests {
+    use procfs::FromBufRead;
+
     use super::*;
 
     const TABLE: &str = "\
@@ -145,12 +146,13 @@ mod tests {
 
     #[test]
     fn the_longest_mount_point_wins() {
-        let found = |path| find_mount(TABLE, Path::new(path));
+        let table = |text: &str| MountInfos::from_buf_read(text.as_bytes()).expect("a table");
+        let found = |path| find_mount(table(TABLE), Path::new(path));
         assert_eq!(found("/var/tmp/x"), Some(("ext4".into(), "/dev/vda".into())));
         assert_eq!(found("/tmp/x"), Some(("tmpfs".into(), "tmpfs".into())));
         assert_eq!(found("/tmpfiles"), Some(("ext4".into(), "/dev/vda".into())));
         assert_eq!(found("/home/a b/x"), Some(("btrfs".into(), "/dev/nvme0n1p2".into())));
-        assert_eq!(find_mount("", Path::new("/")), None);
+        assert_eq!(find_mount(table(""), Path::new("/")), None);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! The machine as a whole: how busy it was, and what it is.
 
-use std::fs;
-
 use anyhow::{Context, Result};
+use procfs::{CpuInfo, CpuTime, Current, CurrentSI, KernelStats};
 
 /// CPU time of the whole machine since its start, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,50 +11,52 @@ pub struct Busy {
 }
 
 impl Busy {
-    /// As of now.
+    /// Returns that of now.
     ///
     /// # Errors
     /// When `/proc/stat` cannot be read.
     pub fn now() -> Result<Busy> {
-        let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
-        Busy::parse(&text).context("/proc/stat is not as proc(5) says")
+        Ok(Busy::of(&KernelStats::current().context("cannot read /proc/stat")?.total))
     }
 
-    /// The share of the machine's CPU time since `earlier` that nobody wanted, 0 to 1.
+    /// Returns the share of the machine's CPU time since `earlier` that nobody wanted, 0 to 1.
     pub fn idle_share_since(&self, earlier: &Busy) -> f64 {
         let all = self.all.saturating_sub(earlier.all).max(1);
         self.idle.saturating_sub(earlier.idle) as f64 / all as f64
     }
 
-    /// The first line has user, nice, system, idle, iowait, irq, softirq, steal; guests are in user.
-    fn parse(text: &str) -> Option<Busy> {
-        let line = text.lines().next()?.strip_prefix("cpu ")?;
-        let ticks: Vec<u64> =
-            line.split_whitespace().take(8).map(|tick| tick.parse().ok()).collect::<Option<_>>()?;
-        Some(Busy { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
+    /// Adds up the ticks; guests are in user.
+    fn of(time: &CpuTime) -> Busy {
+        let idle = time.idle + time.iowait.unwrap_or(0);
+        let late = [time.irq, time.softirq, time.steal].map(Option::unwrap_or_default);
+        Busy { idle, all: idle + time.user + time.nice + time.system + late.iter().sum::<u64>() }
     }
 }
 
-/// The processor's name and the number of CPUs, and the kernel.
+/// Returns the processor's name and the number of CPUs, and the kernel.
 pub fn describe() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let name = name.map_or("an unknown processor", |(_, name)| name.trim());
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let name = CpuInfo::current().ok().and_then(|info| Some(info.model_name(0)?.to_owned()));
+    let name = name.unwrap_or_else(|| "an unknown processor".to_owned());
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{cpus} CPUs ({name}), Linux {}", kernel.trim())
 }
 
 #[cfg(test)]
 mod tests {
+    use procfs::FromBufReadSI;
+
     use super::*;
 
     #[test]
     fn idle_is_a_share_of_all_time() {
-        let before = Busy::parse("cpu  100 0 50 800 10 0 0 40 5 0\ncpu0 1").expect("it is complete");
+        let read = |text: &str| KernelStats::from_buf_read(text.as_bytes(), procfs::current_system_info());
+        let text =
+            "cpu  100 0 50 800 10 0 0 40 5 0\ncpu0 1 0 0 0 0 0 0 0 0 0\nctxt 1\nbtime 1\nprocesses 1\n";
+        let before = Busy::of(&read(text).expect("it is complete").total);
         assert_eq!(before, Busy { idle: 810, all: 1_000 });
         let after = Busy { idle: 860, all: 1_200 };
         assert_eq!(after.idle_share_since(&before), 0.25);
-        assert_eq!(Busy::parse("cpu  1 2"), None);
+        assert!(read("cpu  1 2").is_err());
     }
 }

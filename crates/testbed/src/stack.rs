@@ -218,8 +218,10 @@ impl Stack {
             error = two.ended() => error,
             _ = self.nginx.process.wait() => self.nginx.process.obituary(),
         };
-        match self.usage().into_iter().find(|usage| usage.oom_kills > 0) {
-            Some(usage) => error.context(format!("the kernel killed {} at its memory limit", usage.service)),
+        match self.usage().into_iter().find(|usage| usage.used.oom_kills > 0) {
+            Some(usage) => {
+                error.context(format!("the kernel killed {} at its memory limit", usage.service.name()))
+            }
             None => error,
         }
     }

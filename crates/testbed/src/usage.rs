@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use procfs::process::{Process, Stat, all_processes};
-use serde::{Serialize, Serializer};
 
 use crate::split::{Service, Split};
 
@@ -58,24 +57,12 @@ impl Usage {
 }
 
 /// One service's [`Usage`] beside its limits.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct ServiceUsage {
-    /// The service's name, as the Compose file has it.
-    pub service: &'static str,
-    /// CPU time since its start.
-    #[serde(rename = "cpu_seconds", serialize_with = "seconds")]
-    pub cpu: Duration,
-    /// How long its quota held it up.
-    #[serde(rename = "throttled_seconds", serialize_with = "seconds")]
-    pub throttled: Duration,
-    /// See [`Usage::anonymous_bytes`].
-    pub anonymous_bytes: u64,
-    /// See [`Usage::shared_bytes`].
-    pub shared_bytes: u64,
-    /// See [`Usage::cache_bytes`].
-    pub cache_bytes: u64,
-    /// See [`Usage::oom_kills`].
-    pub oom_kills: u64,
+    /// The service.
+    pub service: Service,
+    /// What it has used since its start.
+    pub used: Usage,
     /// The enforced CPU limit, in cores.
     pub cpu_limit: Option<f64>,
     /// The enforced memory limit.
@@ -83,25 +70,12 @@ pub struct ServiceUsage {
 }
 
 impl ServiceUsage {
-    /// What `service` used, beside the limits that the split gives it; `None` where nothing
-    /// enforces them.
-    pub fn new(service: Service, usage: Usage, split: Option<&Split>) -> ServiceUsage {
-        ServiceUsage {
-            service: service.name(),
-            cpu: usage.cpu,
-            throttled: usage.throttled,
-            anonymous_bytes: usage.anonymous_bytes,
-            shared_bytes: usage.shared_bytes,
-            cache_bytes: usage.cache_bytes,
-            oom_kills: usage.oom_kills,
-            cpu_limit: split.map(|split| split.cpus(service)),
-            memory_limit_bytes: split.map(|_| service.memory_bytes()),
-        }
+    /// Puts what `service` used beside the limits that the split gives it; `None` where nothing enforces them.
+    pub fn new(service: Service, used: Usage, split: Option<&Split>) -> ServiceUsage {
+        let (cpu_limit, memory_limit_bytes) =
+            (split.map(|split| split.cpus(service)), split.map(|_| service.memory_bytes()));
+        ServiceUsage { service, used, cpu_limit, memory_limit_bytes }
     }
-}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 #[cfg(test)]

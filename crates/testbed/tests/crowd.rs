@@ -49,7 +49,12 @@ async fn a_crowd_kills_no_part_and_locks_nobody_out() {
         let answered = balancing == Balancing::Layer4 || 100 * unanswered <= served;
         assert!(served > 500 && answered, "{balancing}: {served} served, {unanswered} without an answer");
         for service in stack.usage() {
-            assert_eq!(service.oom_kills, 0, "{balancing}: {} was killed for its memory", service.service);
+            assert_eq!(
+                service.used.oom_kills,
+                0,
+                "{balancing}: {} was killed for its memory",
+                service.service.name()
+            );
         }
         assert_eq!(ask(address, 1).await, Some(200), "{balancing}: nobody else is there");
         stack.stop().await.expect("it stops");

@@ -155,6 +155,6 @@ async fn without_any_instance_nothing_is_applied_and_callers_may_try_again() {
     assert_eq!(answer.status, 413, "{}", answer.body);
 
     for usage in stack.usage() {
-        assert_eq!(usage.anonymous_bytes == 0, usage.service.starts_with("webapi"), "{usage:?}");
+        assert_eq!(usage.used.anonymous_bytes == 0, usage.service.name().starts_with("webapi"), "{usage:?}");
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use testbed::usage::ServiceUsage;
 
 /// What one service used during a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceCost {
     /// The service's name.
     pub service: String,
@@ -38,38 +38,28 @@ impl Meter {
     /// Takes the next sample: the same services, in the same order, as in the first.
     pub fn sample(&mut self, usage: Vec<ServiceUsage>) {
         if self.first.is_empty() {
-            self.costs = usage.iter().map(ServiceCost::nothing).collect();
-            self.first = usage.clone();
+            self.first.clone_from(&usage);
+            self.costs.resize_with(usage.len(), ServiceCost::default);
         }
-        for ((cost, first), now) in self.costs.iter_mut().zip(&self.first).zip(&usage) {
-            cost.cpu_s = now.cpu.saturating_sub(first.cpu).as_secs_f64();
-            cost.throttled_s = now.throttled.saturating_sub(first.throttled).as_secs_f64();
-            cost.anonymous_peak_bytes = cost.anonymous_peak_bytes.max(now.anonymous_bytes);
-            cost.shared_peak_bytes = cost.shared_peak_bytes.max(now.shared_bytes);
-            cost.cache_peak_bytes = cost.cache_peak_bytes.max(now.cache_bytes);
-            cost.oom_kills = now.oom_kills.saturating_sub(first.oom_kills);
+        for ((cost, first), now) in self.costs.iter_mut().zip(&self.first).zip(usage) {
+            let (first, used) = (&first.used, &now.used);
+            *cost = ServiceCost {
+                service: now.service.name().to_owned(),
+                cpu_s: used.cpu.saturating_sub(first.cpu).as_secs_f64(),
+                throttled_s: used.throttled.saturating_sub(first.throttled).as_secs_f64(),
+                anonymous_peak_bytes: cost.anonymous_peak_bytes.max(used.anonymous_bytes),
+                shared_peak_bytes: cost.shared_peak_bytes.max(used.shared_bytes),
+                cache_peak_bytes: cost.cache_peak_bytes.max(used.cache_bytes),
+                oom_kills: used.oom_kills.saturating_sub(first.oom_kills),
+                cpu_limit: now.cpu_limit,
+                memory_limit_bytes: now.memory_limit_bytes,
+            };
         }
     }
 
-    /// What was used between the first sample and the last.
+    /// Returns what was used between the first sample and the last.
     pub fn into_costs(self) -> Vec<ServiceCost> {
         self.costs
-    }
-}
-
-impl ServiceCost {
-    fn nothing(usage: &ServiceUsage) -> ServiceCost {
-        ServiceCost {
-            service: usage.service.to_owned(),
-            cpu_s: 0.0,
-            throttled_s: 0.0,
-            anonymous_peak_bytes: 0,
-            shared_peak_bytes: 0,
-            cache_peak_bytes: 0,
-            oom_kills: 0,
-            cpu_limit: usage.cpu_limit,
-            memory_limit_bytes: usage.memory_limit_bytes,
-        }
     }
 }
 
@@ -77,20 +67,14 @@ impl ServiceCost {
 mod tests {
     use std::time::Duration;
 
+    use testbed::{Service, Usage};
+
     use super::*;
 
     fn usage(cpu_ms: u64, anonymous_bytes: u64) -> ServiceUsage {
-        ServiceUsage {
-            service: "db",
-            cpu: Duration::from_millis(cpu_ms),
-            throttled: Duration::ZERO,
-            anonymous_bytes,
-            shared_bytes: 0,
-            cache_bytes: 7,
-            oom_kills: 1,
-            cpu_limit: Some(0.5),
-            memory_limit_bytes: None,
-        }
+        let cpu = Duration::from_millis(cpu_ms);
+        let used = Usage { cpu, anonymous_bytes, cache_bytes: 7, oom_kills: 1, ..Usage::default() };
+        ServiceUsage::new(Service::Database, used, None)
     }
 
     #[test]

@@ -64,7 +64,9 @@ impl Live {
             DROPPED => return self.dropped += sample.value as u64,
             _ => return,
         }
-        let Some(operation) = sample.tag("operation").and_then(Operation::from_name) else { return };
+        let Some(operation) = sample.tag("operation").and_then(|name| name.parse::<Operation>().ok()) else {
+            return;
+        };
         let verdict = sample.tag("verdict").unwrap_or_default();
         match verdict {
             "right" => self.tally.right += 1,

@@ -3,10 +3,25 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What a request of the simulation does; the names are those of the k6 script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Operation {
     /// The opening of 25 and 25, and the rules checked client by client.
     Validations,
@@ -20,25 +35,14 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Operation; 4] =
-        [Operation::Validations, Operation::Debits, Operation::Credits, Operation::Statements];
+    pub const ALL: &'static [Operation] = Operation::VARIANTS;
 
-    /// Its name, as the script and the reports have it.
+    /// Returns its name, as the script and the reports have it.
     pub fn name(self) -> &'static str {
-        match self {
-            Operation::Validations => "validations",
-            Operation::Debits => "debits",
-            Operation::Credits => "credits",
-            Operation::Statements => "statements",
-        }
+        self.into()
     }
 
-    /// The one of that name.
-    pub fn from_name(name: &str) -> Option<Operation> {
-        Operation::ALL.into_iter().find(|operation| operation.name() == name)
-    }
-
-    /// Requests per second at the end of the ramp and all through the plateau.
+    /// Returns the requests per second at the end of the ramp and all through the plateau.
     fn peak(self) -> u64 {
         match self {
             Operation::Validations => 0,
@@ -69,7 +73,7 @@ impl Plan {
     /// The same rates, each phase cut to 10 s.
     pub const QUICK: Plan = Plan { ramp_s: 10, plateau_s: 10 };
 
-    /// The number of requests of one kind: for the open load the area under its rate.
+    /// Returns the number of requests of one kind: for the open load the area under its rate.
     pub fn expected(&self, operation: Operation) -> u64 {
         match operation {
             Operation::Validations => VALIDATIONS,
@@ -77,17 +81,17 @@ impl Plan {
         }
     }
 
-    /// The number of all requests.
+    /// Returns the number of all requests.
     pub fn expected_total(&self) -> u64 {
         Operation::ALL.iter().map(|operation| self.expected(*operation)).sum()
     }
 
-    /// Requests per second of the open load at its peak.
+    /// Returns the requests per second of the open load at its peak.
     pub fn peak_per_second(&self) -> u64 {
         Operation::ALL.iter().map(|operation| operation.peak()).sum()
     }
 
-    /// How long the open load lasts.
+    /// Returns how long the open load lasts.
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.ramp_s + self.plateau_s)
     }
@@ -99,8 +103,8 @@ mod tests {
 
     #[test]
     fn the_full_run_is_the_official_one() {
-        let expected = Operation::ALL.map(|operation| Plan::FULL.expected(operation));
-        assert_eq!(expected, [123, 39_660, 19_860, 1_860]);
+        let expected = Operation::ALL.iter().map(|operation| Plan::FULL.expected(*operation));
+        assert_eq!(expected.collect::<Vec<_>>(), [123, 39_660, 19_860, 1_860]);
         assert_eq!(Plan::FULL.expected_total(), 61_503);
     }
 
@@ -112,8 +116,8 @@ mod tests {
     #[test]
     fn names_lead_back() {
         for operation in Operation::ALL {
-            assert_eq!(Operation::from_name(operation.name()), Some(operation));
+            assert_eq!(operation.name().parse(), Ok(*operation));
         }
-        assert_eq!(Operation::from_name("loans"), None);
+        assert!("loans".parse::<Operation>().is_err());
     }
 }

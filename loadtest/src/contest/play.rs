@@ -73,7 +73,8 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
         cpus: None,
     };
     let k6_cpu = session.k6.run(&run, &mut |heard| watch.hear(heard)).await;
-    watch.finish();
+    watch.measure();
+    drop(watch.progress);
     let k6_cpu = k6_cpu?;
 
     let books = match &session.database_url {
@@ -145,11 +146,6 @@ impl<'a> Watch<'a> {
         if let Some(running) = self.running {
             self.meter.sample(running.usage());
         }
-    }
-
-    fn finish(&mut self) {
-        self.measure();
-        self.progress.finish();
     }
     fn hear(&mut self, heard: Heard<'_>) {
         match heard {

@@ -1,39 +1,31 @@
 //! What is shown while the contest is played.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::live::Live;
 use super::plan::Plan;
 use super::score::{Tally, grouped};
+use crate::progress::{Display, clock};
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 const TEMPLATE: &str = "{prefix:<26} [{bar:24}] {msg}";
 
-/// The display: one line that changes on a terminal, else a line now and then.
+/// One line that changes on a terminal, else a line now and then.
 #[derive(Debug)]
 pub struct Progress {
     plan: Plan,
     load_since: Option<Instant>,
-    bar: Option<ProgressBar>,
+    display: Display,
     last_line: Instant,
 }
 
 impl Progress {
-    /// Starts the clock. A terminal is shown the line on standard error; else lines are printed.
+    /// Starts the clock.
     pub fn new(plan: Plan) -> Progress {
-        let now = Instant::now();
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(TEMPLATE).expect("the template is a valid constant");
-            let bar = ProgressBar::new(plan.expected_total()).with_style(style.progress_chars("=> "));
-            bar.set_prefix(phase(&plan, None));
-            bar
-        });
-        Progress { plan, load_since: None, bar, last_line: now }
+        let display = Display::new(TEMPLATE, plan.expected_total());
+        Progress { plan, load_since: None, display, last_line: Instant::now() }
     }
 
     /// Shows how far it is. To be called about once a second.
@@ -44,20 +36,13 @@ impl Progress {
         let loaded_for = self.load_since.map(|since| since.elapsed());
         let phase = phase(&self.plan, loaded_for);
         let message = self.message(live, loaded_for.unwrap_or_default());
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.display.bar {
             bar.set_prefix(phase);
             bar.set_position(live.tally().total());
             bar.set_message(message);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             println!("          {phase}: {message}");
-        }
-    }
-
-    /// Takes the changing line away.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 
@@ -97,10 +82,6 @@ fn faults(tally: &Tally) -> String {
     if some.is_empty() { "all right".into() } else { some.join(", ") }
 }
 
-fn clock(duration: Duration) -> String {
-    format!("{}:{:02}", duration.as_secs() / 60, duration.as_secs() % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,10 +102,5 @@ mod tests {
             faults(&Tally { right: 5, slow: 1_200, wrong: 0, inconsistent: 2 }),
             "1,200 slow, 2 inconsistent"
         );
-    }
-
-    #[test]
-    fn a_clock_shows_minutes_and_seconds() {
-        assert_eq!(clock(Duration::from_secs(247)), "4:07");
     }
 }

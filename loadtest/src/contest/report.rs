@@ -10,7 +10,7 @@ use super::live::Second;
 use super::plan::Operation;
 use super::result::{Conditions, ContestResult};
 use super::score::{Tally, grouped, usd};
-use super::summary::Times;
+use crate::latency::Latency;
 use crate::report::document::{self, Chart, Picture, SUM, save};
 use crate::report::lines::{Axis, Line, LineChart, Scale};
 use crate::report::text::{BYTES_PER_MB, markdown_table, megabytes, table};
@@ -91,7 +91,7 @@ fn title(conditions: &Conditions) -> String {
 fn operations(result: &ContestResult) -> Vec<Vec<String>> {
     let header = ["requests", "right", "slow", "wrong", "inconsistent", "p50", "p98", "p99", "max"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for operation in Operation::ALL {
+    for &operation in Operation::ALL {
         let outcome = result.summary.operations.get(&operation).copied().unwrap_or_default();
         rows.push(responses(operation.name(), &outcome.tally, &outcome.response_time_ms));
     }
@@ -99,7 +99,7 @@ fn operations(result: &ContestResult) -> Vec<Vec<String>> {
     rows
 }
 
-fn responses(name: &str, tally: &Tally, times: &Times) -> Vec<String> {
+fn responses(name: &str, tally: &Tally, times: &Latency) -> Vec<String> {
     let counts = [tally.right, tally.slow, tally.wrong, tally.inconsistent].map(grouped);
     let times = [times.p50, times.p98, times.p99, times.max].map(|ms| format!("{ms:.1} ms"));
     [vec![name.to_owned()], counts.to_vec(), times.to_vec()].concat()

@@ -156,11 +156,12 @@ impl ContestResult {
 pub(super) mod tests {
     use super::*;
     use crate::contest::score::Tally;
-    use crate::contest::summary::{Outcome, Times};
+    use crate::contest::summary::Outcome;
+    use crate::latency::Latency;
 
     /// A full run without a fault.
     pub(in crate::contest) fn flawless() -> ContestResult {
-        let times = Times { avg: 1.4, p50: 1.2, p98: 2.9, p99: 3.4, max: 41.0 };
+        let times = Latency { p50: 1.2, p95: 2.4, p98: 2.9, p99: 3.4, max: 41.0 };
         let outcome = |operation| Outcome {
             tally: Tally { right: Plan::FULL.expected(operation), ..Tally::default() },
             response_time_ms: times,
@@ -178,7 +179,7 @@ pub(super) mod tests {
             score: Score::of(&Tally::default()),
             problems: Vec::new(),
             summary: Summary {
-                operations: Operation::ALL.map(|operation| (operation, outcome(operation))).into(),
+                operations: Operation::ALL.iter().map(|one| (*one, outcome(*one))).collect(),
                 response_time_ms: times,
                 acknowledged: 45_000,
                 ..Summary::default()

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Operation;
 use super::score::Tally;
+use crate::latency::Latency;
 
 /// The outcome of one run of the script.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct Summary {
     /// By kind of request.
     pub operations: BTreeMap<Operation, Outcome>,
     /// Of all responses together.
-    pub response_time_ms: Times,
+    pub response_time_ms: Latency,
     /// Transactions answered 200: each must be a row.
     pub acknowledged: u64,
     /// Transactions whose answer was lost or a 5xx: each may be a row.
@@ -57,23 +58,8 @@ pub struct Outcome {
     /// By verdict.
     #[serde(flatten)]
     pub tally: Tally,
-    /// How long they took.
-    pub response_time_ms: Times,
-}
-
-/// Response times in milliseconds, connecting included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Times {
-    /// The mean.
-    pub avg: f64,
-    /// The median.
-    pub p50: f64,
-    /// 98 percent took at most as long.
-    pub p98: f64,
-    /// 99 percent took at most as long.
-    pub p99: f64,
-    /// The slowest.
-    pub max: f64,
+    /// How long they took, connecting included.
+    pub response_time_ms: Latency,
 }
 
 /// A fault in responses.

@@ -27,22 +27,6 @@ pub fn read(path: &Path) -> Result<Run> {
     serde_json::from_str(&text).with_context(|| format!("{} is no outcome", path.display()))
 }
 
-/// Response times in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Latency {
-    /// Half took at most this.
-    pub p50: f64,
-    /// 95% took at most this.
-    pub p95: f64,
-    /// 98% took at most this.
-    pub p98: f64,
-    /// 99% took at most this.
-    pub p99: f64,
-    /// The slowest.
-    pub max: f64,
-}
-
 /// Means in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {

@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::load::{Latency, Spent};
+use super::load::Spent;
 use super::sampler::{Sample, Waits};
+use crate::latency::Latency;
 use testbed::scrape::Work;
 
 /// The file that everything else can be written from again.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::load::{Latency, Times};
+use super::load::Times;
 use super::result::Run;
 use super::setup::{Arrivals, Setup};
 use crate::contest::live::Live;
 use crate::k6::{self, Channel, Heard, K6};
+use crate::latency::Latency;
 
 /// What `experiment.js` says on its console when half of the warm-up is over.
 pub const WARM: &str = "half of the warm-up is over";

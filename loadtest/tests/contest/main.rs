@@ -50,7 +50,7 @@ fn expected(operation: Operation) -> u64 {
 async fn a_service_that_keeps_the_rules_is_right() {
     let result = played_against(Fault::None).await;
     assert_eq!(found(&result), []);
-    for operation in Operation::ALL {
+    for &operation in Operation::ALL {
         let responses = result.summary.responses(operation);
         assert!(responses.abs_diff(expected(operation)) <= 1, "{responses} {operation:?}");
     }

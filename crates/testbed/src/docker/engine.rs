@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::http::Endpoint;
 use crate::usage::Usage;
@@ -42,135 +41,57 @@ impl Engine {
         Some(Engine { socket: Endpoint::Unix(path) })
     }
 
-    /// What a container has used since it was started last.
+    /// Returns what a container has used since it was started last.
     ///
     /// # Errors
     /// When the engine does not answer or does not know it.
     pub async fn usage(&self, container: &str) -> Result<Usage> {
-        let stats: Stats =
-            self.get(&format!("/containers/{container}/stats?stream=false&one-shot=true")).await?;
-        Ok(stats.usage())
+        let stats = self.get(&format!("/containers/{container}/stats?stream=false&one-shot=true")).await?;
+        Ok(usage(&stats))
     }
 
-    /// How a container is.
+    /// Returns how a container is.
     ///
     /// # Errors
     /// As [`Engine::usage`].
     pub async fn state(&self, container: &str) -> Result<State> {
-        let inspected: Inspected = self.get(&format!("/containers/{container}/json")).await?;
-        let state = inspected.state;
+        let inspected = self.get(&format!("/containers/{container}/json")).await?;
+        let state = &inspected["State"];
+        let is = |name: &str| state[name].as_bool().unwrap_or_default();
         Ok(State {
-            running: state.running && !state.restarting,
-            health: state.health.map(|health| health.status),
-            restarts: inspected.restart_count,
-            out_of_memory: state.oom_killed,
-            pid: state.pid,
+            running: is("Running") && !is("Restarting"),
+            health: state["Health"]["Status"].as_str().map(str::to_owned),
+            restarts: inspected["RestartCount"].as_u64().unwrap_or_default(),
+            out_of_memory: is("OOMKilled"),
+            pid: state["Pid"].as_i64().and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
         })
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    async fn get(&self, path: &str) -> Result<Value> {
         let answer = self.socket.get(path).await?;
         ensure!(answer.status == 200, "Docker answers GET {path} with {}: {}", answer.status, answer.body);
         serde_json::from_str(&answer.body).with_context(|| format!("what Docker answers GET {path} with"))
     }
 }
 
-#[derive(Deserialize)]
-struct Inspected {
-    #[serde(rename = "State")]
-    state: InspectedState,
-    #[serde(rename = "RestartCount")]
-    restart_count: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InspectedState {
-    running: bool,
-    restarting: bool,
-    #[serde(rename = "OOMKilled")]
-    oom_killed: bool,
-    pid: i32,
-    health: Option<Health>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Health {
-    status: String,
-}
-
-/// Only what is used; a container that does not run has hardly anything.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Stats {
-    cpu_stats: CpuStats,
-    memory_stats: MemoryStats,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct CpuStats {
-    cpu_usage: CpuUsage,
-    throttling_data: Throttling,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct CpuUsage {
-    total_usage: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Throttling {
-    throttled_time: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct MemoryStats {
-    stats: MemoryDetail,
-}
-
-/// cgroup v2 names `anon` and `file`; v1 has `rss` and `cache`, and with them what children hold.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct MemoryDetail {
-    anon: Option<u64>,
-    file: Option<u64>,
-    shmem: Option<u64>,
-    total_rss: Option<u64>,
-    total_cache: Option<u64>,
-    total_active_anon: Option<u64>,
-    total_inactive_anon: Option<u64>,
-}
-
-impl MemoryDetail {
-    /// v1 does not name shared memory: it is among what has no file behind it, and no `rss`.
-    fn shared(&self) -> u64 {
-        self.shmem.unwrap_or_else(|| {
-            let without_file =
-                self.total_active_anon.unwrap_or_default() + self.total_inactive_anon.unwrap_or_default();
-            without_file.saturating_sub(self.total_rss.unwrap_or_default())
-        })
-    }
-}
-
-impl Stats {
-    fn usage(&self) -> Usage {
-        let memory = &self.memory_stats.stats;
-        let shared = memory.shared();
-        let file = memory.file.or(memory.total_cache).unwrap_or_default();
-        Usage {
-            cpu: Duration::from_nanos(self.cpu_stats.cpu_usage.total_usage),
-            throttled: Duration::from_nanos(self.cpu_stats.throttling_data.throttled_time),
-            anonymous_bytes: memory.anon.or(memory.total_rss).unwrap_or_default(),
-            shared_bytes: shared,
-            // The kernel counts shared memory as cache.
-            cache_bytes: file.saturating_sub(shared),
-            oom_kills: 0,
-        }
+/// Reads what a container used; one that does not run has hardly anything. cgroup v2 names `anon` and `file`;
+/// v1 has `rss` and `cache`, and with them what children hold.
+fn usage(stats: &Value) -> Usage {
+    let cpu = &stats["cpu_stats"];
+    let nanos = |value: &Value| Duration::from_nanos(value.as_u64().unwrap_or_default());
+    let memory = |name: &str| stats["memory_stats"]["stats"][name].as_u64();
+    let either = |v2: &str, v1: &str| memory(v2).or(memory(v1)).unwrap_or_default();
+    // v1 does not name shared memory: it is among what has no file behind it, and no `rss`.
+    let without_file = either("total_active_anon", "") + either("total_inactive_anon", "");
+    let shared_bytes = memory("shmem").unwrap_or(without_file.saturating_sub(either("total_rss", "")));
+    Usage {
+        cpu: nanos(&cpu["cpu_usage"]["total_usage"]),
+        throttled: nanos(&cpu["throttling_data"]["throttled_time"]),
+        anonymous_bytes: either("anon", "total_rss"),
+        shared_bytes,
+        // The kernel counts shared memory as cache.
+        cache_bytes: either("file", "total_cache").saturating_sub(shared_bytes),
+        oom_kills: 0,
     }
 }
 
@@ -183,7 +104,7 @@ mod tests {
         let cpu = r#""cpu_stats": {"cpu_usage": {"total_usage": 2500000000}, "throttling_data": {"throttled_time": 7}}"#;
         let of = |memory: &str| {
             let text = format!(r#"{{{cpu}, "memory_stats": {{"usage": 9, "stats": {memory}}}}}"#);
-            serde_json::from_str::<Stats>(&text).expect("it is what the engine answers").usage()
+            usage(&serde_json::from_str(&text).expect("it is what the engine answers"))
         };
         let expected = Usage {
             cpu: Duration::from_millis(2_500),
@@ -203,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_container_that_does_not_run_used_nothing() {
-        let stats: Stats = serde_json::from_str(r#"{"memory_stats": {}, "name": "/x"}"#).expect("it is JSON");
-        assert_eq!(stats.usage(), Usage::default());
+        let stats = serde_json::from_str(r#"{"memory_stats": {}, "name": "/x"}"#).expect("it is JSON");
+        assert_eq!(usage(&stats), Usage::default());
     }
 }
