@@ -12,11 +12,10 @@ use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceResponse};
 use actix_web::http::KeepAlive;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{SignalKind, signal};
 use traces::LineSender;
 
-use crate::http::{self, Api, Door, DoorOptions};
+use crate::http::{self, Api, Door, DoorOptions, Stream};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
@@ -202,7 +201,7 @@ fn by_the_door<S, A, D>(
     draining: impl Fn() -> D + 'static,
 ) -> impl ServiceFactory<S, Config = (), Response = (), Error = DispatchError, InitError = ()>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Stream,
     A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse, Error = actix_web::Error>
         + 'static,
     A::InitError: Debug,

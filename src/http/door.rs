@@ -14,8 +14,10 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, DoorOptions, Phase};
@@ -24,9 +26,18 @@ use super::error::Problem;
 /// What ends an answer without a body.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
+/// How long a caller who was refused while still sending is listened to.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What a connection is made of.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// A connection's bytes. But for actix's own refusals they pass as they are.
-pub struct Door<S> {
-    stream: S,
+pub struct Door<S: Stream> {
+    /// There until the door is dropped.
+    stream: Option<S>,
     connection: Rc<Connection>,
     /// Goes off at a deadline, or before it; made when there is one to wait for.
     alarm: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -36,11 +47,15 @@ pub struct Door<S> {
     closing: bool,
 }
 
-impl<S> Door<S> {
+impl<S: Stream> Door<S> {
     /// Lets a connection of this thread in.
     pub fn new(stream: S, options: DoorOptions) -> Self {
         let connection = Connection::open(options);
-        Self { stream, connection, alarm: None, refusal: Vec::new(), closing: false }
+        Self { stream: Some(stream), connection, alarm: None, refusal: Vec::new(), closing: false }
+    }
+
+    fn stream(&mut self) -> &mut S {
+        self.stream.as_mut().expect("it is taken only when dropped")
     }
 
     /// Returns what its requests find as their connection's data.
@@ -81,24 +96,35 @@ impl<S> Door<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Door<S> {
+impl<S: Stream> Door<S> {
     /// Writes what is left of a refusal.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.refusal.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.refusal))?;
+        let Self { stream: Some(stream), refusal, .. } = self else { return Poll::Ready(Ok(())) };
+        while !refusal.is_empty() {
+            let written = ready!(Pin::new(&mut *stream).poll_write(context, refusal))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.refusal.drain(..written);
+            refusal.drain(..written);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S> Drop for Door<S> {
+impl<S: Stream> Drop for Door<S> {
     fn drop(&mut self) {
         self.connection.close();
+        // Closed with bytes unread, a connection is reset, and the refusal may be lost with it.
+        if let (true, Some(stream), Ok(runtime)) = (self.closing, self.stream.take(), Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(LINGER, linger(stream)));
+        }
     }
+}
+
+/// Reads what a refused caller is still sending, and throws it away.
+async fn linger<S: Stream>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }
 
 /// Returns where in `bytes` an answer of actix's own begins, and what it says. None of the service's ends
@@ -117,14 +143,14 @@ fn own_refusal(bytes: &[u8]) -> Option<(usize, Problem)> {
     Some((begin, problem))
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Door<S> {
+impl<S: Stream> AsyncRead for Door<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.closing {
-            if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_ready() {
+            if Pin::new(self.stream()).poll_read(context, buffer)?.is_ready() {
                 self.connection.hears();
                 return Poll::Ready(Ok(()));
             }
@@ -137,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Door<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Door<S> {
+impl<S: Stream> AsyncWrite for Door<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -154,16 +180,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Door<S> {
         if !bytes.starts_with(b"HTTP/1.1 100") {
             self.connection.phase.set(Phase::Nothing);
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(self.stream()).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(self.stream()).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(self.stream()).poll_shutdown(context)
     }
 }

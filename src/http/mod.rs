@@ -16,7 +16,7 @@ use crate::mailbox::Mailboxes;
 use crate::observing::Observer;
 
 pub use connection::DoorOptions;
-pub use door::Door;
+pub use door::{Door, Stream};
 
 /// What the handlers of one worker share.
 pub struct Api {

@@ -142,12 +142,12 @@ impl Ledger for PgLedger {
     }
 }
 
-/// A connection taken from the pool. Dropping it gives it back, unless a call on it passed its
-/// deadline: then a query may still run on it, and it is closed.
+/// A connection taken from the pool. Dropping it gives it back, unless a call's outcome was lost on it: then
+/// a query may still run, or nobody is at its other end, and it is closed.
 struct PgConnection {
     /// `Some` until dropped.
     client: Option<Object>,
-    overdue: Cell<bool>,
+    spoilt: Cell<bool>,
     deadlines: Deadlines,
     metrics: PoolMetrics,
 }
@@ -155,22 +155,26 @@ struct PgConnection {
 impl PgConnection {
     fn new(client: Object, deadlines: Deadlines, metrics: PoolMetrics) -> Self {
         metrics.in_use.inc();
-        Self { client: Some(client), overdue: Cell::new(false), deadlines, metrics }
+        Self { client: Some(client), spoilt: Cell::new(false), deadlines, metrics }
     }
 
     fn client(&self) -> &Object {
         self.client.as_ref().expect("it is taken only when dropped")
     }
 
-    /// Waits for a call, at most the call's deadline; past it the connection is marked as overdue.
+    /// Waits for a call, at most the call's deadline; past it the connection is spoilt.
     async fn within_deadline<T>(
         &self,
         call: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
         match tokio::time::timeout(self.deadlines.call, call).await {
-            Ok(result) => result,
+            Ok(result) => {
+                // What broke it off may not have reached the connection itself yet.
+                self.spoilt.set(self.spoilt.get() || matches!(result, Err(LedgerError::OutcomeUnknown(_))));
+                result
+            }
             Err(_elapsed) => {
-                self.overdue.set(true);
+                self.spoilt.set(true);
                 Err(error::overdue(self.deadlines.call))
             }
         }
@@ -185,9 +189,9 @@ impl PgConnection {
             async move { self.client().batch_execute(&sql).await }
         };
         // Until the brief one is back, nobody else may have the connection.
-        self.overdue.set(true);
+        self.spoilt.set(true);
         let (_, applied) = tokio::join!(set(self.deadlines.long_wait), calls::apply(self.client(), runs));
-        self.overdue.set(set(self.deadlines.brief_wait).await.is_err());
+        self.spoilt.set(set(self.deadlines.brief_wait).await.is_err());
         applied
     }
 }
@@ -220,7 +224,7 @@ impl Drop for PgConnection {
     fn drop(&mut self) {
         self.metrics.in_use.dec();
         if let Some(client) = self.client.take()
-            && self.overdue.get()
+            && self.spoilt.get()
         {
             drop(Object::take(client));
         }

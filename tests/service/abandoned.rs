@@ -8,17 +8,11 @@ async fn who_leaves_the_queue_is_never_applied() {
         let database = Database::create().await;
         let guiche = Guiche::launcher(&database).mode(mode).start().await;
         let send = |description: &str| Request::transaction(1, 1, "c", description);
-        let lock = database.lock(1).await;
-        let mut first = guiche.begin(&send("first")).await;
-        database.until_waiting(1).await;
-        let gone_one = guiche.queue(&send("gone")).await;
-        let mut stays = guiche.queue(&send("stays")).await;
-        let gone_two = guiche.queue(&send("gone")).await;
-        drop((gone_one, gone_two));
+        let mut queue = guiche.hold(&database, 1, &send("first")).await;
+        queue.push_all(["gone", "stays", "gone"].map(send)).await;
+        queue.leave(&[3, 1]);
         until_only(2, &guiche).await;
-        lock.release().await;
-        assert_eq!(first.receive().await.expect("an answer").balance(), 1, "{mode}");
-        assert_eq!(stays.receive().await.expect("an answer").balance(), 2, "{mode}");
+        assert_eq!(queue.balances().await, [1, 2], "{mode}");
         assert_eq!(guiche.credit(1, 1, "last").await.balance(), 3, "{mode}");
         assert_eq!(database.descriptions(1).await, ["first", "stays", "last"], "{mode}");
         assert_eq!(guiche.metric("guiche_abandoned_total").await, 2, "{mode}");
@@ -31,21 +25,14 @@ async fn who_leaves_while_waiting_for_a_connection_is_never_applied() {
     let launcher = Guiche::launcher(&database).mode("direct").set("POOL_SIZE", 2);
     let guiche = launcher.start().await;
     let send = |description: &str| Request::transaction(1, 1, "c", description);
-    let lock = database.lock(1).await;
-    let mut holders = Vec::new();
-    for number in 1..=2 {
-        holders.push(guiche.begin(&send("holds")).await);
-        database.until_waiting(number).await;
-    }
+    let mut holders = guiche.hold(&database, 1, &send("holds")).await;
+    holders.push(&send("holds")).await;
     // Accepted and handled in turn, so the third request is known to wait once this is answered.
     let gone = guiche.begin(&send("gone")).await;
     guiche.get("/healthz").await;
     drop(gone);
     until_only(2, &guiche).await;
-    lock.release().await;
-    for holder in &mut holders {
-        holder.receive().await.expect("an answer").balance();
-    }
+    assert_eq!(holders.balances().await, [1, 2]);
     until("it is skipped", async || guiche.metric("guiche_abandoned_total").await == 1).await;
     assert_eq!(database.descriptions(1).await, ["holds", "holds"]);
 }
@@ -54,15 +41,11 @@ async fn who_leaves_while_waiting_for_a_connection_is_never_applied() {
 async fn a_run_of_which_all_callers_left_costs_no_call() {
     let database = Database::create().await;
     let guiche = Guiche::on(&database).await;
-    let lock = database.lock(1).await;
-    let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
-    database.until_waiting(1).await;
-    let transaction = guiche.queue(&Request::transaction(1, 1, "c", "gone")).await;
-    let statement = guiche.queue(&Request::statement(1)).await;
-    drop((transaction, statement));
+    let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "first")).await;
+    queue.push_all([Request::transaction(1, 1, "c", "gone"), Request::statement(1)]).await;
+    queue.leave(&[2, 1]);
     until_only(1, &guiche).await;
-    lock.release().await;
-    first.receive().await.expect("an answer").balance();
+    assert_eq!(queue.balances().await, [1]);
     until("the queue is empty", async || guiche.depth().await == 0).await;
     guiche.credit(1, 1, "last").await.balance();
     let metrics = guiche.metrics().await;
@@ -75,12 +58,10 @@ async fn who_leaves_after_it_was_sent_is_applied_and_counted() {
     for mode in MODES {
         let database = Database::create().await;
         let guiche = Guiche::launcher(&database).mode(mode).start().await;
-        let lock = database.lock(1).await;
-        let gone = guiche.begin(&Request::transaction(1, 1, "c", "sent")).await;
-        database.until_waiting(1).await;
-        drop(gone);
+        let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "sent")).await;
+        queue.leave(&[0]);
         until_only(0, &guiche).await;
-        lock.release().await;
+        assert!(queue.balances().await.is_empty(), "{mode}");
         until("its call is over", async || guiche.metric("guiche_pool_connections_in_use").await == 0).await;
         assert_eq!(database.balance(1).await, 1, "{mode}");
         let metrics = guiche.metrics().await;

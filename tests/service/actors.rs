@@ -60,18 +60,14 @@ async fn a_busy_actor_is_not_forgotten() {
     let database = Database::create().await;
     let launcher = Guiche::launcher(&database).set("PASSIVATE_AFTER_MS", 1);
     let guiche = launcher.set("CALLS_IN_FLIGHT", 2).start().await;
-    let lock = database.lock(1).await;
-    let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
-    database.until_waiting(1).await;
-    let mut second = guiche.queue(&Request::transaction(1, 1, "c", "second")).await;
+    let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "first")).await;
+    queue.push(&Request::transaction(1, 1, "c", "second")).await;
     // Others come and go meanwhile, so the sweeper has been there.
     guiche.credit(2, 1, "x").await.balance();
     until("the other is passivated", async || guiche.metric("guiche_passivations_total").await > 0).await;
     assert_eq!(guiche.metric("guiche_live_actors").await, 1);
     assert_eq!(database.waiting().await, 1, "a second actor would have sent the second request");
-    lock.release().await;
-    assert_eq!(first.receive().await.expect("an answer").balance(), 1);
-    assert_eq!(second.receive().await.expect("an answer").balance(), 2);
+    assert_eq!(queue.balances().await, [1, 2]);
 }
 
 /// Actors are forgotten between almost any two requests; order and balances must not notice.

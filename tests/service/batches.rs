@@ -1,27 +1,20 @@
 //! One element of a batch never fails the others.
 
-use crate::harness::{Connection, Database, Guiche, Request};
+use crate::harness::{Database, Guiche, Request, Response};
 
 /// Queues `requests` behind one call, so that they go out together.
 async fn together(database: &Database, guiche: &Guiche, requests: Vec<Request>) -> Vec<(u16, String)> {
-    let lock = database.lock(5).await;
-    let mut first = guiche.begin(&Request::transaction(5, 1, "c", "first")).await;
-    database.until_waiting(1).await;
-    let mut callers: Vec<Connection> = Vec::new();
-    for request in &requests {
-        callers.push(guiche.queue(request).await);
-    }
+    let mut queue = guiche.hold(database, 5, &Request::transaction(5, 1, "c", "first")).await;
+    queue.push_all(requests).await;
     let flushes = guiche.metric("guiche_flushes_total").await;
-    lock.release().await;
-    first.receive().await.expect("an answer").balance();
-    let mut outcomes = Vec::new();
-    for caller in &mut callers {
-        let response = caller.receive().await.expect("an answer");
-        let what = if response.status == 200 { response.balance().to_string() } else { response.problem() };
-        outcomes.push((response.status, what));
-    }
+    let answers = queue.release().await;
+    answers[0].balance();
     assert_eq!(guiche.metric("guiche_flushes_total").await, flushes + 2, "the rest was one batch");
-    outcomes
+    let outcome = |response: &Response| match response.status {
+        200 => (200, response.balance().to_string()),
+        status => (status, response.problem()),
+    };
+    answers[1..].iter().map(outcome).collect()
 }
 
 fn outcome(status: u16, what: &str) -> (u16, String) {
@@ -117,17 +110,8 @@ async fn a_batch_over_clients_survives_its_refused_elements() {
 async fn statements_of_nobody_do_not_disturb_those_beside_them() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).set("OVERLAP_BELOW", 0).start().await;
-    let lock = database.lock(1).await;
-    let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
-    database.until_waiting(1).await;
-    let mut callers = Vec::new();
-    for client in [6, 1, 7, 2] {
-        callers.push((client, guiche.queue(&Request::statement(client)).await));
-    }
-    lock.release().await;
-    first.receive().await.expect("an answer").balance();
-    for (client, caller) in &mut callers {
-        let response = caller.receive().await.expect("an answer");
-        assert_eq!(response.status, if *client > 5 { 404 } else { 200 }, "client {client}");
-    }
+    let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "first")).await;
+    queue.push_all([6, 1, 7, 2].map(Request::statement)).await;
+    let statuses: Vec<u16> = queue.release().await.iter().map(|response| response.status).collect();
+    assert_eq!(statuses, [200, 404, 200, 404, 200]);
 }

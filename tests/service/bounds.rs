@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Connection, Database, Guiche, MODES, Request, Response, until};
+use crate::harness::{Database, Guiche, MODES, Queue, Request, Response, until};
 
 /// What "at once" means here, on a machine that is busy with other tests: far less than any of
 /// the deadlines that a hang would run into.
@@ -14,12 +14,8 @@ async fn a_clients_queue_is_bounded() {
         let database = Database::create().await;
         let launcher = Guiche::launcher(&database).mode(mode).set("QUEUE_PER_CLIENT", 3);
         let guiche = launcher.set("CALLS_IN_FLIGHT", 2).start().await;
-        let lock = database.lock(1).await;
-        let mut callers = vec![guiche.begin(&credit(1, "n0")).await];
-        database.until_waiting(1).await;
-        for number in 1..3 {
-            callers.push(guiche.queue(&credit(1, &format!("n{number}"))).await);
-        }
+        let mut queue = guiche.hold(&database, 1, &credit(1, "n0")).await;
+        queue.push_all(["n1", "n2"].map(|description| credit(1, description))).await;
         for request in [credit(1, "beyond"), Request::statement(1)] {
             let refused = at_once(&guiche, &request).await;
             refused.assert_refused("overloaded");
@@ -27,8 +23,7 @@ async fn a_clients_queue_is_bounded() {
         }
         assert_eq!(guiche.metrics().await.with("guiche_sheds_total", "client_queue"), 2, "{mode}");
         assert_eq!(guiche.credit(2, 1, "other").await.balance(), 1, "{mode}: another client's is not full");
-        lock.release().await;
-        answered(&mut callers).await;
+        assert_eq!(queue.balances().await, [1, 2, 3], "{mode}");
         assert_eq!(guiche.credit(1, 1, "again").await.balance(), 4, "{mode}: there is room again");
         assert_eq!(database.descriptions(1).await, ["n0", "n1", "n2", "again"], "{mode}");
     }
@@ -39,10 +34,8 @@ async fn the_requests_in_flight_are_bounded() {
     for mode in MODES {
         let database = Database::create().await;
         let guiche = Guiche::launcher(&database).mode(mode).set("REQUESTS_IN_FLIGHT", 2).start().await;
-        let lock = database.lock(1).await;
-        let mut callers = vec![guiche.begin(&credit(1, "n0")).await];
-        database.until_waiting(1).await;
-        callers.push(second_in_flight(mode, &database, &guiche).await);
+        let mut queue = guiche.hold(&database, 1, &credit(1, "n0")).await;
+        queue.push(&credit(1, "n1")).await;
         for request in [credit(2, "beyond"), Request::statement(3)] {
             let refused = at_once(&guiche, &request).await;
             refused.assert_refused("overloaded");
@@ -50,21 +43,10 @@ async fn the_requests_in_flight_are_bounded() {
         }
         assert_eq!(guiche.metrics().await.with("guiche_sheds_total", "requests_in_flight"), 2, "{mode}");
         assert_eq!(guiche.get("/healthz").await.status, 200, "{mode}: health needs no room");
-        lock.release().await;
-        answered(&mut callers).await;
+        assert_eq!(queue.balances().await, [1, 2], "{mode}");
         assert_eq!(guiche.credit(2, 1, "again").await.balance(), 1, "{mode}");
         assert_eq!(database.rows_of(2).await.len(), 1, "{mode}");
     }
-}
-
-/// Another request for the locked client, which is in flight once this returns.
-async fn second_in_flight(mode: &str, database: &Database, guiche: &Guiche) -> Connection {
-    if mode == "direct" {
-        let caller = guiche.begin(&credit(1, "n1")).await;
-        database.until_waiting(2).await;
-        return caller;
-    }
-    guiche.queue(&credit(1, "n1")).await
 }
 
 /// Connections that only idle are not requests: however many there are, one more is served.
@@ -91,17 +73,13 @@ async fn live_actors_are_bounded_and_idle_ones_make_room() {
         assert_eq!(guiche.credit(client, 1, "x").await.balance(), 1);
         assert!(guiche.metric("guiche_live_actors").await <= 2);
     }
-    let (lock_one, lock_two) = tokio::join!(database.lock(1), database.lock(2));
-    let mut callers = vec![guiche.begin(&credit(1, "busy")).await];
-    database.until_waiting(1).await;
-    callers.push(guiche.begin(&credit(2, "busy")).await);
-    database.until_waiting(2).await;
+    let one = guiche.hold(&database, 1, &credit(1, "busy")).await;
+    let two = guiche.hold(&database, 2, &credit(2, "busy")).await;
     let refused = at_once(&guiche, &credit(3, "beyond")).await;
     refused.assert_refused("overloaded");
     assert_eq!(refused.json()["detail"], "too many clients are active");
     assert_eq!(guiche.metrics().await.with("guiche_sheds_total", "live_actors"), 1);
-    tokio::join!(lock_one.release(), lock_two.release());
-    answered(&mut callers).await;
+    assert_eq!((one.balances().await, two.balances().await), (vec![2], vec![2]));
     assert_eq!(guiche.credit(3, 1, "again").await.balance(), 2);
     assert_eq!(database.descriptions(3).await, ["x", "again"]);
 }
@@ -110,14 +88,9 @@ async fn live_actors_are_bounded_and_idle_ones_make_room() {
 async fn a_batch_is_bounded() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).set("BATCH_MAX", 4).start().await;
-    let lock = database.lock(1).await;
-    let mut callers = vec![guiche.begin(&credit(1, "n0")).await];
-    database.until_waiting(1).await;
-    for number in 1..=10 {
-        callers.push(guiche.queue(&credit(1, &format!("n{number}"))).await);
-    }
-    lock.release().await;
-    answered(&mut callers).await;
+    let mut queue = guiche.hold(&database, 1, &credit(1, "n0")).await;
+    queue.push_all((1..=10).map(|number| credit(1, &format!("n{number}")))).await;
+    assert_eq!(queue.balances().await, Vec::from_iter(1..=11));
     let metrics = guiche.metrics().await;
     assert_eq!(metrics.get("guiche_flushes_total"), 1 + 3, "1, then 4, 4 and 2");
     assert_eq!(metrics.with("guiche_batch_transactions_bucket", "le=\"4.0\""), 4, "none above 4");
@@ -131,14 +104,9 @@ async fn a_call_spans_as_many_clients_as_it_may() {
         let database = Database::create().await;
         let launcher = Guiche::launcher(&database).set("CLIENTS_PER_CALL", clients_per_call);
         let guiche = launcher.set("CALLS_IN_FLIGHT", 1).set("OVERLAP_CALLS", 1).start().await;
-        let lock = database.lock(5).await;
-        let mut callers = vec![guiche.begin(&credit(5, "first")).await];
-        database.until_waiting(1).await;
-        for client in 1..=4 {
-            callers.push(guiche.queue(&credit(client, "x")).await);
-        }
-        lock.release().await;
-        answered(&mut callers).await;
+        let mut queue = guiche.hold(&database, 5, &credit(5, "first")).await;
+        queue.push_all((1..=4).map(|client| credit(client, "x"))).await;
+        assert_eq!(queue.balances().await, [1; 5]);
         let metrics = guiche.metrics().await;
         assert_eq!(metrics.get("guiche_flushes_total"), 1 + calls, "{clients_per_call} clients per call");
         assert_eq!(metrics.get("guiche_batch_clients_sum"), 5);
@@ -149,20 +117,15 @@ async fn a_call_spans_as_many_clients_as_it_may() {
 async fn connections_to_the_database_are_bounded_and_not_waited_for_long() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).mode("direct").set("POOL_SIZE", 3).start().await;
-    let lock = database.lock(1).await;
-    let mut callers = Vec::new();
-    for number in 1..=3 {
-        callers.push(guiche.begin(&credit(1, "holds")).await);
-        database.until_waiting(number).await;
-    }
+    let mut holders = guiche.hold(&database, 1, &credit(1, "holds")).await;
+    holders.push_all([credit(1, "holds"), credit(1, "holds")]).await;
     let started = Instant::now();
     let refused = guiche.ask(&credit(2, "beyond")).await;
     refused.assert_refused("unavailable");
     assert!(started.elapsed() < Duration::from_secs(15), "before any deadline of the answer");
     // One more belongs to the instance itself, which asks the database what it is.
     assert!(database.sessions("").await <= 4, "{} sessions", database.sessions("").await);
-    lock.release().await;
-    answered(&mut callers).await;
+    assert_eq!(holders.balances().await, [1, 2, 3]);
     assert_eq!(database.rows_of(2).await, []);
 }
 
@@ -171,23 +134,12 @@ async fn calls_in_flight_are_bounded() {
     let database = Database::create().await;
     let launcher = Guiche::launcher(&database).set("CALLS_IN_FLIGHT", 2).set("OVERLAP_BELOW", 0);
     let guiche = launcher.start().await;
-    let mut locks = Vec::new();
+    let mut queues = Vec::new();
     for client in 1..=4 {
-        locks.push(database.lock(client).await);
-    }
-    let mut callers = Vec::new();
-    for client in 1..=2 {
-        callers.push(guiche.begin(&credit(i64::from(client), "x")).await);
-        database.until_waiting(i64::from(client)).await;
-    }
-    for client in 3..=4 {
-        callers.push(guiche.queue(&credit(client, "x")).await);
+        queues.push(guiche.hold(&database, client, &credit(client.into(), "x")).await);
     }
     assert_eq!(database.waiting().await, 2);
-    for lock in locks {
-        lock.release().await;
-    }
-    answered(&mut callers).await;
+    assert_eq!(each_balance(queues).await, [1; 4]);
     until("nothing is in use", async || guiche.metric("guiche_pool_connections_in_use").await == 0).await;
 }
 
@@ -201,23 +153,25 @@ async fn small_calls_overlap_only_as_far_as_they_may() {
         let launcher = Guiche::launcher(&database).set("CALLS_IN_FLIGHT", 1);
         let launcher = launcher.set("OVERLAP_BELOW", overlap_below).set("OVERLAP_CALLS", overlap_calls);
         let guiche = launcher.start().await;
-        let mut locks = Vec::new();
-        let mut callers = Vec::new();
+        let mut queues = Vec::new();
         for client in 1..=3 {
-            locks.push(database.lock(client).await);
-            if i64::from(client) <= in_flight {
-                callers.push(guiche.begin(&credit(client.into(), "x")).await);
-                database.until_waiting(client.into()).await;
-            } else {
-                callers.push(guiche.queue(&credit(client.into(), "x")).await);
-            }
+            queues.push(guiche.hold(&database, client, &credit(client.into(), "x")).await);
         }
         assert_eq!(database.waiting().await, in_flight, "{overlap_calls} below {overlap_below}");
-        for lock in locks {
-            lock.release().await;
-        }
-        answered(&mut callers).await;
+        assert_eq!(each_balance(queues).await, [1; 3]);
     }
+}
+
+/// Lets go of all rows, which one call may need, and returns what the callers are told.
+async fn each_balance(queues: Vec<Queue<'_>>) -> Vec<i64> {
+    for queue in &queues {
+        queue.let_go().await;
+    }
+    let mut balances = Vec::new();
+    for queue in queues {
+        balances.extend(queue.balances().await);
+    }
+    balances
 }
 
 fn credit(client: i64, description: &str) -> Request {
@@ -226,10 +180,4 @@ fn credit(client: i64, description: &str) -> Request {
 
 async fn at_once(guiche: &Guiche, request: &Request) -> Response {
     tokio::time::timeout(AT_ONCE, guiche.ask(request)).await.expect("an answer at once, not a hang")
-}
-
-async fn answered(callers: &mut [Connection]) {
-    for caller in callers {
-        caller.receive().await.expect("an answer").balance();
-    }
 }

@@ -35,18 +35,12 @@ async fn a_batch_whose_commit_fails_is_refused_whole() {
     let database = Database::create().await;
     at_commit(&database, "IF NEW.descricao = 'fails' THEN RAISE check_violation; END IF").await;
     let guiche = Guiche::launcher(&database).set("OVERLAP_BELOW", 0).start().await;
-    let lock = database.lock(1).await;
-    let mut first = guiche.begin(&Request::transaction(1, 1, "c", "first")).await;
-    database.until_waiting(1).await;
-    let mut callers = Vec::new();
-    for (client, description) in [(1, "beside"), (2, "beside"), (3, "fails"), (2, "beside")] {
-        callers.push(guiche.queue(&Request::transaction(client, 1, "c", description)).await);
-    }
-    lock.release().await;
-    assert_eq!(first.receive().await.expect("an answer").balance(), 1);
-    for caller in &mut callers {
-        caller.receive().await.expect("an answer").assert_refused("unavailable");
-    }
+    let send = |(client, description)| Request::transaction(client, 1, "c", description);
+    let mut queue = guiche.hold(&database, 1, &send((1, "first"))).await;
+    queue.push_all([(1, "beside"), (2, "beside"), (3, "fails"), (2, "beside")].map(send)).await;
+    let answers = queue.release().await;
+    assert_eq!(answers[0].balance(), 1);
+    answers[1..].iter().for_each(|answer| answer.assert_refused("unavailable"));
     assert_eq!(database.rows().await.len(), 1);
     database.assert_books().await;
 }

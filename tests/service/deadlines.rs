@@ -88,15 +88,13 @@ async fn a_connection_that_is_cut_leaves_the_outcome_unknown() {
         let guiche = Guiche::behind(&proxy, &database).mode(mode).start().await;
         guiche.credit(1, 1, "before").await.balance();
 
-        let lock = database.lock(1).await;
-        let mut caller = guiche.begin(&Request::transaction(1, 10, "c", "cut")).await;
-        database.until_waiting(1).await;
+        let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 10, "c", "cut")).await;
         proxy.go_down().await;
-        caller.receive().await.expect("an answer").assert_unknown();
+        queue.first_answer().await.assert_unknown();
         // Nothing can be sent now, and that is certain.
         guiche.credit(1, 10, "refused").await.assert_refused("unavailable");
         guiche.statement(1).await.assert_refused("unavailable");
-        lock.release().await;
+        drop(queue);
         proxy.come_up().await;
 
         let balance = guiche.credit(1, 100, "after").await.balance();
@@ -129,16 +127,13 @@ async fn an_answer_that_is_due_says_whether_the_request_was_sent() {
     let launcher = Guiche::launcher(&database).mode("serial").deadlines(4_000, 5_500, 6_000);
     let guiche = launcher.start().await;
     let send = |description: &str| Request::transaction(1, 1, "c", description);
-    let lock = database.lock(1).await;
-    let mut rolled_back = guiche.begin(&send("rolled")).await;
-    database.until_waiting(1).await;
-    let mut sent = guiche.queue(&send("sent")).await;
-    let mut unsent = guiche.queue(&send("unsent")).await;
-    let (first, second, third) = tokio::join!(rolled_back.receive(), sent.receive(), unsent.receive());
-    first.expect("an answer").assert_refused("unavailable");
-    second.expect("an answer").assert_unknown();
-    third.expect("an answer").assert_refused("unavailable");
-    lock.release().await;
+    let mut queue = guiche.hold(&database, 1, &send("rolled")).await;
+    queue.push_all(["sent", "unsent"].map(send)).await;
+    let answers = queue.answers().await;
+    answers[0].assert_refused("unavailable");
+    answers[1].assert_unknown();
+    answers[2].assert_refused("unavailable");
+    drop(queue);
     guiche.credit(1, 1, "after").await.balance();
     let applied = database.descriptions(1).await;
     assert!(applied == ["after"] || applied == ["sent", "after"], "{applied:?}");
@@ -149,10 +144,7 @@ async fn an_answer_that_is_due_says_whether_the_request_was_sent() {
 async fn one_clients_trouble_is_not_anothers() {
     let database = Database::create().await;
     let guiche = hasty(Guiche::launcher(&database)).set("CALLS_IN_FLIGHT", 2).start().await;
-    let lock = database.lock(1).await;
-    let mut stuck = guiche.begin(&Request::transaction(1, 1, "c", "stuck")).await;
-    database.until_waiting(1).await;
+    let mut stuck = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "stuck")).await;
     assert_eq!(guiche.credit(2, 1, "x").await.balance(), 1);
-    stuck.receive().await.expect("an answer").assert_refused("unavailable");
-    lock.release().await;
+    stuck.first_answer().await.assert_refused("unavailable");
 }

@@ -75,12 +75,10 @@ async fn a_read_only_database_refuses() {
 async fn a_backend_that_ends_before_the_commit_leaves_the_outcome_unknown() {
     let database = Database::create().await;
     let guiche = Guiche::on(&database).await;
-    let lock = database.lock(1).await;
-    let mut caller = guiche.begin(&Request::transaction(1, 1, "c", "fails")).await;
-    database.until_waiting(1).await;
+    let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "fails")).await;
     end_sessions(&database, "terminate").await;
-    caller.receive().await.expect("an answer").assert_unknown();
-    lock.release().await;
+    queue.first_answer().await.assert_unknown();
+    drop(queue);
     assert_eq!(guiche.credit(1, 1, "fits").await.balance(), 1);
 }
 

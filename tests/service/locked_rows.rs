@@ -40,7 +40,7 @@ async fn others_go_on_while_a_row_is_held() {
 #[tokio::test]
 async fn who_waited_in_vain_waits_apart_the_next_time() {
     let database = Database::create().await;
-    let launcher = Guiche::launcher(&database).deadlines(1_000, 3_000, 10_000);
+    let launcher = Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(1_000, 3_000, 10_000);
     let guiche = launcher.start().await;
     let lock = database.lock(1).await;
     guiche.credit(1, 1, "in vain").await.assert_refused("unavailable");

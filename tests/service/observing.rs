@@ -39,18 +39,9 @@ async fn requests_that_share_a_flush_name_the_same_one() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).set("LOG", "guiche=debug").start().await;
     let send = |id: &str| Request::transaction(1, 1, "c", "x").header("X-Request-Id", id);
-    let lock = database.lock(1).await;
-    let mut first = guiche.begin(&send("first")).await;
-    database.until_waiting(1).await;
-    let mut callers = Vec::new();
-    for id in ["second", "third"] {
-        callers.push(guiche.queue(&send(id)).await);
-    }
-    lock.release().await;
-    first.receive().await.expect("an answer").balance();
-    for caller in &mut callers {
-        caller.receive().await.expect("an answer").balance();
-    }
+    let mut queue = guiche.hold(&database, 1, &send("first")).await;
+    queue.push_all(["second", "third"].map(send)).await;
+    assert_eq!(queue.balances().await, [1, 2, 3]);
     let flush_of = async |id| answered(&guiche, id).await["flush"].clone();
     let (first, second, third) = (flush_of("first").await, flush_of("second").await, flush_of("third").await);
     assert_eq!(second, third);
@@ -98,12 +89,9 @@ async fn server_timing_is_there_when_it_is_on() {
 async fn a_wait_for_a_lock_is_seen_as_such() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).set("SERVER_TIMING", "on").start().await;
-    let lock = database.lock(1).await;
-    let mut caller = guiche.begin(&Request::transaction(1, 1, "c", "x")).await;
-    database.until_waiting(1).await;
-    lock.release().await;
-    let response = caller.receive().await.expect("an answer");
-    let timing = response.header("server-timing").expect("it is on").to_owned();
+    let queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "x")).await;
+    let answers = queue.release().await;
+    let timing = answers[0].header("server-timing").expect("it is on").to_owned();
     let part = |name: &str| -> f64 {
         let value = timing.split(", ").find_map(|entry| entry.strip_prefix(name)?.strip_prefix(";dur="));
         value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} in {timing}"))

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::harness::{Connection, Database, Guiche, MODES, Request, Response};
+use crate::harness::{Database, Guiche, MODES, Request, Response};
 
 #[tokio::test]
 async fn requests_sent_ahead_on_one_connection_are_applied_in_order() {
@@ -29,17 +29,9 @@ async fn requests_sent_ahead_on_one_connection_are_applied_in_order() {
 async fn what_queues_behind_a_lock_goes_out_in_arrival_order_as_one_run() {
     let database = Database::create().await;
     let guiche = Guiche::on(&database).await;
-    let lock = database.lock(1).await;
-    let mut callers = vec![guiche.begin(&numbered(0)).await];
-    database.until_waiting(1).await;
-    for number in 1..=20 {
-        callers.push(guiche.queue(&numbered(number)).await);
-    }
-    lock.release().await;
-    for (number, caller) in callers.iter_mut().enumerate() {
-        let balance = caller.receive().await.expect("an answer").balance();
-        assert_eq!(balance, number as i64 + 1, "the balance after exactly those before");
-    }
+    let mut queue = guiche.hold(&database, 1, &numbered(0)).await;
+    queue.push_all((1..=20).map(numbered)).await;
+    assert_eq!(queue.balances().await, Vec::from_iter(1..=21), "each after exactly those before");
     let expected: Vec<String> = (0..=20).map(|number| format!("n{number}")).collect();
     assert_eq!(database.descriptions(1).await, expected);
     let metrics = guiche.metrics().await;
@@ -58,22 +50,12 @@ async fn no_two_runs_of_a_client_are_in_flight() {
         // Room for many calls at once: it is the mailbox alone that holds them back.
         let launcher = Guiche::launcher(&database).mode(mode).set("WORKERS", 2);
         let guiche = launcher.set("CALLS_IN_FLIGHT", 8).set("OVERLAP_BELOW", 100).start().await;
-        let lock = database.lock(1).await;
-        let mut callers = vec![guiche.begin(&numbered(0)).await];
-        database.until_waiting(1).await;
-        for number in 1..8 {
-            if mode == "direct" {
-                callers.push(guiche.begin(&numbered(number)).await);
-                database.until_waiting(number + 1).await;
-            } else {
-                callers.push(guiche.queue(&numbered(number)).await);
-            }
-        }
+        let mut queue = guiche.hold(&database, 1, &numbered(0)).await;
+        queue.push_all((1..8).map(numbered)).await;
         assert_eq!(database.waiting().await, waiting, "{mode}: sessions that wait for the row");
-        lock.release().await;
-        for caller in &mut callers {
-            caller.receive().await.expect("an answer").balance();
-        }
+        let mut balances = queue.balances().await;
+        balances.sort_unstable(); // past the mailbox the database decides on the order
+        assert_eq!(balances, Vec::from_iter(1..=8), "{mode}");
         assert_eq!(database.balance(1).await, 8, "{mode}");
     }
 }
@@ -82,16 +64,9 @@ async fn no_two_runs_of_a_client_are_in_flight() {
 async fn serial_sends_one_at_a_time_in_arrival_order() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).mode("serial").start().await;
-    let lock = database.lock(1).await;
-    let mut callers = vec![guiche.begin(&numbered(0)).await];
-    database.until_waiting(1).await;
-    for number in 1..=5 {
-        callers.push(guiche.queue(&numbered(number)).await);
-    }
-    lock.release().await;
-    for (number, caller) in callers.iter_mut().enumerate() {
-        assert_eq!(caller.receive().await.expect("an answer").balance(), number as i64 + 1);
-    }
+    let mut queue = guiche.hold(&database, 1, &numbered(0)).await;
+    queue.push_all((1..=5).map(numbered)).await;
+    assert_eq!(queue.balances().await, Vec::from_iter(1..=6));
     assert_eq!(guiche.metric("guiche_flushes_total").await, 6);
 }
 
@@ -106,23 +81,18 @@ async fn a_batch_over_clients_equals_one_by_one() {
         let launcher = Guiche::launcher(&database).mode(mode).set("BATCH_MAX", batch_max);
         // One call at a time, so that everything queues behind the first.
         let guiche = launcher.set("CALLS_IN_FLIGHT", 1).set("OVERLAP_BELOW", 0).start().await;
-        let lock = database.lock(1).await;
-        let mut first = guiche.begin(&numbered(0)).await;
-        database.until_waiting(1).await;
+        let mut queue = guiche.hold(&database, 1, &numbered(0)).await;
         let mut model = Model::contest();
         assert_eq!(model.apply(1, 1, "c"), Ok(1));
         let mut expected = Vec::new();
-        let mut callers: Vec<Connection> = Vec::new();
         for (client, amount, kind, description) in random_transactions(seed, 40) {
-            let request = Request::transaction(client, amount, kind, &description);
-            callers.push(guiche.queue(&request).await);
+            queue.push(&Request::transaction(client, amount, kind, &description)).await;
             expected.push((description, client, model.apply(client, amount, kind)));
         }
-        lock.release().await;
-        first.receive().await.expect("an answer").balance();
-        for (caller, (description, _, outcome)) in callers.iter_mut().zip(&expected) {
-            let response = caller.receive().await.expect("an answer");
-            assert_eq!(&read(&response), outcome, "{mode}, seed {seed}, {description}: {response:?}");
+        let answers = queue.release().await;
+        answers[0].balance();
+        for (response, (description, _, outcome)) in answers[1..].iter().zip(&expected) {
+            assert_eq!(&read(response), outcome, "{mode}, seed {seed}, {description}: {response:?}");
         }
         for client in 2..=5 {
             let applied = expected.iter().filter(|(_, of, outcome)| *of == client && outcome.is_ok());

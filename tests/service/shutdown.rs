@@ -15,25 +15,13 @@ async fn what_is_queued_is_finished() {
         // Nobody is to wait for a connection that only idles.
         let mut idle = guiche.connect().await;
         idle.ask(&Request::get("/healthz")).await.expect("an answer");
-        let lock = database.lock(1).await;
-        let mut callers = vec![guiche.begin(&credit(0)).await];
-        database.until_waiting(1).await;
-        for number in 1..=5 {
-            if mode == "direct" {
-                callers.push(guiche.begin(&credit(number)).await);
-                database.until_waiting(number + 1).await;
-            } else {
-                callers.push(guiche.queue(&credit(number)).await);
-            }
-        }
+        let mut queue = guiche.hold(&database, 1, &credit(0)).await;
+        queue.push_all((1..=5).map(credit)).await;
         guiche.signal(Signal::SIGTERM);
         guiche.until_logged("draining").await;
         until("new connections are refused", async || Connection::open(guiche.address()).await.is_err())
             .await;
-        lock.release().await;
-        for caller in &mut callers {
-            caller.receive().await.expect("an answer, though it is ending").balance();
-        }
+        assert_eq!(queue.balances().await.len(), 6, "{mode}: answered, though it is ending");
         let status = guiche.ended().await;
         assert_eq!(status.code(), Some(0), "{mode}");
         assert_eq!(database.balance(1).await, 6, "{mode}");

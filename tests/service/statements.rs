@@ -143,18 +143,13 @@ async fn a_statement_that_was_queued_with_transactions_shows_them() {
     for mode in ["serial", "batched"] {
         let database = Database::create().await;
         let guiche = Guiche::launcher(&database).mode(mode).start().await;
-        let lock = database.lock(1).await;
         let credit = |number| Request::transaction(1, 1, "c", &format!("n{number}"));
-        let mut first = guiche.begin(&credit(0)).await;
-        database.until_waiting(1).await;
-        let mut second = guiche.queue(&credit(1)).await;
-        let mut statement = guiche.queue(&Request::statement(1)).await;
-        lock.release().await;
-        first.receive().await.expect("an answer").balance();
-        second.receive().await.expect("an answer").balance();
-        let statement = statement.receive().await.expect("an answer");
-        assert_eq!(descriptions(&statement), ["n1", "n0"], "{mode}");
-        assert_eq!(total(&statement), 2, "{mode}");
+        let mut queue = guiche.hold(&database, 1, &credit(0)).await;
+        queue.push_all([credit(1), Request::statement(1)]).await;
+        let answers = queue.release().await;
+        assert_eq!((answers[0].balance(), answers[1].balance()), (1, 2), "{mode}");
+        assert_eq!(descriptions(&answers[2]), ["n1", "n0"], "{mode}");
+        assert_eq!(total(&answers[2]), 2, "{mode}");
     }
 }
 

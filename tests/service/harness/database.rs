@@ -178,6 +178,10 @@ pub(crate) struct Lock {
 impl Lock {
     /// Lets go of it.
     pub(crate) async fn release(self) {
+        self.let_go().await;
+    }
+
+    pub(super) async fn let_go(&self) {
         self.session.batch_execute("COMMIT").await.expect("the lock is released");
     }
 }

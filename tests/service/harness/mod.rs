@@ -6,6 +6,7 @@
 
 mod database;
 mod front;
+mod held;
 mod http;
 mod instance;
 mod load;
@@ -15,6 +16,7 @@ mod wait;
 
 pub(crate) use database::{Database, own_cluster};
 pub(crate) use front::{BY_REQUEST, Front, at_a_socket, two_instances};
+pub(crate) use held::Queue;
 pub(crate) use http::{Address, Connection, Request, Response, chunked};
 pub(crate) use instance::{Guiche, Launcher, MODES, run_directory};
 pub(crate) use load::{Fate, Load, reckon};
