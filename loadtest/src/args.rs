@@ -1,117 +1,75 @@
 //! The part of the command line that says which stack to start.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail, ensure};
 
-use testbed::cluster::ClusterOptions;
-use testbed::nginx::Balancing;
 use testbed::signals::interrupted;
-use testbed::split::{CPU_BUDGET, Split};
+use testbed::split::CPU_BUDGET;
 use testbed::stack::{Progress, StackOptions, Transport};
-use testbed::{Mode, Profile, Running, Topology};
+use testbed::{Running, Topology};
 
 /// Which stack to start.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StackArgs {
-    /// What the services run in
+    /// What the services run in.
     #[arg(long = "stack", value_enum, default_value_t)]
     pub topology: Topology,
 
-    /// How transactions reach the database
-    #[arg(long, value_enum, default_value_t)]
-    pub mode: Mode,
+    /// How they are set up.
+    #[command(flatten)]
+    pub stack: StackOptions,
 
-    /// What a commit promises: durable survives a crash, contest does not
-    #[arg(long, value_enum, default_value_t)]
-    pub profile: Profile,
-
-    /// How NGINX shares requests out between the two instances
-    #[arg(long, value_enum, default_value_t)]
-    pub balancing: Balancing,
-
-    /// Enforce the contest's CPU and memory limits with cgroups, where that is permitted
-    #[arg(long)]
-    pub envelope: bool,
-
-    /// CPUs for instance/instance/nginx/postgres, enforced with --envelope
-    #[arg(long, default_value_t, value_name = "A/A/N/P")]
-    pub cpus: Split,
-
-    /// Allow --cpus to be more than the contest's 1.5 in total
+    /// Allow --cpus to be more than the contest's 1.5 in total.
     #[arg(long)]
     pub over: bool,
+}
 
-    /// The port of NGINX on 127.0.0.1; 0 takes a free one
-    #[arg(long, default_value_t = 9999)]
-    pub port: u16,
-
-    /// How NGINX reaches the instances
-    #[arg(long, value_enum, default_value_t)]
-    pub transport: Transport,
-
-    /// Keep the database in this directory, made if it is missing, and use what is there
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-
-    /// Leave the run directory with its logs and data behind
+/// How often and how long a measurement loads, where it is not what is declared.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct LengthArgs {
+    /// A glance: one round of short runs.
     #[arg(long)]
-    pub keep: bool,
+    pub quick: bool,
 
-    /// A setting of the service, such as BATCH_MAX=64; may be repeated
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_setting)]
-    pub env: Vec<(String, String)>,
+    /// Rounds [default: what is declared].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: Option<u32>,
 
-    /// The service's program [default: the one beside this, else target/release/guiche]
-    #[arg(long, value_name = "FILE")]
-    pub guiche: Option<PathBuf>,
+    /// Seconds that are measured in each run [default: what is declared; at the contest's rate 30].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seconds: Option<u32>,
 
-    /// The directory of PostgreSQL's programs [default: the newest of /usr/lib/postgresql/*/bin]
-    #[arg(long, value_name = "DIR")]
-    pub pg_bin: Option<PathBuf>,
+    /// Seconds of load before that [default: what is declared; at the contest's rate 4].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub warm_up: Option<u32>,
 }
 
 impl StackArgs {
-    /// Returns what they ask for, in a run directory that does not exist yet.
+    /// Returns what they ask for.
     ///
     /// # Errors
     /// When the split is over the contest's budget and `--over` is not given, and when containers are asked
     /// for what only a native stack has.
     pub fn options(&self) -> Result<StackOptions> {
-        let total = self.cpus.total();
+        let stack = &self.stack;
+        let total = stack.split.total();
         ensure!(
-            self.over || !self.cpus.is_over_budget(),
+            self.over || !stack.split.is_over_budget(),
             "--cpus {} is {total:.2} CPUs; the contest allows {CPU_BUDGET} (--over goes beyond)",
-            self.cpus
+            stack.split
         );
         if self.topology == Topology::Docker {
             for (name, given) in [
-                ("--transport", self.transport != Transport::default()),
-                ("--data", self.data.is_some()),
-                ("--keep", self.keep),
-                ("--guiche", self.guiche.is_some()),
-                ("--pg-bin", self.pg_bin.is_some()),
+                ("--transport", stack.transport != Transport::default()),
+                ("--data", stack.pg.data.is_some()),
+                ("--keep", stack.keep),
+                ("--guiche", stack.guiche.is_some()),
+                ("--pg-bin", stack.pg.bin.is_some()),
             ] {
                 ensure!(!given, "{name} does not go with --stack docker");
             }
-            ensure!(self.port != 0, "--stack docker needs a --port");
+            ensure!(stack.port != 0, "--stack docker needs a --port");
         }
-        let pg =
-            ClusterOptions { bin: self.pg_bin.clone(), data: self.data.clone(), ..ClusterOptions::default() };
-        Ok(StackOptions {
-            mode: self.mode,
-            profile: self.profile,
-            balancing: self.balancing,
-            split: self.cpus,
-            envelope: self.envelope,
-            port: self.port,
-            transport: self.transport,
-            api_env: self.env.clone(),
-            pg,
-            guiche: self.guiche.clone(),
-            keep: self.keep,
-            ..StackOptions::default()
-        })
+        Ok(stack.clone())
     }
 
     /// Starts it, and tells each step to `progress`.
@@ -128,16 +86,10 @@ impl StackArgs {
     }
 }
 
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it has the form NAME=VALUE".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use testbed::{Balancing, Mode, Profile, Split};
 
     use super::*;
 

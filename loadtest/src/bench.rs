@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
+use crate::args::LengthArgs;
 use crate::contest::timestamp;
 use crate::measure::declaration::Declaration;
 use crate::measure::plan::{Choice, Plan};
@@ -18,10 +19,6 @@ const CONTEST_RATE: &str = "contest_rate";
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchArgs {
-    /// A few cases, one round each, in under two minutes
-    #[arg(long)]
-    pub quick: bool,
-
     /// Only this comparison of loadtest/bench.toml; may be repeated
     #[arg(long, value_name = "COMPARISON", value_delimiter = ',', value_parser = comparisons())]
     pub only: Vec<String>,
@@ -53,17 +50,9 @@ pub struct BenchArgs {
     #[arg(long)]
     pub instructions: bool,
 
-    /// Rounds [default: 3, with --quick 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: Option<u32>,
-
-    /// Seconds that are measured in each run [default: 6, with --quick 4; at the contest's rate 30]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub seconds: Option<u32>,
-
-    /// Seconds of load before that [default: 2; at the contest's rate 4]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub warm_up: Option<u32>,
+    /// How long; --quick takes a few cases, in under two minutes.
+    #[command(flatten)]
+    pub length: LengthArgs,
 
     /// Where the report goes [default: reports/bench-TIME]
     #[arg(long, value_name = "DIR")]
@@ -84,11 +73,8 @@ impl BenchArgs {
             only: self.only.iter().cloned().chain(rate).collect(),
             cases: self.cases.clone(),
             base: std::iter::once(self.base.clone()).chain(self.env.iter().cloned()).chain(pg).collect(),
-            quick: self.quick,
             instructions: self.instructions,
-            rounds: self.rounds,
-            warm_up: self.warm_up,
-            seconds: self.seconds,
+            length: self.length,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::args::LengthArgs;
 use crate::measure::declaration::Declaration;
 use crate::measure::declared;
 use crate::measure::plan::{Choice, Plan};
@@ -29,21 +30,9 @@ pub struct ExperimentArgs {
     #[arg(long)]
     pub list: bool,
 
-    /// A glance: one round of short runs
-    #[arg(long)]
-    pub quick: bool,
-
-    /// Rounds [default: what the experiment declares]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: Option<u32>,
-
-    /// Seconds that are measured in each run [default: what the experiment declares]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub seconds: Option<u32>,
-
-    /// Seconds of load before that [default: what the experiment declares]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub warm_up: Option<u32>,
+    /// How long.
+    #[command(flatten)]
+    pub length: LengthArgs,
 
     /// Where the reports go, a directory for each experiment and an index [default:
     /// reports/experiments]
@@ -78,11 +67,6 @@ impl ExperimentArgs {
         ensure!(names.len() == declarations.len(), "two files of one name would share one report");
         Ok(declarations)
     }
-
-    fn choice(&self) -> Choice {
-        let ExperimentArgs { quick, rounds, warm_up, seconds, .. } = *self;
-        Choice { quick, rounds, warm_up, seconds, ..Choice::default() }
-    }
 }
 
 /// Runs the command to its end.
@@ -95,7 +79,7 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
     if args.list {
         return list();
     }
-    let choice = args.choice();
+    let choice = Choice { length: args.length, ..Choice::default() };
     let plans = args.declarations()?.iter().map(|one| Plan::new(one, &choice)).collect::<Result<Vec<_>>>()?;
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(REPORTS));
     let finished = |result: &measure::result::Measurement, progress: &measure::progress::Progress| {

@@ -33,7 +33,7 @@ pub async fn run(args: &StackArgs) -> Result<()> {
         () = health.follow(&say) => unreachable!("it is followed for ever"),
     };
     say(&format!("stopping ({})", outcome.as_ref().map_or("a part has ended", |signal| *signal)));
-    let kept = args.keep.then(|| running.options().dir.clone());
+    let kept = args.stack.keep.then(|| running.options().dir.clone());
     let stopped = tokio::select! {
         stopped = running.stop() => stopped,
         // Dropped half-way, it is stopped without patience.

@@ -21,7 +21,8 @@ pub struct ContestArgs {
 
     /// Play against a stack that something else started, if all its balances are zero
     #[arg(long, value_name = "URL", conflicts_with_all = [
-        "topology", "mode", "profile", "balancing", "envelope", "cpus", "port", "transport", "data", "env", "guiche", "pg_bin",
+        "topology", "mode", "profile", "balancing", "envelope", "split", "port", "transport", "data", "api_env",
+        "guiche", "bin",
     ])]
     pub target: Option<String>,
 
@@ -47,7 +48,7 @@ impl ContestArgs {
         self.report.clone().unwrap_or_else(|| {
             let kind = match &self.target {
                 Some(_) => "target".to_owned(),
-                None => format!("{}-{}", self.stack.mode, self.stack.profile),
+                None => format!("{}-{}", self.stack.stack.mode, self.stack.stack.profile),
             };
             testbed::repository_root().join(format!("reports/contest-{}-{kind}", timestamp()))
         })

@@ -10,6 +10,7 @@ use super::instructions;
 use super::load::Times;
 use super::result::{Axis, Case, Comparison, Conditions, Measurement};
 use super::setup::{Arrivals, Setup};
+use crate::args::LengthArgs;
 
 /// How long the contest's rate is played before and while it is measured, in seconds: its p99 is
 /// that of 340 requests a second.
@@ -27,16 +28,10 @@ pub struct Choice {
     pub cases: Vec<String>,
     /// Settings that all cases have in common, in addition to the file's.
     pub base: Vec<String>,
-    /// Whether a glance is enough.
-    pub quick: bool,
     /// Whether instructions are counted in every comparison.
     pub instructions: bool,
-    /// Rounds.
-    pub rounds: Option<u32>,
-    /// Seconds of load before the measured interval.
-    pub warm_up: Option<u32>,
-    /// Seconds of the measured interval.
-    pub seconds: Option<u32>,
+    /// How often and how long.
+    pub length: LengthArgs,
 }
 
 /// What is run, and the result that it fills.
@@ -72,19 +67,19 @@ impl Plan {
             None => compared(declaration, &base, choice)?,
         };
         let quick = declaration.quick;
-        let (rounds, warm_up, seconds) = match choice.quick {
+        let (rounds, warm_up, seconds) = match choice.length.quick {
             true => (quick.rounds, quick.warm_up, quick.seconds),
             false => (declaration.rounds, declaration.warm_up, declaration.seconds),
         };
         let times = |(warm_up, seconds): (u32, u32)| Times {
-            warm_up: Duration::from_secs(choice.warm_up.unwrap_or(warm_up).into()),
-            measured: Duration::from_secs(choice.seconds.unwrap_or(seconds).into()),
+            warm_up: Duration::from_secs(choice.length.warm_up.unwrap_or(warm_up).into()),
+            measured: Duration::from_secs(choice.length.seconds.unwrap_or(seconds).into()),
         };
         let of_case = |setup: Setup| match setup.arrivals {
             Arrivals::Contest => (setup, times(CONTEST_RATE_S)),
             _ => (setup, times((warm_up, seconds))),
         };
-        let rounds = choice.rounds.unwrap_or(rounds);
+        let rounds = choice.length.rounds.unwrap_or(rounds);
         let of_base = of_case(base.clone()).1;
         let (comparisons, planned) = compared
             .into_iter()
@@ -165,13 +160,13 @@ fn compared(declaration: &Declaration, base: &Setup, choice: &Choice) -> Result<
     for name in &choice.only {
         ensure!(names.contains(&name.as_str()), "there is no {name:?}; there are {}", names.join(", "));
     }
-    let whole = if choice.quick { Whole::Quick } else { Whole::All };
+    let whole = if choice.length.quick { Whole::Quick } else { Whole::All };
     let is_chosen = |one: &&Compared| match (&choice.only[..], &choice.cases[..]) {
         ([], []) => one.part_of.contains(&whole),
         (only, _) => only.contains(&one.name),
     };
     let chosen = declaration.comparison.iter().filter(is_chosen).map(|one| {
-        let cases = one.quick.as_ref().filter(|_| choice.quick).unwrap_or(&one.cases);
+        let cases = one.quick.as_ref().filter(|_| choice.length.quick).unwrap_or(&one.cases);
         let compared = Compared { cases: cases.clone(), ..one.clone() };
         prepared(&compared, base).with_context(|| format!("comparison {}", one.name))
     });

@@ -22,6 +22,8 @@ fn bench(choice: &Choice) -> Plan {
     Plan::new(&Declaration::bench().expect("bench.toml is right"), choice).expect("right")
 }
 
+const QUICK: LengthArgs = LengthArgs { quick: true, rounds: None, seconds: None, warm_up: None };
+
 #[test]
 fn every_x_meets_every_series_and_the_rest_stays() {
     let declaration = Declaration::parse("t", FILE).expect("it is right");
@@ -71,7 +73,7 @@ fn the_whole_is_every_comparison() {
     let all = bench(&Choice::default());
     assert_eq!(all.comparisons.len(), 12);
     assert_eq!(all.comparisons[0].cases.len(), 15);
-    let quick = bench(&Choice { quick: true, ..Choice::default() });
+    let quick = bench(&Choice { length: QUICK, ..Choice::default() });
     assert_eq!((quick.comparisons.len(), quick.rounds), (3, 1));
     assert!(quick.setups().count() <= 8);
 }
@@ -82,7 +84,7 @@ fn the_contests_rate_has_times_of_its_own() {
         let times = bench(choice).comparisons[0].cases[0].1;
         (times.warm_up.as_secs(), times.measured.as_secs())
     };
-    let rate = Choice { only: vec!["contest_rate".into()], quick: true, ..Choice::default() };
+    let rate = Choice { only: vec!["contest_rate".into()], length: QUICK, ..Choice::default() };
     assert_eq!(seconds(&rate), (4, 30));
-    assert_eq!(seconds(&Choice { seconds: Some(5), ..rate }), (4, 5));
+    assert_eq!(seconds(&Choice { length: LengthArgs { seconds: Some(5), ..QUICK }, ..rate }), (4, 5));
 }

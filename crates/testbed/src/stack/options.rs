@@ -10,6 +10,9 @@ use crate::rundir;
 use crate::split::{Service, Split};
 use settings::{Mode, Profile};
 
+/// Where the contest sends its requests.
+const PORT: u16 = 9999;
+
 /// How NGINX reaches the instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
@@ -43,39 +46,61 @@ impl Pinning {
     }
 }
 
-/// What to start. The default is the shipped topology without limits.
-#[derive(Clone, Debug)]
+/// What to start, which a command line may say. The default is the shipped topology without limits.
+#[derive(Clone, Debug, clap::Args)]
 pub struct StackOptions {
-    /// The service's mode.
+    /// How transactions reach the database.
+    #[arg(long, value_enum, default_value_t)]
     pub mode: Mode,
-    /// The profile of the database and of the service.
+    /// What a commit promises: durable survives a crash, contest does not.
+    #[arg(long, value_enum, default_value_t)]
     pub profile: Profile,
-    /// NGINX's file.
+    /// How NGINX shares requests out between the two instances.
+    #[arg(long, value_enum, default_value_t)]
     pub balancing: Balancing,
-    /// CPU per service, enforced with `envelope`.
-    pub split: Split,
-    /// Whether to enforce the contest's limits.
+    /// Enforce the contest's CPU and memory limits with cgroups, where that is permitted.
+    #[arg(long)]
     pub envelope: bool,
+    /// CPUs for instance/instance/nginx/postgres, enforced with --envelope.
+    #[arg(long = "cpus", default_value_t, value_name = "A/A/N/P")]
+    pub split: Split,
     /// What every fsync and fdatasync of the running database takes longer.
+    #[arg(skip)]
     pub fsync_delay: Duration,
-    /// NGINX's port on 127.0.0.1; 0 for a free one.
+    /// The port of NGINX on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = PORT)]
     pub port: u16,
     /// How NGINX reaches the instances.
+    #[arg(long, value_enum, default_value_t)]
     pub transport: Transport,
     /// Which CPUs the services may use.
+    #[arg(skip)]
     pub pin: Pinning,
-    /// Settings of the service in addition.
+    /// A setting of the service, such as BATCH_MAX=64; may be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub api_env: Vec<(String, String)>,
     /// Whether the instances serve their metrics, see [`metrics`](super::Stack::metrics).
+    #[arg(skip)]
     pub metrics: bool,
     /// Further options of the cluster; its profile, cgroups and CPUs come from above.
+    #[command(flatten)]
     pub pg: ClusterOptions,
-    /// The service's program, see [`find_guiche`](crate::instance::find_guiche).
+    /// The service's program [default: the one beside this, else target/release/guiche].
+    #[arg(long, value_name = "FILE")]
     pub guiche: Option<PathBuf>,
     /// The run directory, which must not exist yet.
+    #[arg(skip = rundir::fresh_path())]
     pub dir: PathBuf,
-    /// Whether the run directory stays at the end.
+    /// Leave the run directory with its logs and data behind.
+    #[arg(long)]
     pub keep: bool,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it has the form NAME=VALUE".to_owned()),
+    }
 }
 
 impl Default for StackOptions {
@@ -87,7 +112,7 @@ impl Default for StackOptions {
             split: Split::default(),
             envelope: false,
             fsync_delay: Duration::ZERO,
-            port: 9999,
+            port: PORT,
             transport: Transport::default(),
             pin: Pinning::default(),
             api_env: Vec::new(),
