@@ -59,7 +59,7 @@ pub struct BenchArgs {
     pub report: Option<PathBuf>,
 }
 
-/// The names that the file declares; a broken file is told when the command runs.
+/// Returns the names that the file declares; a broken file is told when the command runs.
 fn comparisons() -> PossibleValuesParser {
     let declared = Declaration::bench().map(|declaration| declaration.comparison).unwrap_or_default();
     PossibleValuesParser::new(declared.into_iter().map(|one| PossibleValue::new(one.name).help(one.title)))

@@ -100,7 +100,7 @@ impl Documents {
     }
 }
 
-/// The result files, by name.
+/// Returns the result files, by name.
 fn results(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -151,7 +151,8 @@ fn contest_rows(contests: &[ContestResult]) -> Vec<Vec<String>> {
     rows
 }
 
-/// README's figures: the contest, the benchmark's best and its ratio to `direct`, and what a hot client shows.
+/// Returns README's figures: the contest, the benchmark's best and its ratio to `direct`, and what a hot
+/// client shows.
 fn figures(measurements: &[Measurement], contests: &[ContestResult]) -> Result<String> {
     let mut lines = Vec::new();
     let contest = contests.first().context("there is no contest")?;
@@ -183,7 +184,7 @@ fn with_figures(readme: &str, figures: &str) -> Result<String> {
     Ok(format!("{before}{}{figures}{}{after}", MARKS[0], MARKS[1]))
 }
 
-/// The day of a moment in RFC 3339.
+/// Returns the day of a moment in RFC 3339.
 fn day(moment: &str) -> String {
     moment.chars().take(10).collect()
 }

@@ -83,7 +83,7 @@ impl Books {
         undisturbed(async || Books::read(url).await, async || Counts::read_when_quiet(instances).await).await
     }
 
-    /// What is wrong with them, one sentence each; none when all is right.
+    /// Returns what is wrong with them, one sentence each; none when all is right.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.faults.iter().take(NAMED).map(Fault::to_string).collect();
         if self.faults.len() > NAMED {
@@ -92,7 +92,7 @@ impl Books {
         problems
     }
 
-    /// What is wrong with them, or with what the instances counted from their start until they were
+    /// Returns what is wrong with them, or with what the instances counted from their start until they were
     /// read, if all rows came since then.
     pub fn problems_beside(&self, counted: &Work) -> Vec<String> {
         // A call of unknown outcome may have carried any number of transactions.
@@ -102,8 +102,8 @@ impl Books {
         problems
     }
 
-    /// What is wrong between `rows` new transactions and what a load saw: every transaction that
-    /// was `acknowledged` is a row, and every further row is one whose outcome is `unknown`.
+    /// Returns what is wrong between `rows` new transactions and what a load saw: every transaction that was
+    /// `acknowledged` is a row, and every further row is one whose outcome is `unknown`.
     pub fn problem_of_rows(rows: u64, acknowledged: u64, unknown: u64) -> Option<String> {
         if rows < acknowledged {
             return Some(format!(

@@ -61,7 +61,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Whether all programs and files are there that a start with these options needs.
+    /// Returns whether all programs and files are there that a start with these options needs.
     ///
     /// # Errors
     /// When not; says what to install.
@@ -82,7 +82,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The same in the directory of someone else, who removes it after the cluster is dropped.
+    /// Does the same in the directory of someone else, who removes it after the cluster is dropped.
     ///
     /// # Errors
     /// As for [`Cluster::start`].
@@ -111,37 +111,37 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The directory of the server's socket.
+    /// Returns the directory of the server's socket.
     pub fn socket_dir(&self) -> PathBuf {
         self.directory.join("pg")
     }
 
-    /// The port: on 127.0.0.1 (with passwords), and in the socket's name.
+    /// Returns the port: on 127.0.0.1 (with passwords), and in the socket's name.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The process id of the postmaster, or `None` while it is down.
+    /// Returns the process id of the postmaster, or `None` while it is down.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().filter(|process| process.exit_status().is_none()).map(Process::pid)
     }
 
-    /// Where the data is.
+    /// Returns where the data is.
     pub fn data_dir(&self) -> &Path {
         &self.data
     }
 
-    /// Where the server logs.
+    /// Returns where the server logs.
     pub fn log(&self) -> PathBuf {
         self.directory.join("postgres.log")
     }
 
-    /// The directory of the server's programs.
+    /// Returns the directory of the server's programs.
     pub fn bin(&self) -> &Path {
         &self.bin
     }
 
-    /// The device that the data is on, measured now.
+    /// Measures the device that the data is on, now.
     ///
     /// # Errors
     /// When it cannot be measured.
@@ -149,12 +149,12 @@ impl Cluster {
         Disk::of(&self.data)
     }
 
-    /// How the superuser connects to `database`: through the socket, without a password.
+    /// Returns how the superuser connects to `database`: through the socket, without a password.
     pub fn admin_url(&self, database: &str) -> String {
         format!("host={} port={} user={SUPERUSER} dbname={database}", self.socket_dir().display(), self.port)
     }
 
-    /// How the service connects to `database`: through the socket, as the restricted role.
+    /// Returns how the service connects to `database`: through the socket, as the restricted role.
     pub fn api_url(&self, database: &str) -> String {
         format!(
             "host={} port={} user=guiche password=guiche dbname={database}",
@@ -163,7 +163,7 @@ impl Cluster {
         )
     }
 
-    /// The same over TCP, where the password is asked for.
+    /// Returns the same over TCP, where the password is asked for.
     pub fn api_url_tcp(&self, database: &str) -> String {
         format!("postgresql://guiche:guiche@127.0.0.1:{}/{database}", self.port)
     }
@@ -300,7 +300,7 @@ impl Cluster {
         self.write_file("postgresql.conf", &format!("{text}\ninclude 'guiche.conf'\n"))
     }
 
-    /// The profile's settings, then where to listen, then the caller's own. The file is a copy,
+    /// Returns the profile's settings, then where to listen, then the caller's own. The file is a copy,
     /// because the user that runs the server may not be able to read the repository.
     fn settings(&self) -> Result<String> {
         let file = install::sql_dir()?.join("settings").join(format!("{}.conf", self.options.profile));
@@ -337,14 +337,14 @@ impl Cluster {
     }
 }
 
-/// Whether a process works in `directory` or below it. PostgreSQL's all work in their data
-/// directory, which is how the children of a killed postmaster are found.
+/// Returns whether a process works in `directory` or below it. PostgreSQL's all work in their data directory,
+/// which is how the children of a killed postmaster are found.
 fn is_working_in(directory: &Path) -> bool {
     let processes = procfs::process::all_processes().into_iter().flatten().flatten();
     processes.filter_map(|process| process.cwd().ok()).any(|cwd| cwd.starts_with(directory))
 }
 
-/// A TCP port of 127.0.0.1 that nobody listens on at this moment.
+/// Returns a TCP port of 127.0.0.1 that nobody listens on at this moment.
 ///
 /// # Errors
 /// When there is none.

@@ -43,7 +43,7 @@ impl Disk {
         Ok(Disk { file_system, source, rotational, fsync })
     }
 
-    /// Whether its files live in memory, where an fsync is free and a durable database is a lie.
+    /// Returns whether its files live in memory, where an fsync is free and a durable database is a lie.
     pub fn is_memory(&self) -> bool {
         ["tmpfs", "ramfs"].contains(&self.file_system.as_str())
     }
@@ -94,7 +94,7 @@ fn find_mount(MountInfos(mounts): MountInfos, path: &Path) -> Option<(String, St
     Some((mount.fs_type, mount.mount_source.unwrap_or_default()))
 }
 
-/// What the kernel says about the block device `source`; a partition asks its whole disk.
+/// Returns what the kernel says about the block device `source`; a partition asks its whole disk.
 fn rotational(source: &str) -> Option<bool> {
     let device = fs::metadata(source).ok()?.rdev();
     let block = format!("/sys/dev/block/{}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
@@ -104,7 +104,7 @@ fn rotational(source: &str) -> Option<bool> {
         .map(|text| text.trim() == "1")
 }
 
-/// The median time of a page's write and `fdatasync` to a preallocated file, as the log does it.
+/// Returns the median time of a page's write and `fdatasync` to a preallocated file, as the log does it.
 fn measure(directory: &Path) -> Result<Duration> {
     let path = directory.join(format!(".fsync-{}", std::process::id()));
     let times = File::create(&path).and_then(|file| time_writes(&file));

@@ -64,17 +64,17 @@ impl Envelope {
         Ok(())
     }
 
-    /// The files that a process of `service` writes its pid to before it starts.
+    /// Returns the files that a process of `service` writes its pid to before it starts.
     pub fn procs(&self, service: Service) -> Vec<PathBuf> {
         self.directories_of(service).into_iter().map(|directory| directory.join("cgroup.procs")).collect()
     }
 
-    /// The directories of all the cgroups.
+    /// Returns the directories of all the cgroups.
     pub fn directories(&self) -> Vec<PathBuf> {
         Service::ALL.into_iter().flat_map(|service| self.directories_of(service)).collect()
     }
 
-    /// What `service` has used since its start.
+    /// Returns what `service` has used since its start.
     ///
     /// # Errors
     /// When the kernel's files are not as they should be.
@@ -88,7 +88,7 @@ impl Envelope {
         Ok(usage)
     }
 
-    /// How often `service` has used up its quota so far.
+    /// Returns how often `service` has used up its quota so far.
     ///
     /// # Errors
     /// When the kernel's files are not as they should be.
@@ -142,7 +142,7 @@ pub struct Throttling {
 }
 
 impl Throttling {
-    /// The share of slices since `earlier` in which the quota was used up, 0 to 1.
+    /// Returns the share of slices since `earlier` in which the quota was used up, 0 to 1.
     pub fn share_since(&self, earlier: &Throttling) -> f64 {
         let periods = self.periods.saturating_sub(earlier.periods);
         let throttled = self.throttled.saturating_sub(earlier.throttled);
@@ -176,7 +176,7 @@ fn create(path: &str, cpus: f64, memory_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// The quota of a slice and the slice itself, both in microseconds.
+/// Returns the quota of a slice and the slice itself, both in microseconds.
 fn quota(cpus: f64, period: Duration) -> (i64, u64) {
     let micros = period.as_secs_f64() * 1e6;
     ((cpus * micros).round() as i64, micros.round() as u64)
@@ -186,7 +186,7 @@ fn load(path: &str) -> Cgroup {
     Cgroup::load_with_specified_controllers(hierarchies::auto(), path, controllers())
 }
 
-/// In version 1, `cpuacct` counts what `cpu` limits; version 2 has it in `cpu`.
+/// Returns the controllers: in version 1, `cpuacct` counts what `cpu` limits; version 2 has it in `cpu`.
 fn controllers() -> Vec<String> {
     let names: &[&str] =
         if hierarchies::auto().v2() { &["cpu", "memory"] } else { &["cpu", "cpuacct", "memory"] };
@@ -207,7 +207,7 @@ impl Files {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Whether the kernel has taken that quota.
+    /// Returns whether the kernel has taken that quota.
     fn check_quota(&self, quota: i64) -> Result<()> {
         let set = self.read("cpu.cfs_quota_us").or_else(|_| self.read("cpu.max"))?;
         ensure!(first_number(&set) == Some(quota), "the CPU quota is {:?} instead of {quota}", set.trim());
@@ -219,7 +219,7 @@ fn first_number(text: &str) -> Option<i64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// The number on the line of `name`.
+/// Returns the number on the line of `name`.
 fn number(text: &str, name: &str) -> Result<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     let value = lines.find_map(|(line, value)| (line == name).then_some(value));
@@ -227,9 +227,8 @@ fn number(text: &str, name: &str) -> Result<u64> {
     value.trim().parse().with_context(|| format!("{name} is {value:?} in the kernel's accounting"))
 }
 
-/// `cpu` is `cpu.stat`; `accounted` is `cpuacct.usage` (nanoseconds), which only version 1 has;
-/// `memory` is `memory.stat`. Sizes are in bytes in both versions, and file pages include shared
-/// memory.
+/// Reads both versions: `cpu` is `cpu.stat`; `accounted` is `cpuacct.usage` (nanoseconds), which only version 1
+/// has; `memory` is `memory.stat`. Sizes are in bytes in both, and file pages include shared memory.
 fn decode(cpu: &str, accounted: Option<&str>, memory: &str) -> Result<Usage> {
     let shared_bytes = number(memory, "shmem")?;
     let (cpu, throttled, anonymous, file) = match accounted {

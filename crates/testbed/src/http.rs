@@ -34,7 +34,7 @@ pub struct Answer {
 }
 
 impl Endpoint {
-    /// `GET path`, on a connection of its own.
+    /// Sends `GET path`, on a connection of its own.
     ///
     /// # Errors
     /// When nobody listens, or no whole answer comes within 5 s.
@@ -42,7 +42,7 @@ impl Endpoint {
         self.send(&format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")).await
     }
 
-    /// `POST path` with a body of JSON, on a connection of its own.
+    /// Sends `POST path` with a body of JSON, on a connection of its own.
     ///
     /// # Errors
     /// As for [`Endpoint::get`].
@@ -85,7 +85,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// HTTP/1.0: the server closes at the end and does not send in chunks.
+/// Speaks HTTP/1.0: the server closes at the end and does not send in chunks.
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Result<Answer> {
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();

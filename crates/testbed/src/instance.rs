@@ -21,8 +21,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// How often readiness is asked for.
 const POLL: Duration = Duration::from_millis(20);
 
-/// The `guiche` program: the one asked for, else `GUICHE_BIN`, else the one beside this program or
-/// in the directory above it, else the repository's release build.
+/// Returns the `guiche` program: the one asked for, else `GUICHE_BIN`, else the one beside this program or in
+/// the directory above it, else the repository's release build.
 ///
 /// # Errors
 /// When there is none; says how to build it.
@@ -69,12 +69,12 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Its process.
+    /// Returns its process.
     pub fn process(&self) -> &Process {
         &self.process
     }

@@ -42,7 +42,7 @@ pub use split::{Service, Split};
 pub use stack::{Limits, Pinning, Stack, StackOptions, Transport};
 pub use usage::{ServiceUsage, Usage};
 
-/// The repository's directory: `GUICHE_ROOT`, else that of the sources this was built from.
+/// Returns the repository's directory: `GUICHE_ROOT`, else that of the sources this was built from.
 pub fn repository_root() -> std::path::PathBuf {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     std::env::var_os("GUICHE_ROOT").map_or_else(|| built.into(), Into::into)

@@ -83,12 +83,12 @@ impl Program {
         Ok(Program { path, directives, recent: version(&built) >= SINCE })
     }
 
-    /// Whether it knows how to leave kept connections open at a reload; one that does not cuts them.
+    /// Returns whether it knows how to leave kept connections open at a reload; one that does not cuts them.
     pub fn keeps_connections_at_reload(&self) -> bool {
         self.recent
     }
 
-    /// The launch of NGINX with a copy of `balancing`'s file, below `directory`, which listens on
+    /// Returns the launch of NGINX with a copy of `balancing`'s file, below `directory`, which listens on
     /// `port` of 127.0.0.1 and forwards to `instances`.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Nginx {
     }
 }
 
-/// The text with the addresses of one run. Each of the names must be in it: a file that no longer
+/// Returns the text with the addresses of one run. Each of the names must be in it: a file that no longer
 /// says what is replaced here would run with the wrong address, or not at all.
 fn render(text: &str, port: u16, instances: [&Endpoint; 2], scratch: &Path) -> Result<String> {
     let listen = format!("listen 127.0.0.1:{port}");
@@ -159,21 +159,21 @@ fn render(text: &str, port: u16, instances: [&Endpoint; 2], scratch: &Path) -> R
     })
 }
 
-/// What NGINX says of its version and of how it was built.
+/// Returns what NGINX says of its version and of how it was built.
 fn how_built(nginx: &Path) -> Result<String> {
     let output =
         Command::new(nginx).arg("-V").output().with_context(|| format!("cannot run {}", nginx.display()))?;
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The version's three numbers; what is no number counts as 0.
+/// Returns the version's three numbers; what is no number counts as 0.
 fn version(built: &str) -> [u32; 3] {
     let named = built.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
     let mut numbers = named.unwrap_or_default().split('.').map(|number| number.parse().unwrap_or(0));
     std::array::from_fn(|_| numbers.next().unwrap_or(0))
 }
 
-/// The stream module's path, `None` where it is built in.
+/// Returns the stream module's path, `None` where it is built in.
 fn stream_module(built: &str) -> Result<Option<PathBuf>> {
     if built.split_whitespace().any(|option| option == "--with-stream") {
         return Ok(None);
@@ -187,7 +187,7 @@ fn stream_module(built: &str) -> Result<Option<PathBuf>> {
     Ok(Some(module))
 }
 
-/// Root's NGINX lets its worker be nobody, whose group has a name of its own on each distribution.
+/// Lets the worker of root's NGINX be nobody, whose group has a name of its own on each distribution.
 fn worker_user() -> Result<String> {
     let nobody = User::from_name("nobody")
         .context("looking up the user nobody")?

@@ -73,27 +73,27 @@ impl Process {
         Ok(Process { name: name.to_owned(), pid, log: log.to_owned(), last_signal, shared, ended })
     }
 
-    /// What messages call it.
+    /// Returns what messages call it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()
     }
 
-    /// Where it writes.
+    /// Returns where it writes.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// How it ended, or `None` while it runs.
+    /// Returns how it ended, or `None` while it runs.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         *self.shared.lock()
     }
 
-    /// An error that says that it has ended, how, and the last lines of its log.
+    /// Returns an error that says that it has ended, how, and the last lines of its log.
     pub fn obituary(&self) -> anyhow::Error {
         let how = self.exit_status().map_or_else(|| "still running".into(), |status| status.to_string());
         anyhow!("{} (pid {}) ended: {how}{}", self.name, self.pid, tail(&self.log))
@@ -151,7 +151,7 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a log, set off and indented to follow a sentence; empty when there are none.
+/// Returns the last lines of a log, set off and indented to follow a sentence; empty when there are none.
 pub fn tail(log: &Path) -> String {
     let text = read_end(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
@@ -205,7 +205,7 @@ impl Shared {
         self.ended.notify_all();
     }
 
-    /// Whether it ended within `limit`.
+    /// Returns whether it ended within `limit`.
     fn wait_blocking(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut status = self.lock();

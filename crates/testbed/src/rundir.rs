@@ -55,7 +55,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// A fresh directory in the usual place.
+    /// Makes a fresh directory in the usual place.
     ///
     /// # Errors
     /// When it cannot be made there.
@@ -63,7 +63,7 @@ impl RunDir {
         RunDir::at(&fresh_path())
     }
 
-    /// A directory at `path`, which must not exist yet.
+    /// Makes a directory at `path`, which must not exist yet.
     ///
     /// # Errors
     /// When it does, when it cannot be made, or when its path is too long for a socket below it.
@@ -91,7 +91,7 @@ impl RunDir {
         Ok(RunDir { path, keep: false, janitor: Mutex::new(janitor) })
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -132,7 +132,7 @@ impl Drop for RunDir {
     }
 }
 
-/// The path of a directory that does not exist yet, in the usual place.
+/// Returns the path of a directory that does not exist yet, in the usual place.
 pub fn fresh_path() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let base = std::env::var_os("GUICHE_RUN_DIR").map_or_else(|| PathBuf::from(BASE), PathBuf::from);

@@ -40,7 +40,7 @@ impl Counts {
         Ok(counts)
     }
 
-    /// The same once nothing waits or is worked on any more, and nothing is counted any more.
+    /// Does the same once nothing waits or is worked on any more, and nothing is counted any more.
     ///
     /// # Errors
     /// As for [`Counts::read`], and when there is no quiet within 15 s.
@@ -62,7 +62,7 @@ impl Counts {
         }
     }
 
-    /// What was counted since `earlier`.
+    /// Returns what was counted since `earlier`.
     pub fn since(&self, earlier: &Counts) -> Counts {
         let difference = |(series, value): (&Series, &f64)| {
             (series.clone(), value - earlier.0.get(series).copied().unwrap_or(0.0))
@@ -70,7 +70,7 @@ impl Counts {
         Counts(self.0.iter().map(difference).collect())
     }
 
-    /// The sum of all series of that name that have these labels; 0 when there is none.
+    /// Returns the sum of all series of that name that have these labels; 0 when there is none.
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |series: &Series| {
             series.0 == name
@@ -79,7 +79,7 @@ impl Counts {
         self.0.iter().filter(|(series, _)| has(series)).map(|(_, value)| value).sum()
     }
 
-    /// The sums of all series of that name, by the value of one label.
+    /// Returns the sums of all series of that name, by the value of one label.
     pub fn by_label(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
         for ((_, labels), value) in self.0.iter().filter(|((own, _), _)| own == name) {
@@ -97,7 +97,7 @@ impl Counts {
     }
 }
 
-/// One sample: `name{label="value",…} number`. The service's label values are plain words.
+/// Reads one sample: `name{label="value",…} number`. The service's label values are plain words.
 fn parse(line: &str) -> Option<(Series, f64)> {
     let (series, value) = line.rsplit_once(' ')?;
     let value = value.parse().ok()?;
@@ -152,7 +152,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// What is counted in `counts`.
+    /// Returns what is counted in `counts`.
     pub fn of(counts: &Counts) -> Work {
         let count = |name: &str, labels: &[(&str, &str)]| counts.get(name, labels).max(0.0).round() as u64;
         let outcome = |name| count("guiche_transactions_total", &[("outcome", name)]);
@@ -185,12 +185,12 @@ impl Work {
         per(self.calls, (self.accepted + self.refused + self.unknown_client) as f64)
     }
 
-    /// Microseconds that a call waited for row locks, on average.
+    /// Returns the microseconds that a call waited for row locks, on average.
     pub fn lock_wait_us(&self) -> f64 {
         per(self.calls, self.lock_wait_s * 1e6)
     }
 
-    /// Microseconds that a call worked with its locks, on average.
+    /// Returns the microseconds that a call worked with its locks, on average.
     pub fn work_us(&self) -> f64 {
         per(self.calls, self.work_s * 1e6)
     }

@@ -33,7 +33,7 @@ impl Preload {
         Ok(Preload { library, delay })
     }
 
-    /// The environment of a server that is to load it.
+    /// Returns the environment of a server that is to load it.
     pub fn env(&self) -> [(&'static str, String); 2] {
         [
             ("LD_PRELOAD", self.library.display().to_string()),

@@ -40,7 +40,7 @@ impl Service {
         self.into()
     }
 
-    /// Its share of the 550MB, in bytes.
+    /// Returns its share of the 550MB, in bytes.
     pub fn memory_bytes(self) -> u64 {
         match self {
             Service::Api1 | Service::Api2 => 100 * MB,
@@ -63,7 +63,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// What one service gets.
+    /// Returns what one service gets.
     pub fn cpus(&self, service: Service) -> f64 {
         match service {
             Service::Api1 | Service::Api2 => self.api,
@@ -72,17 +72,17 @@ impl Split {
         }
     }
 
-    /// What all four get together.
+    /// Returns what all four get together.
     pub fn total(&self) -> f64 {
         Service::ALL.iter().map(|service| self.cpus(*service)).sum()
     }
 
-    /// The same split of less CPU.
+    /// Returns the same split of less CPU.
     pub fn divided_by(&self, divisor: f64) -> Split {
         Split { api: self.api / divisor, nginx: self.nginx / divisor, postgres: self.postgres / divisor }
     }
 
-    /// Whether that is more than the contest allows.
+    /// Returns whether that is more than the contest allows.
     pub fn is_over_budget(&self) -> bool {
         self.total() > CPU_BUDGET + TOLERANCE
     }

@@ -119,27 +119,27 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Where NGINX listens: `http://127.0.0.1:PORT`.
+    /// Returns where NGINX listens: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.nginx.address)
     }
 
-    /// How the superuser connects to the service's database.
+    /// Returns how the superuser connects to the service's database.
     pub fn admin_url(&self) -> String {
         self.cluster.admin_url(DATABASE)
     }
 
-    /// What it was started with; the port is the real one.
+    /// Returns what it was started with; the port is the real one.
     pub fn options(&self) -> &StackOptions {
         &self.options
     }
 
-    /// Whether the contest's limits hold.
+    /// Returns whether the contest's limits hold.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What the data is on, as measured at the start.
+    /// Returns what the data is on, as measured at the start.
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -149,54 +149,54 @@ impl Stack {
         self.cold_start
     }
 
-    /// The run directory, which has the logs.
+    /// Returns the run directory, which has the logs.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    /// The database.
+    /// Returns the database.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The database, to be stopped, killed and started again.
+    /// Returns the database, to be stopped, killed and started again.
     pub fn cluster_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
 
-    /// An instance, 0 or 1.
+    /// Returns an instance, 0 or 1.
     pub fn instance(&self, index: usize) -> &Instance {
         &self.instances[index]
     }
 
-    /// An instance, 0 or 1, to be stopped, killed and started again.
+    /// Returns an instance, 0 or 1, to be stopped, killed and started again.
     pub fn instance_mut(&mut self, index: usize) -> &mut Instance {
         &mut self.instances[index]
     }
 
-    /// Where the instances serve their metrics: at `/metrics`, one address each; none unless
+    /// Returns where the instances serve their metrics: at `/metrics`, one address each; none unless
     /// [`StackOptions::metrics`] asks for it.
     pub fn metrics(&self) -> &[Endpoint] {
         &self.metrics
     }
 
-    /// The limits, where they are enforced.
+    /// Returns the limits, where they are enforced.
     pub fn envelope(&self) -> Option<&Envelope> {
         self.envelope.as_ref()
     }
 
-    /// The load balancer.
+    /// Returns the load balancer.
     pub fn nginx(&self) -> &Nginx {
         &self.nginx
     }
 
-    /// What each service has used since its start, in the order of [`Service::ALL`]. Without
-    /// cgroups it comes from `/proc`, and starts anew with an instance that was started again.
+    /// Returns what each service has used since its start, in the order of [`Service::ALL`]. Without cgroups
+    /// it comes from `/proc`, and starts anew with an instance that was started again.
     pub fn usage(&self) -> Vec<ServiceUsage> {
         Service::ALL.into_iter().map(|service| self.usage_of(service)).collect()
     }
 
-    /// How often each service has used up its quota so far, in the order of [`Service::ALL`].
+    /// Returns how often each service has used up its quota so far, in the order of [`Service::ALL`].
     ///
     /// # Errors
     /// When no limits are enforced, or the kernel's files are not as they should be.
@@ -345,12 +345,12 @@ fn make_envelope(options: &StackOptions, dir: &RunDir) -> (Option<Envelope>, Lim
     }
 }
 
-/// A free port of 127.0.0.1.
+/// Returns a free port of 127.0.0.1.
 fn loopback() -> Result<Endpoint> {
     Ok(Endpoint::Tcp((Ipv4Addr::LOCALHOST, free_port()?).into()))
 }
 
-/// The port itself, or a free one for 0.
+/// Returns the port itself, or a free one for 0; makes sure that nobody has it.
 fn claim(port: u16) -> Result<u16> {
     if port == 0 {
         return free_port();

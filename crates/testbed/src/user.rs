@@ -16,9 +16,9 @@ pub struct Account {
 }
 
 impl Account {
-    /// The user that runs PostgreSQL where this process is root: the owner of `data` where that
-    /// directory already exists and is not root's, else `postgres`, else `nobody`. `None` where
-    /// this process is not root, and so runs everything as itself.
+    /// Returns the user that runs PostgreSQL where this process is root: the owner of `data` where that
+    /// directory already exists and is not root's, else `postgres`, else `nobody`. `None` where this process
+    /// is not root, and so runs everything as itself.
     ///
     /// # Errors
     /// When neither user exists.
@@ -42,17 +42,17 @@ impl Account {
         bail!("PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as")
     }
 
-    /// Its name, for messages.
+    /// Returns its name, for messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its user id.
+    /// Returns its user id.
     pub fn uid(&self) -> u32 {
         self.uid.as_raw()
     }
 
-    /// Its group id.
+    /// Returns its group id.
     pub fn gid(&self) -> u32 {
         self.gid.as_raw()
     }

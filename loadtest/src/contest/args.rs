@@ -55,7 +55,7 @@ impl ContestArgs {
     }
 }
 
-/// Now, in UTC, as a part of a file's name.
+/// Returns the time, in UTC, as a part of a file's name.
 pub(crate) fn timestamp() -> String {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     OffsetDateTime::now_utc().format(&format).unwrap_or_else(|_| "undated".to_owned())

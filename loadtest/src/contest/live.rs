@@ -177,7 +177,7 @@ impl Bucket {
     }
 }
 
-/// Whether so many values tell that percentile from the largest one.
+/// Returns whether so many values tell that percentile from the largest one.
 fn is_resolved(percent: f64, values: u64) -> bool {
     percent >= 100.0 || (100.0 - percent) / 100.0 * values as f64 >= 1.0
 }

@@ -15,7 +15,7 @@ use super::score::grouped;
 /// How long a closed connection keeps its port (Linux's `TCP_TIMEWAIT_LEN`).
 const REST_SECONDS: u64 = 60;
 
-/// What to know about the figures of a contest that is played through the proxy of this machine;
+/// Returns what to know about the figures of a contest that is played through the proxy of this machine;
 /// `None` where it has ports enough, or does not say.
 pub fn caveat(plan: &Plan) -> Option<String> {
     let read = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok();

@@ -114,7 +114,7 @@ impl ContestResult {
         fines
     }
 
-    /// A few wrong answers are not fined, but no correct service gives any.
+    /// Says that answers were wrong: a few are not fined, but no correct service gives any.
     fn faults(&self) -> Vec<String> {
         let wrong = self.summary.tally().wrong;
         (wrong > 0).then(|| format!("{} responses were wrong", grouped(wrong))).into_iter().collect()
@@ -159,7 +159,7 @@ pub(super) mod tests {
     use crate::contest::summary::Outcome;
     use crate::latency::Latency;
 
-    /// A full run without a fault.
+    /// Returns a full run without a fault.
     pub(in crate::contest) fn flawless() -> ContestResult {
         let times = Latency { p50: 1.2, p95: 2.4, p98: 2.9, p99: 3.4, max: 41.0 };
         let outcome = |operation| Outcome {

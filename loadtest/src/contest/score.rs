@@ -30,7 +30,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// All responses.
+    /// Returns all responses.
     pub fn total(&self) -> u64 {
         self.right + self.slow + self.wrong + self.inconsistent
     }
@@ -61,7 +61,7 @@ pub struct Score {
 }
 
 impl Score {
-    /// The score of a run. No response at all is 0 percent.
+    /// Returns the score of a run. No response at all is 0 percent.
     pub fn of(tally: &Tally) -> Score {
         let total = tally.total();
         let percent = if total == 0 { 0.0 } else { 100.0 * tally.right as f64 / total as f64 };
@@ -77,13 +77,13 @@ impl Score {
         }
     }
 
-    /// Whether anything was fined.
+    /// Returns whether anything was fined.
     pub fn is_fined(&self) -> bool {
         self.sla_fine_cents > 0 || self.inconsistency_fine_cents > 0
     }
 }
 
-/// In whole numbers, for `98 - percent` is not exact; rounded up, so that no fine looks like none.
+/// Computes in whole numbers, for `98 - percent` is not exact, and rounds up, so that no fine looks like none.
 fn sla_fine_cents(right: u64, total: u64) -> i64 {
     if total == 0 {
         return (SLA_PERCENT * SLA_FINE_CENTS_PER_PERCENT) as i64;
@@ -94,7 +94,7 @@ fn sla_fine_cents(right: u64, total: u64) -> i64 {
     ((missing * SLA_FINE_CENTS_PER_PERCENT + total - 1) / total) as i64
 }
 
-/// An amount as the contest writes it: `USD 100,000.00`.
+/// Returns an amount as the contest writes it: `USD 100,000.00`.
 pub fn usd(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let cents = cents.unsigned_abs();

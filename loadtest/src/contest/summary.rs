@@ -41,12 +41,12 @@ impl Summary {
             .with_context(|| format!("{} is no summary of the contest", path.display()))
     }
 
-    /// All responses, by verdict.
+    /// Returns all responses, by verdict.
     pub fn tally(&self) -> Tally {
         self.operations.values().map(|outcome| outcome.tally).sum()
     }
 
-    /// The responses of one kind.
+    /// Returns the responses of one kind.
     pub fn responses(&self, operation: Operation) -> u64 {
         self.operations.get(&operation).map_or(0, |outcome| outcome.tally.total())
     }

@@ -24,7 +24,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The service at `url`: `http://HOST:PORT`, or without the port 80.
+    /// Returns the service at `url`: `http://HOST:PORT`, or without the port 80.
     ///
     /// # Errors
     /// When it is not of that form.
@@ -37,7 +37,7 @@ impl Target {
         Ok(Target { authority, url })
     }
 
-    /// Its address, without a slash at the end.
+    /// Returns its address, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }

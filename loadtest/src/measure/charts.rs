@@ -67,7 +67,7 @@ pub fn thumbnail(result: &Measurement) -> Result<String> {
     chart.to_svg()
 }
 
-/// Goodput, and beside it p99, over x by series.
+/// Draws goodput, and beside it p99, over x by series.
 fn throughput(comparison: &Comparison) -> GroupChart<'_> {
     // A picture tells four series apart; more take further panels.
     let series: Vec<usize> = (0..axis(comparison, 1).len()).collect();
@@ -78,7 +78,7 @@ fn throughput(comparison: &Comparison) -> GroupChart<'_> {
     GroupChart { panels: panels.collect(), ..chart(comparison) }
 }
 
-/// PostgreSQL's sessions by what they wait for, on average: a panel for each series.
+/// Draws PostgreSQL's sessions by what they wait for, on average: a panel for each series.
 fn waits(comparison: &Comparison) -> GroupChart<'_> {
     let series = axis(comparison, 1).len();
     let panels = (0..series).map(|series| stacks(comparison, series));
@@ -86,12 +86,12 @@ fn waits(comparison: &Comparison) -> GroupChart<'_> {
     GroupChart { panels: panels.collect(), columns, same_scale: true, ..chart(comparison) }
 }
 
-/// The labels of an axis.
+/// Returns the labels of an axis.
 fn axis(comparison: &Comparison, index: usize) -> &[String] {
     comparison.axes.as_ref().map_or(&[], |axes| &axes[index].values)
 }
 
-/// The name of the horizontal axis.
+/// Returns the name of the horizontal axis.
 fn x_label(comparison: &Comparison) -> &str {
     comparison.axes.as_ref().map_or("", |[x, _]| &x.label)
 }
@@ -121,7 +121,7 @@ fn panel<'a>(comparison: &'a Comparison, figure: &str, title: &str, series: &[us
     }
 }
 
-/// Lines where x is a quantity, bars where it is not, or is only one.
+/// Returns lines where x is a quantity, bars where it is not, or is only one.
 fn shape(comparison: &Comparison, figure: &str, series: &[Series<'_>]) -> Shape {
     let x = axis(comparison, 0);
     if x.len() < 2 || !x.iter().all(|label| label.parse::<f64>().is_ok_and(f64::is_finite)) {
@@ -159,7 +159,7 @@ fn mark(Spread { median, least, most }: Spread) -> Mark {
     Mark { value: median, range: (least, most) }
 }
 
-/// The figures in words: `direct 1: 290, 5: 800; batched 1: 2,610, 5: no valid figure`.
+/// Returns the figures in words: `direct 1: 290, 5: 800; batched 1: 2,610, 5: no valid figure`.
 fn spoken(comparison: &Comparison, series: &[Series<'_>]) -> String {
     let of_series = |series: &Series<'_>| {
         let figures = axis(comparison, 0).iter().zip(&series.marks).map(|(x, mark)| {
@@ -171,7 +171,7 @@ fn spoken(comparison: &Comparison, series: &[Series<'_>]) -> String {
     series.iter().map(of_series).collect::<Vec<_>>().join("; ")
 }
 
-/// Throughput by mode and connections, and beside it who waited for row locks, from the first comparison
+/// Draws throughput by mode and connections, and beside it who waited for row locks, from the first comparison
 /// that has several modes and nothing else around the base but connections.
 fn modes(result: &Measurement) -> Option<GroupChart<'static>> {
     let differs = |case: &&Case| {

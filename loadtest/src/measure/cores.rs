@@ -16,7 +16,7 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The first two that this process may use.
+    /// Returns the first two that this process may use.
     ///
     /// # Errors
     /// When there is only one.
@@ -32,7 +32,7 @@ impl Cores {
         }
     }
 
-    /// The whole stack on its core.
+    /// Returns the pinning of the whole stack to its core.
     pub fn pinning(&self) -> Pinning {
         let core = Some(self.stack.to_string());
         Pinning { api: core.clone(), nginx: core.clone(), postgres: core }

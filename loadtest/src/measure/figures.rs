@@ -188,7 +188,7 @@ fn per_request(run: &Run, of: fn(&ServiceUse) -> f64) -> Option<f64> {
     Some(run.services.iter().map(of).sum::<f64>() * run.seconds * 1e6 / run.requests as f64)
 }
 
-/// Without `Server-Timing` nobody knows where the time went.
+/// Returns a part of the time; without `Server-Timing` nobody knows where it went.
 fn spent(run: &Run, of: fn(&Spent) -> f64) -> Option<f64> {
     (run.spent_ms != Spent::default()).then(|| of(&run.spent_ms))
 }
@@ -206,7 +206,7 @@ fn tenths(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// Three digits are enough.
+/// Shows milliseconds; two or three digits are enough.
 fn millis(value: f64) -> String {
     match value {
         v if v < 10.0 => format!("{v:.1}"),

@@ -64,8 +64,8 @@ pub(crate) fn experiment() -> Measurement {
     }
 }
 
-/// A measurement of several comparisons, each of cases with these settings around what is shipped, in whose
-/// two runs so many requests were answered per second.
+/// Returns a measurement of several comparisons, each of cases with these settings around what is shipped, in
+/// whose two runs so many requests were answered per second.
 pub(crate) fn bench(comparisons: &[&[(&str, u64)]]) -> Measurement {
     let declaration = super::declaration::Declaration::bench().expect("bench.toml is right");
     let base: Setup = declaration.base().expect("bench.toml is right");
@@ -101,7 +101,7 @@ pub(crate) fn bench(comparisons: &[&[(&str, u64)]]) -> Measurement {
     }
 }
 
-/// A run of ten seconds, its right answers per second given.
+/// Returns a run of ten seconds, its right answers per second given.
 pub(crate) fn run(goodput: f64) -> Run {
     let (right, shed) = ((10.0 * goodput).round() as u64, 100);
     let sample = |at_s, row_lock| Sample { at_s, active: 8, row_lock, wal: 1, ..Sample::default() };
@@ -197,7 +197,7 @@ fn conditions() -> Conditions {
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A new one, empty; two tests take two names.
+    /// Returns a new one, empty; two tests take two names.
     pub(crate) fn new(name: &str) -> Scratch {
         let path = std::env::temp_dir().join(format!("guiche-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a directory for the test");

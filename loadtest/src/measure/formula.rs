@@ -278,7 +278,7 @@ impl Data {
     }
 }
 
-/// A case's medians and settings by their names.
+/// Returns a case's medians and settings by their names.
 fn of_case(case: Option<&Case>) -> Value {
     let medians = FIGURES.iter().map(|figure| {
         let spread = case.and_then(|case| case.figure(figure.name));
@@ -319,7 +319,7 @@ fn told<T>(value: Result<T>) -> Result<T, Error> {
     value.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("{error:#}")))
 }
 
-/// The engine's error, with the names of all figures where one is wrong.
+/// Returns the engine's error, with the names of all figures where one is wrong.
 fn named(error: &Error) -> anyhow::Error {
     match (error.kind(), error.detail()) {
         (ErrorKind::UnknownFunction, Some(detail)) => {

@@ -132,7 +132,7 @@ fn what_was_not_measured_is_not_judged() {
     assert!(verdicts(&bench(&[])).iter().all(|verdict| verdict.held.is_none()));
 }
 
-/// The goal of which the words begin so.
+/// Returns the goal of which the words begin so.
 fn goal(result: &Measurement, what: &str) -> Option<Verdict> {
     verdicts(result).into_iter().find(|one| one.says.starts_with(what) && one.held.is_some())
 }

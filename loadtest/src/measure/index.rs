@@ -116,7 +116,7 @@ fn listed(entry: &Entry) -> Markup {
     }
 }
 
-/// A path as an address: what has a meaning there is escaped.
+/// Returns a path as an address: what has a meaning there is escaped.
 fn escape(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for byte in path.bytes() {

@@ -38,7 +38,7 @@ pub struct Callgrind {
 }
 
 impl Callgrind {
-    /// The one that is installed.
+    /// Returns the one that is installed.
     ///
     /// # Errors
     /// When there is none.
@@ -48,8 +48,8 @@ impl Callgrind {
         Ok(Callgrind { valgrind })
     }
 
-    /// The instructions of one instance for each transaction, where they come one at a time, each
-    /// on a connection of its own. `transactions` are how many are sent, see [`TRANSACTIONS`].
+    /// Returns the instructions of one instance for each transaction, where they come one at a time, each on
+    /// a connection of its own. `transactions` are how many are sent, see [`TRANSACTIONS`].
     ///
     /// # Errors
     /// When the stack does not start, or a transaction is not accepted.
@@ -68,7 +68,7 @@ impl Callgrind {
         Ok((more as f64 - fewer as f64) / f64::from(transactions[1] - transactions[0]))
     }
 
-    /// The instructions of an instance from its start to its end, for so many transactions.
+    /// Returns the instructions of an instance from its start to its end, for so many transactions.
     async fn total(&self, case: &Setup, url: &str, directory: &Path, transactions: u32) -> Result<u64> {
         let counts = directory.join("callgrind.out");
         let launch = Launch::new(NAME, &self.valgrind, directory.join("callgrind.log"))
@@ -90,7 +90,7 @@ impl Callgrind {
     }
 }
 
-/// `totals: 123` at the end of what callgrind writes.
+/// Reads `totals: 123` at the end of what callgrind writes.
 fn parse(text: &str) -> Option<u64> {
     text.lines().rev().find_map(|line| line.strip_prefix("totals:"))?.trim().parse().ok()
 }

@@ -112,7 +112,7 @@ pub async fn seen(
     })
 }
 
-/// The samples of so many seconds from `offset` on, which is where their time begins then.
+/// Returns the samples of so many seconds from `offset` on, which is where their time begins then.
 fn cut(samples: &[Sample], offset: f64, seconds: f64) -> Vec<Sample> {
     let shifted = samples.iter().map(|sample| Sample { at_s: sample.at_s - offset, ..sample.clone() });
     shifted.filter(|sample| (0.0..=seconds).contains(&sample.at_s)).collect()

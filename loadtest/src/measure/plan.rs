@@ -131,7 +131,7 @@ impl Times {
 /// A comparison without runs, the settings of its cases, and whether instructions are counted.
 type Prepared = (Comparison, Vec<Setup>, bool);
 
-/// All points of the axes, x by x: what is compared with each other is run next to each other.
+/// Returns all points of the axes, x by x: what is compared with each other is run next to each other.
 fn points(base: &Setup, [x, series]: [&Declared; 2]) -> Result<Prepared> {
     let (mut cases, mut setups) = (Vec::new(), Vec::new());
     for x_value in &x.values {

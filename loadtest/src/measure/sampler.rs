@@ -126,12 +126,12 @@ impl Sampler {
         Ok(Sampler { backend, begin, stop, task })
     }
 
-    /// When it began: what its samples' times count from.
+    /// Returns when it began: what its samples' times count from.
     pub fn begin(&self) -> Instant {
         self.begin
     }
 
-    /// The process of the database that serves its session.
+    /// Returns the process of the database that serves its session.
     pub fn backend(&self) -> u32 {
         self.backend
     }

@@ -149,12 +149,12 @@ fn line(cells: impl IntoIterator<Item = String>) -> String {
     format!("{}\n", cells.join(","))
 }
 
-/// A number without the digits that nobody measured.
+/// Returns a number without the digits that nobody measured.
 fn decimal(value: f64) -> String {
     ((value * 1e4).round() / 1e4).to_string()
 }
 
-/// A cell as RFC 4180 has it.
+/// Returns a cell as RFC 4180 has it.
 fn quoted(cell: &str) -> String {
     match cell.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),

@@ -80,7 +80,7 @@ impl Tools {
     }
 }
 
-/// The services' CPU and cores in a sentence.
+/// Returns the services' CPU and cores in a sentence.
 fn envelope(setup: &Setup) -> String {
     if !setup.isolated {
         return "the contest’s limits: 1.5 CPU and 550 MB in four services".to_owned();
@@ -101,7 +101,7 @@ fn envelope(setup: &Setup) -> String {
     )
 }
 
-/// `nginx version: nginx/1.22.1` on standard error.
+/// Asks NGINX, which says `nginx version: nginx/1.22.1` on standard error.
 fn nginx_version() -> String {
     let program = testbed::programs::find("nginx").unwrap_or_else(|| "nginx".into());
     let output = Command::new(program).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
@@ -110,7 +110,7 @@ fn nginx_version() -> String {
     format!("NGINX {version}")
 }
 
-/// `guiche 0.1.0`, from the program itself.
+/// Asks the program itself, which says `guiche 0.1.0`.
 fn guiche_version() -> String {
     let program = find_guiche(None).unwrap_or_else(|_| "guiche".into());
     let output = Command::new(program).arg("--version").output().map(|output| output.stdout);

@@ -189,7 +189,7 @@ pub fn invalid(result: &Measurement) -> Vec<String> {
     result.cases().filter_map(of_case).collect()
 }
 
-/// A case's place in a sentence: `clients 1000, serial`.
+/// Returns a case's place in a sentence: `clients 1000, serial`.
 fn place(case: &Case) -> String {
     case.label.replace(" · ", ", ")
 }

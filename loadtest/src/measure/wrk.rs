@@ -46,7 +46,7 @@ pub struct Wrk {
 }
 
 impl Wrk {
-    /// The installed wrk.
+    /// Returns the installed wrk.
     ///
     /// # Errors
     /// When there is none.
@@ -61,7 +61,7 @@ impl Wrk {
         Ok(Wrk { program, version, script })
     }
 
-    /// Its version.
+    /// Returns its version.
     pub fn version(&self) -> &str {
         &self.version
     }

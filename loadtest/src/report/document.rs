@@ -216,7 +216,7 @@ impl<'b> Writer<'_, 'b> {
         }
     }
 
-    /// What stands before the first section, and verdicts, have a look of their own.
+    /// Takes text: what stands before the first section, and verdicts, have a look of their own.
     fn take_text(&mut self, event: Event<'b>) {
         match event {
             Event::Start(Tag::Heading { .. }) => self.in_sections = true,

@@ -70,7 +70,7 @@ impl GroupChart<'_> {
         panels.map(|panel| self.draw(std::slice::from_ref(panel), 1, &panel.description)).collect()
     }
 
-    /// What is to be seen, for those who do not see it.
+    /// Returns what is to be seen, for those who do not see it.
     pub fn description(&self) -> String {
         let panels: Vec<&str> = self.panels.iter().map(|panel| panel.description.as_str()).collect();
         panels.join(" ")
@@ -137,7 +137,7 @@ impl GroupChart<'_> {
         Ok(())
     }
 
-    /// Of one panel.
+    /// Returns the width of one panel, in pixels.
     fn width(&self) -> u32 {
         if self.columns > 2 { NARROW } else { WIDTH }
     }
@@ -166,13 +166,13 @@ impl Names {
         LINE_HEIGHT * self.lines.iter().map(Vec::len).max().unwrap_or(0) as u32
     }
 
-    /// With the label of the axis.
+    /// Returns the same with the label of the axis.
     fn height(&self) -> u32 {
         self.lines_height() + 36
     }
 }
 
-/// Lines of at most so many letters, words being left whole.
+/// Returns lines of at most so many letters, words being left whole.
 fn wrap(text: &str, letters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_inclusive([' ', '_', '-', '/', ',']) {

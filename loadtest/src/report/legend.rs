@@ -42,7 +42,7 @@ impl Sign<'_> {
     }
 }
 
-/// How much height a panel of that width needs for it.
+/// Returns how much height a panel of that width needs for it.
 pub(super) fn height(panel: &Panel<'_>, width: u32) -> u32 {
     let rows = places(panel, width).last().map_or(0, |(row, ..)| row + 1);
     TITLE_HEIGHT + ROW_HEIGHT * rows + 4
@@ -71,7 +71,7 @@ pub(super) fn draw(canvas: &Canvas<'_>, panel: &Panel<'_>) -> Result<(), Failure
     Ok(())
 }
 
-/// The row and the left edge of every sign.
+/// Returns the row and the left edge of every sign.
 fn places<'a>(panel: &'a Panel<'_>, width: u32) -> Vec<(u32, i32, Sign<'a>)> {
     let series = panel.series.iter().enumerate();
     // A single series is named by the title.

@@ -28,7 +28,7 @@ svg.chart { width: 100%; height: auto } .charts { --panel: 26rem; display: grid;
 @media (max-width: 40rem) { .facts, .entry { grid-template-columns: 1fr } .facts dd { margin-bottom: .5rem } }
 ";
 
-/// A page with its title as the heading.
+/// Returns a page with its title as the heading.
 pub fn page(title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -47,7 +47,7 @@ pub fn page(title: &str, body: Markup) -> Markup {
     }
 }
 
-/// A table, the first row being its header.
+/// Returns a table, the first row being its header.
 pub fn table(rows: &[Vec<String>]) -> Markup {
     let Some((header, rows)) = rows.split_first() else { return html! {} };
     html! {

@@ -105,7 +105,7 @@ impl Plot<'_, '_> {
         (self.place)(x, self.scale.place(y).max(self.floor))
     }
 
-    /// The thin line from the least to the most.
+    /// Draws the thin line from the least to the most.
     fn range(&self, x: f64, mark: &Mark) -> Result<(), Failure> {
         let ends = [self.at(x, mark.range.0), self.at(x, mark.range.1)];
         if ends[0] != ends[1] {
@@ -116,7 +116,7 @@ impl Plot<'_, '_> {
         Ok(())
     }
 
-    /// A number over what is drawn up to `top`.
+    /// Draws a number over what is drawn up to `top`.
     fn label(&self, x: f64, top: f64, value: f64) -> Result<(), Failure> {
         let (x, y) = self.at(x, top);
         let above = Pos::new(HPos::Center, VPos::Bottom);

@@ -3,7 +3,7 @@
 /// A megabyte as Compose's `MB` means it.
 pub const BYTES_PER_MB: u64 = 1024 * 1024;
 
-/// Rows in columns, the first to the left and the others to the right.
+/// Returns rows in columns, the first to the left and the others to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -21,7 +21,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A number with a comma between its thousands.
+/// Returns a number with a comma between its thousands.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -34,7 +34,7 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
-/// As few digits as tell it: `0.1`, `20`, `99.9`, `1,000`.
+/// Shows a number with as few digits as tell it: `0.1`, `20`, `99.9`, `1,000`.
 pub fn number(value: f64) -> String {
     let rounded = (value * 1_000.0).round() / 1_000.0;
     if rounded.abs() >= 1_000.0 && rounded.fract() == 0.0 {
@@ -43,7 +43,7 @@ pub fn number(value: f64) -> String {
     rounded.to_string()
 }
 
-/// Three digits that count: `0.123`, `4.37`, `640`, `12,300`.
+/// Shows a number with three digits that count: `0.123`, `4.37`, `640`, `12,300`.
 pub fn significant(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return number(value);
@@ -62,7 +62,7 @@ pub fn significant(value: f64) -> String {
     }
 }
 
-/// How many times something is: `0.11`, `4.4`, `37`, `1,200`.
+/// Returns how many times something is: `0.11`, `4.4`, `37`, `1,200`.
 pub fn factor(value: f64) -> String {
     match value {
         v if v < 0.95 => format!("{v:.2}"),
@@ -71,7 +71,7 @@ pub fn factor(value: f64) -> String {
     }
 }
 
-/// A label that fits over a bar: `15.8k`, `640`, `1.3`, `0`.
+/// Returns a label that fits over a bar: `15.8k`, `640`, `1.3`, `0`.
 pub fn short(value: f64) -> String {
     match value {
         v if v >= 99_950.0 => format!("{:.0}k", v / 1_000.0),
@@ -82,8 +82,8 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A table as Markdown, the first row being its header, the first columns, which have `names`, to
-/// the left and the others to the right.
+/// Returns a table as Markdown, the first row being its header, the first columns, which have `names`, to the
+/// left and the others to the right.
 pub fn markdown_table(rows: &[Vec<String>], names: usize) -> String {
     let Some((header, rows)) = rows.split_first() else { return String::new() };
     let line = |cells: &[String]| {
@@ -97,7 +97,7 @@ pub fn markdown_table(rows: &[Vec<String>], names: usize) -> String {
     format!("{}{rule}|\n{rows}", line(header))
 }
 
-/// A size in megabytes.
+/// Returns a size in megabytes.
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / BYTES_PER_MB as f64)
 }

@@ -31,7 +31,7 @@ impl Cluster {
         self.admin(&format!("DROP DATABASE {name} WITH (FORCE)")).await
     }
 
-    /// Whether there is a database of that name.
+    /// Returns whether there is a database of that name.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -41,7 +41,7 @@ impl Cluster {
         Ok(row.is_some())
     }
 
-    /// The template's name, after making sure that it exists.
+    /// Returns the template's name, after making sure that it exists.
     async fn template(&self) -> Result<String> {
         let name = format!("guiche_template_{}", self.options.profile);
         let mut made = self.template.lock().await;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 /// Where Debian's packages put each version's programs.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// The directory of `initdb` and `postgres`: the one asked for, else `GUICHE_PG_BIN`, else
-/// Debian's newest version, else where `PATH` has them.
+/// Returns the directory of `initdb` and `postgres`: the one asked for, else `GUICHE_PG_BIN`, else Debian's
+/// newest version, else where `PATH` has them.
 pub(super) fn find_server(asked: Option<&Path>) -> Result<PathBuf> {
     let named = asked.map(Path::to_owned).or_else(|| std::env::var_os("GUICHE_PG_BIN").map(PathBuf::from));
     if let Some(bin) = named {
@@ -23,7 +23,7 @@ pub(super) fn find_server(asked: Option<&Path>) -> Result<PathBuf> {
         .context("PostgreSQL is not installed (Debian: apt install postgresql; or set GUICHE_PG_BIN)")
 }
 
-/// `psql`: beside the server, else of Debian's newest version, else in `PATH`. Some packages of
+/// Finds `psql`: beside the server, else of Debian's newest version, else in `PATH`. Some packages of
 /// the server come without it.
 pub(super) fn find_psql(server: &Path) -> Result<PathBuf> {
     std::iter::once(server.to_owned())
@@ -34,14 +34,14 @@ pub(super) fn find_psql(server: &Path) -> Result<PathBuf> {
         .context("psql is not installed (Debian: apt install postgresql-client)")
 }
 
-/// The repository's `sql/`: that of `GUICHE_ROOT`, else that of the sources this was built from.
+/// Returns the repository's `sql/`: that of `GUICHE_ROOT`, else that of the sources this was built from.
 pub(super) fn sql_dir() -> Result<PathBuf> {
     let sql = crate::repository_root().join("sql");
     ensure!(sql.is_dir(), "{} is missing (GUICHE_ROOT names the repository's directory)", sql.display());
     Ok(sql)
 }
 
-/// The SQL files that make a database, in the order in which they run.
+/// Returns the SQL files that make a database, in the order in which they run.
 pub(super) fn sql_files(profile: settings::Profile) -> Result<Vec<PathBuf>> {
     let sql = sql_dir()?;
     let mut files = sql_files_in(&sql)?;
@@ -54,7 +54,7 @@ pub(super) fn sql_files(profile: settings::Profile) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The file that makes the service's role and grants it what it needs; it may be run again.
+/// Returns the file that makes the service's role and grants it what it needs; it may be run again.
 pub(super) fn role_file() -> Result<PathBuf> {
     Ok(sql_dir()?.join("30-role.sql"))
 }

@@ -26,7 +26,7 @@ const REMOVE: [&str; 5] = ["--profile", "*", "down", "--volumes", "--remove-orph
 /// How much of what a failed command wrote is shown, in lines.
 const SHOWN_LINES: usize = 20;
 
-/// Why containers cannot be run here, or `None` when they can.
+/// Returns why containers cannot be run here, or `None` when they can.
 pub async fn unavailable() -> Option<String> {
     let questions: [&[&str]; 2] =
         [&["info", "--format", "{{.ServerVersion}}"], &["compose", "version", "--short"]];
@@ -57,7 +57,7 @@ pub struct Compose {
 }
 
 impl Compose {
-    /// The files of `compose/` with these names, the later ones laid over the earlier.
+    /// Returns the files of `compose/` with these names, the later ones laid over the earlier.
     pub fn new(project: impl Into<String>, files: &[&str]) -> Self {
         let directory = crate::repository_root().join("compose");
         let files = files.iter().map(|name| directory.join(name)).collect();
@@ -70,7 +70,7 @@ impl Compose {
         self
     }
 
-    /// The project's name.
+    /// Returns the project's name.
     pub fn project(&self) -> &str {
         &self.project
     }
@@ -91,13 +91,13 @@ impl Compose {
         self.run(&REMOVE).await.map(drop)
     }
 
-    /// [`Compose::remove`] for a destructor: waits for it, and has nobody to tell of a failure.
+    /// Does [`Compose::remove`] for a destructor: waits for it, and has nobody to tell of a failure.
     pub fn remove_now(&self) {
         let mut command = self.command(&REMOVE).into_std();
         let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
-    /// The id of a service's container.
+    /// Returns the id of a service's container.
     ///
     /// # Errors
     /// When it has none.
@@ -107,7 +107,7 @@ impl Compose {
         id.map(str::to_owned).with_context(|| format!("{service} has no container"))
     }
 
-    /// Where this machine reaches a service's port, as `127.0.0.1:49153`.
+    /// Returns where this machine reaches a service's port, as `127.0.0.1:49153`.
     ///
     /// # Errors
     /// When it is not published.

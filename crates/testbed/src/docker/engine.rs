@@ -32,7 +32,7 @@ pub struct State {
 }
 
 impl Engine {
-    /// The engine that `DOCKER_HOST` names, else that of this machine; `None` for a remote one.
+    /// Returns the engine that `DOCKER_HOST` names, else that of this machine; `None` for a remote one.
     pub fn local() -> Option<Engine> {
         let path = match std::env::var("DOCKER_HOST") {
             Ok(host) if !host.is_empty() => PathBuf::from(host.strip_prefix("unix://")?),

@@ -84,13 +84,13 @@ impl DockerStack {
         Ok(stack)
     }
 
-    /// Where NGINX listens: `http://127.0.0.1:PORT`.
+    /// Returns where NGINX listens: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.options.stack.port)
     }
 
-    /// How the superuser connects to the service's database. Docker gives it another port when it
-    /// is started again.
+    /// Returns how the superuser connects to the service's database. Docker gives it another port when it is
+    /// started again.
     ///
     /// # Errors
     /// When it is not running.
@@ -99,12 +99,12 @@ impl DockerStack {
         Ok(format!("postgresql://postgres:local@{address}/{DATABASE}"))
     }
 
-    /// The project, to run further commands in.
+    /// Returns the project, to run further commands in.
     pub fn compose(&self) -> &Compose {
         &self.compose
     }
 
-    /// What it was started with.
+    /// Returns what it was started with.
     pub fn options(&self) -> &StackOptions {
         &self.options.stack
     }
@@ -115,7 +115,7 @@ impl DockerStack {
         self.cold_start
     }
 
-    /// What each service had used a moment ago, in the order of [`Service::ALL`]; nothing for an
+    /// Returns what each service had used a moment ago, in the order of [`Service::ALL`]; nothing for an
     /// engine on another machine. It starts anew with a container that was started again.
     pub fn usage(&self) -> Vec<ServiceUsage> {
         if self.engine.is_none() {
@@ -129,7 +129,7 @@ impl DockerStack {
             .collect()
     }
 
-    /// How a service's container is.
+    /// Returns how a service's container is.
     ///
     /// # Errors
     /// When the engine does not answer, or is on another machine.
@@ -138,7 +138,7 @@ impl DockerStack {
         engine.state(self.container(service)).await
     }
 
-    /// The id of a service's container.
+    /// Returns the id of a service's container.
     pub fn container(&self, service: Service) -> &str {
         let index = Service::ALL.iter().position(|other| *other == service);
         &self.containers[index.expect("all services are in ALL")]
@@ -248,7 +248,7 @@ impl Drop for DockerStack {
     }
 }
 
-/// A project of its own, so that it neither finds nor leaves anything of another's.
+/// Returns a project of its own, so that it neither finds nor leaves anything of another's.
 fn project(options: &DockerOptions) -> Compose {
     let id = std::process::id();
     let mut files = vec!["contest.yml", "loadtest.yml"];

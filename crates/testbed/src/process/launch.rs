@@ -38,8 +38,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A `program` (a path, or a name to be looked for in `PATH`) that writes its output to the
-    /// end of the file `log`. `name` is what messages call it.
+    /// Describes the launch of a `program` (a path, or a name to be looked for in `PATH`) that writes to the end
+    /// of the file `log`. `name` is what messages call it.
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
         Launch {
@@ -96,8 +96,8 @@ impl Launch {
         self
     }
 
-    /// The signal that ends it quickly and cleanly: sent by the kernel when `loadtest` dies,
-    /// and when the [`Process`] is dropped. `SIGTERM` unless told otherwise.
+    /// Sets the signal that ends it quickly and cleanly: sent by the kernel when `loadtest` dies, and when
+    /// the [`Process`] is dropped. `SIGTERM` unless told otherwise.
     pub fn last_signal(mut self, signal: Signal) -> Self {
         self.last_signal = signal;
         self
@@ -136,9 +136,9 @@ impl Launch {
         Ok(())
     }
 
-    /// The whole command line: `sh` (joins the cgroups) → `taskset` → `setpriv` (drops root, asks
-    /// for the last signal) → `sh` (ends here if this process has died before it was asked for) →
-    /// the program. Each replaces the one before it, so that all of them have the one pid.
+    /// Returns the whole command line: `sh` (joins the cgroups) → `taskset` → `setpriv` (drops root, asks for
+    /// the last signal) → `sh` (ends here if this process has died before it was asked for) → the program.
+    /// Each replaces the one before it, so that all of them have the one pid.
     fn command(&self) -> Command {
         let mut words: Vec<OsString> = Vec::new();
         if !self.cgroups.is_empty() {
