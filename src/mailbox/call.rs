@@ -1,25 +1,20 @@
 //! One call to the ledger: takes a connection, sends what was cut, hands out the answers, and tells
 //! the observer.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use traces::format::CallRecord;
 use tracing::{Instrument, Span};
 
+use super::caller::{Apart, Caller, StatementReply};
 use super::job::{Reply, Timing};
 use super::mailbox::Mailbox;
 use super::queue::Cut;
-use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, RowWait, Run};
-use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
-use crate::observing::{Observer, telemetry};
-
-/// A run that waits apart, with its callers.
-type Apart = (Run, Vec<Reply<Outcome>>);
+use super::{LedgerConnection, LedgerError, Refusal, RowWait, Run};
+use crate::domain::{ClientId, Outcome};
+use crate::observing::telemetry;
 
 /// What came of a call's transactions.
 #[derive(Default)]
@@ -28,16 +23,6 @@ struct Written {
     unknown: Vec<ClientId>,
     apart: Vec<Apart>,
     row_was_held: bool,
-}
-
-type StatementReply = Reply<Option<Arc<BankStatement>>>;
-
-/// Makes the calls of one thread.
-pub(super) struct Caller {
-    pub(super) observer: Observer,
-    ledger: Box<dyn Ledger>,
-    /// Whether the last call failed, so that an outage is logged once and not once a call.
-    failing: Cell<bool>,
 }
 
 /// A call from its cut until everybody is answered.
@@ -277,165 +262,6 @@ impl Call {
         }
         statements
     }
-}
-
-impl Caller {
-    pub(super) fn new(ledger: Box<dyn Ledger>, observer: Observer) -> Self {
-        Self { observer, ledger, failing: Cell::new(false) }
-    }
-
-    /// Applies the runs. Those whose rows somebody else holds are taken out, with their replies, and the
-    /// rest is sent again; nothing is returned where no run is left.
-    async fn apply(
-        &self,
-        connection: &dyn LedgerConnection,
-        runs: &mut Vec<Run>,
-        replies: &mut Vec<Reply<Outcome>>,
-        mut row_wait: RowWait,
-    ) -> (Option<Result<CallOutcomes, LedgerError>>, Vec<Apart>) {
-        let mut apart = Vec::new();
-        while !runs.is_empty() {
-            let applied = connection.apply(runs, row_wait).await;
-            if !matches!(applied, Err(LedgerError::RowHeld(_))) || row_wait == RowWait::Long {
-                return (Some(applied), apart);
-            }
-            let clients: Vec<ClientId> = runs.iter().map(|run| run.client).collect();
-            match connection.held(&clients).await {
-                // The service's own calls take long, each of which others may join.
-                Ok(held) if held.is_empty() => row_wait = RowWait::Long,
-                Ok(held) => take_out(&held, runs, replies, &mut apart),
-                Err(_) => return (Some(applied), apart),
-            }
-        }
-        (None, apart)
-    }
-
-    /// Notes how a call went, in the log and in its record.
-    fn judge(
-        &self,
-        applied: Result<CallOutcomes, LedgerError>,
-        record: &mut CallRecord<'_>,
-    ) -> Result<CallOutcomes, Refusal> {
-        match &applied {
-            Ok(applied) => {
-                self.note_success();
-                record.report = applied.report;
-                applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
-            }
-            Err(error) => {
-                self.note_failure(error);
-                record.failure = Some(error.fate().into());
-            }
-        }
-        applied.map_err(Refusal::from)
-    }
-
-    /// Hands out the outcomes of one call; returns the clients that do not exist.
-    fn answer(
-        &self,
-        runs: &[Run],
-        replies: Vec<Reply<Outcome>>,
-        applied: CallOutcomes,
-        timing: Timing,
-        cut_at: Instant,
-    ) -> Vec<ClientId> {
-        let mut unknown = Vec::new();
-        let clients = runs.iter().flat_map(|run| std::iter::repeat_n(run.client, run.transactions.len()));
-        for ((client, reply), outcome) in clients.zip(replies).zip(applied.outcomes) {
-            if outcome == Err(Rejection::UnknownClient) && unknown.last() != Some(&client) {
-                unknown.push(client);
-            }
-            let queued = cut_at.saturating_duration_since(reply.arrived);
-            self.observer.mailbox.waited(queued);
-            reply.answer(outcome, Timing { queued, ..timing });
-        }
-        unknown
-    }
-
-    /// Reads each client's statement once for all who wait for it; returns the clients that do
-    /// not exist, and the fate of a query that failed.
-    async fn read_statements(
-        &self,
-        connection: &dyn LedgerConnection,
-        statements: Vec<(ClientId, Vec<StatementReply>)>,
-        timing: Timing,
-        cut_at: Instant,
-    ) -> (Vec<ClientId>, Option<&'static str>) {
-        let sent_at = Instant::now();
-        let failed = &Cell::new(None);
-        let read = statements.into_iter().map(|(client, replies)| async move {
-            let statement = connection.statement(client).await;
-            let timing = Timing { database: sent_at.elapsed(), ..timing };
-            self.observer.mailbox.statements.inc_by(replies.len() as u64);
-            match statement {
-                Ok(statement) => {
-                    let statement = statement.map(Arc::new);
-                    for reply in replies {
-                        let queued = cut_at.saturating_duration_since(reply.arrived);
-                        reply.answer(statement.clone(), Timing { queued, ..timing });
-                    }
-                    statement.is_none().then_some(client)
-                }
-                Err(error) => {
-                    self.note_failure(&error);
-                    failed.set(Some(error.fate()));
-                    let refusal = Refusal::from(error);
-                    replies.into_iter().for_each(|reply| reply.refuse(refusal));
-                    None
-                }
-            }
-        });
-        let unknown = join_all(read).await.into_iter().flatten().collect();
-        (unknown, failed.get())
-    }
-
-    /// Logs the first failure of an outage with its cause.
-    fn note_failure(&self, error: &LedgerError) {
-        self.observer.mailbox.failures.inc(error.fate());
-        if matches!(error, LedgerError::RowHeld(_)) {
-            tracing::debug!(%error, "a client waited in vain");
-            return;
-        }
-        if self.failing.replace(true) {
-            tracing::debug!(%error, "a database call failed again");
-        } else {
-            tracing::error!(%error, "a database call failed; further ones are logged at debug until one succeeds");
-        }
-    }
-
-    fn note_success(&self) {
-        if self.failing.replace(false) {
-            tracing::info!("the database answers again");
-        }
-    }
-}
-
-/// Moves the runs of the held clients, with their replies, from `runs` and `replies` to `apart`.
-fn take_out(
-    held: &[ClientId],
-    runs: &mut Vec<Run>,
-    replies: &mut Vec<Reply<Outcome>>,
-    apart: &mut Vec<Apart>,
-) {
-    let mut callers = std::mem::take(replies).into_iter();
-    for run in std::mem::take(runs) {
-        let of_run = callers.by_ref().take(run.transactions.len());
-        if held.contains(&run.client) {
-            apart.push((run, of_run.collect()));
-        } else {
-            replies.extend(of_run);
-            runs.push(run);
-        }
-    }
-}
-
-fn count(record: &mut CallRecord<'_>, outcome: Outcome) {
-    *match outcome {
-        Ok(_) => &mut record.applied,
-        Err(Rejection::LimitExceeded) => &mut record.limit_exceeded,
-        Err(Rejection::BalanceOverflow) => &mut record.balance_overflow,
-        Err(Rejection::UnknownClient) => &mut record.unknown_client,
-    } += 1;
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use settings::Mode;
 use tokio::sync::Notify;
 
-use super::call::{Call, Caller, CutReason, Part};
+use super::call::{Call, CutReason, Part};
+use super::caller::Caller;
 use super::idle::Slot;
 use super::job::Job;
 use super::mailbox::{Mailbox, Settled};

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`,
-//! `call`. `job` is what travels, `idle` the list of those who may make room for others.
+//! `call` with its `caller`. `job` is what travels, `ledger` where it is applied, `refusal` what else may come
+//! of it, `idle` the list of those who may make room for others.
 //!
 //! # What is ordered, and how
 //!
@@ -55,12 +56,15 @@
 
 mod actor;
 mod call;
+mod caller;
 mod gatherer;
 mod idle;
 mod job;
+mod ledger;
 #[expect(clippy::module_inception, reason = "one client's, among what all have")]
 mod mailbox;
 mod queue;
+mod refusal;
 mod registry;
 
 use std::future::Future;
@@ -70,7 +74,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use settings::Mode;
-use traces::format::CallReport;
 
 use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
 use crate::observing::Observer;
@@ -80,160 +83,11 @@ use registry::Registry;
 
 pub use gatherer::GathererOptions;
 pub use job::{Ticket, Timing};
+pub use ledger::{CallOutcomes, Ledger, LedgerConnection, LedgerError, RowWait, Run};
+pub use refusal::{Bound, Refusal};
 
 /// A future of the thread that made it.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// Where transactions are kept. One lives on each arbiter.
-pub trait Ledger {
-    /// Takes a connection, waiting for one where all are in use.
-    ///
-    /// # Errors
-    /// [`LedgerError::NotSent`] when none can be had in time.
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
-}
-
-/// One connection to a [`Ledger`]. Calls polled together are sent one behind the other.
-pub trait LedgerConnection {
-    /// Applies all runs in one database transaction, each run in its order.
-    ///
-    /// The answer has one outcome for each transaction, in the order of `runs`.
-    ///
-    /// # Errors
-    /// [`LedgerError`]; a rejection of one transaction is its outcome, never an error.
-    fn apply<'a>(
-        &'a self,
-        runs: &'a [Run],
-        row_wait: RowWait,
-    ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>>;
-
-    /// Returns whose of the clients' rows somebody holds who is none of the service's own calls.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    fn held<'a>(&'a self, clients: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>>;
-
-    /// Reads one client's statement as of one instant; `None` when there is no such client.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>>;
-}
-
-/// How long a call waits for a row that somebody holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowWait {
-    /// Not for long: others are in the call.
-    Brief,
-    /// As long as a statement may take.
-    Long,
-}
-
-/// The transactions that one mailbox hands over at a time, in arrival order. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Whose they are.
-    pub client: ClientId,
-    /// What is to be applied, first come first.
-    pub transactions: Vec<Transaction>,
-}
-
-/// What a call to [`LedgerConnection::apply`] brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallOutcomes {
-    /// One for each transaction, in the order in which they were handed over.
-    pub outcomes: Vec<Outcome>,
-    /// What the database says of the call.
-    pub report: CallReport,
-}
-
-/// Why a call to the ledger brought nothing, told apart by what the caller may do next.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// Nothing was sent: it may be tried again.
-    #[error("not sent: {0}")]
-    NotSent(String),
-    /// A row was held by somebody for longer than the call waits; all of it is undone.
-    #[error("a row was held: {0}")]
-    RowHeld(String),
-    /// The database said that it undid all of it: it may be tried again.
-    #[error("rolled back: {0}")]
-    RolledBack(String),
-    /// It was sent and the answer was lost: it may or may not have been applied.
-    #[error("outcome unknown: {0}")]
-    OutcomeUnknown(String),
-}
-
-impl LedgerError {
-    /// Returns what became of the call, as metrics and traces name it.
-    pub fn fate(&self) -> &'static str {
-        match self {
-            Self::NotSent(_) => "not_sent",
-            Self::RowHeld(_) | Self::RolledBack(_) => "rolled_back",
-            Self::OutcomeUnknown(_) => "unknown",
-        }
-    }
-}
-
-/// Why a request was not answered with an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A bound is reached; nothing was sent.
-    #[error("{0}")]
-    Shed(Bound),
-    /// The database cannot be reached, or undid the transaction.
-    #[error("the ledger is not available")]
-    Unavailable,
-    /// The client's actor ended before anything was sent.
-    #[error("the client's mailbox was lost before anything was sent")]
-    MailboxLost,
-    /// The answer deadline passed before anything was sent.
-    #[error("the request waited too long and was not sent")]
-    TimedOut,
-    /// The transaction was sent; whether it was applied is not known.
-    #[error("the transaction was sent but its outcome is not known")]
-    OutcomeUnknown,
-}
-
-/// The bounds at which requests are shed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Bound {
-    /// `QUEUE_PER_CLIENT`.
-    #[error("the client's queue is full")]
-    ClientQueue,
-    /// `LIVE_ACTORS`, none of them idle.
-    #[error("too many clients are active")]
-    LiveActors,
-    /// `REQUESTS_IN_FLIGHT`.
-    #[error("too many requests are in flight")]
-    RequestsInFlight,
-    /// `ROW_WAITS`.
-    #[error("too many clients wait for rows that somebody else holds")]
-    RowWaits,
-}
-
-impl Bound {
-    /// Its name in metrics and traces.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClientQueue => "client_queue",
-            Self::LiveActors => "live_actors",
-            Self::RequestsInFlight => "requests_in_flight",
-            Self::RowWaits => "row_waits",
-        }
-    }
-}
-
-impl From<LedgerError> for Refusal {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::NotSent(_) | LedgerError::RowHeld(_) | LedgerError::RolledBack(_) => {
-                Self::Unavailable
-            }
-            LedgerError::OutcomeUnknown(_) => Self::OutcomeUnknown,
-        }
-    }
-}
 
 /// An answer, and where its time went.
 #[derive(Clone, Copy, Debug)]

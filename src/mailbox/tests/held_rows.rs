@@ -1,0 +1,59 @@
+//! Rows that somebody else holds.
+
+use super::*;
+
+/// Somebody holds client 2's row: its run is taken out of the call and waits apart, the rest is sent again.
+#[actix_rt::test]
+async fn a_held_row_is_waited_for_apart() {
+    let bank = Bank::held();
+    bank.world.with(|state| state.rows_held.insert(2));
+    let first = bank.credit_sent(1, 1).await;
+    let held = [bank.credit(2, 1), bank.credit(2, 2)];
+    let beside = bank.credit(3, 1);
+    bank.queued(3).await;
+    bank.let_calls_through(3);
+    assert_eq!(first.balance().await, 1);
+    assert_eq!(beside.balance().await, 1);
+    until("it waits apart", || bank.world.batches().len() == 4).await;
+    let shared = vec![(2, vec![1, 2]), (3, vec![1])];
+    let expected = [vec![(1, vec![1])], shared, vec![(3, vec![1])], vec![(2, vec![1, 2])]];
+    assert_eq!(bank.world.batches(), expected);
+
+    // Meanwhile others are served, and what comes for the held client waits in its mailbox.
+    let later = bank.credit(2, 3);
+    let other = bank.credit_sent(3, 1).await;
+    bank.world.with(|state| state.rows_held.clear());
+    bank.let_calls_through(3);
+    assert_eq!(other.balance().await, 2);
+    for (asked, balance) in held.into_iter().zip([1, 3]) {
+        assert_eq!(asked.balance().await, balance);
+    }
+    assert_eq!(later.balance().await, 6);
+}
+
+/// A client that waited in vain goes apart at once the next time, until its row was had.
+#[actix_rt::test]
+async fn who_waited_in_vain_waits_apart_until_the_row_was_had() {
+    let bank = Bank::open();
+    bank.world.with(|state| state.rows_held.insert(2));
+    for sent in [2, 3] {
+        assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
+        assert_eq!(bank.world.batches().len(), sent, "briefly and long, then long alone");
+    }
+    assert_eq!(bank.world.with(|state| state.waits.clone()), [RowWait::Brief, RowWait::Long, RowWait::Long]);
+    bank.world.with(|state| state.rows_held.clear());
+    assert_eq!(bank.credit(2, 1).balance().await, 1);
+    bank.world.with(|state| state.rows_held.insert(2));
+    assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
+    let waits = bank.world.with(|state| state.waits.clone());
+    assert_eq!(waits[3..], [RowWait::Brief, RowWait::Long], "it was in shared calls again");
+}
+
+/// Where the service's own calls hold the row, all wait together.
+#[actix_rt::test]
+async fn what_nobody_else_holds_is_waited_for_together() {
+    let bank = Bank::open();
+    bank.world.with(|state| state.next_failure = Some(LedgerError::RowHeld("by a commit".into())));
+    assert_eq!(bank.credit(2, 1).balance().await, 1);
+    assert_eq!(bank.world.batches(), [vec![(2, vec![1])], vec![(2, vec![1])]]);
+}
