@@ -8,10 +8,9 @@ mod connect;
 mod database;
 mod install;
 mod options;
+mod prepare;
 
-use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -250,90 +249,6 @@ impl Cluster {
             .cgroups(self.options.cgroups.clone())
             .cpus(self.options.cpus.clone())
             .last_signal(Signal::SIGQUIT)
-    }
-
-    /// Makes what the server needs, and writes its settings anew.
-    async fn prepare(&self) -> Result<()> {
-        for directory in [&self.socket_dir(), &self.data] {
-            if !directory.exists() {
-                fs::create_dir_all(directory)
-                    .with_context(|| format!("cannot make {}", directory.display()))?;
-                fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-                self.hand_over(directory)?;
-            }
-        }
-        if !self.data.join("PG_VERSION").exists() {
-            self.initialize().await?;
-        }
-        self.write_file("guiche.conf", &self.settings()?)?;
-        self.write_file("pg_hba.conf", "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    }
-
-    async fn initialize(&self) -> Result<()> {
-        let empty = fs::read_dir(&self.data)
-            .with_context(|| format!("cannot read {}", self.data.display()))?
-            .next()
-            .is_none();
-        ensure!(empty, "{} is neither empty nor a PostgreSQL data directory", self.data.display());
-        let log = self.directory.join("initdb.log");
-        Launch::new("initdb", self.bin.join("initdb"), log)
-            .args([
-                "-U",
-                SUPERUSER,
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-locale",
-                "--no-sync",
-                "--no-instructions",
-                "-D",
-            ])
-            .arg(&self.data)
-            .env("LC_ALL", "C")
-            .account(self.account.clone())
-            .run(TOOL_DEADLINE)
-            .await
-            .with_context(|| self.reach_hint())?;
-        let conf = self.data.join("postgresql.conf");
-        let text = fs::read_to_string(&conf).with_context(|| format!("cannot read {}", conf.display()))?;
-        self.write_file("postgresql.conf", &format!("{text}\ninclude 'guiche.conf'\n"))
-    }
-
-    /// Returns the profile's settings, then where to listen, then the caller's own. The file is a copy,
-    /// because the user that runs the server may not be able to read the repository.
-    fn settings(&self) -> Result<String> {
-        let file = install::sql_dir()?.join("settings").join(format!("{}.conf", self.options.profile));
-        let mut text =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let socket_dir = self.socket_dir();
-        text.push_str(&format!("\nlisten_addresses = '127.0.0.1'\nport = {}\n", self.port));
-        text.push_str(&format!("unix_socket_directories = '{}'\n", socket_dir.display()));
-        for (name, value) in &self.options.settings {
-            text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
-        }
-        Ok(text)
-    }
-
-    fn write_file(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.data.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        self.hand_over(&path)
-    }
-
-    fn hand_over(&self, path: &Path) -> Result<()> {
-        let Some(account) = &self.account else { return Ok(()) };
-        chown(path, Some(account.uid()), Some(account.gid()))
-            .with_context(|| format!("cannot give {} to {}", path.display(), account.name()))
-    }
-
-    fn reach_hint(&self) -> String {
-        let name = self.account.as_ref().map_or("this user", Account::name);
-        format!(
-            "is {} a directory that {name} can reach, and {} too?",
-            self.data.display(),
-            self.bin.display()
-        )
     }
 }
 

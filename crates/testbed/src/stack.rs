@@ -1,27 +1,27 @@
 //! The whole topology on this machine: PostgreSQL, two instances, NGINX, on loopback.
 
+mod boxes;
 mod options;
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, ClusterOptions, StopMode, free_port};
+use crate::cluster::{Cluster, StopMode};
 use crate::disk::{self, Disk};
 use crate::envelope::{Envelope, Throttling};
 use crate::http::Endpoint;
-use crate::instance::{Instance, configured, find_guiche};
+use crate::instance::{Instance, find_guiche};
 use crate::nginx::{Nginx, Program};
-use crate::process::{Launch, tail};
+use crate::process::tail;
 use crate::programs::built;
 use crate::rundir::RunDir;
 use crate::slow_fsync;
 use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
+use boxes::{Boxes, claim, loopback, make_envelope};
 pub use options::{Limits, Pinning, StackOptions, Transport};
 
 /// The database's name, as in the Compose file.
@@ -283,80 +283,4 @@ impl Stack {
             }
         }
     }
-}
-
-/// Where each service runs: its cgroups and its CPUs.
-struct Boxes<'a> {
-    options: &'a StackOptions,
-    envelope: Option<&'a Envelope>,
-}
-
-impl Boxes<'_> {
-    fn cgroups(&self, service: Service) -> Vec<PathBuf> {
-        self.envelope.map(|envelope| envelope.procs(service)).unwrap_or_default()
-    }
-
-    fn place(&self, launch: Launch, service: Service) -> Launch {
-        launch.cgroups(self.cgroups(service)).cpus(self.options.pin.of(service))
-    }
-
-    async fn start_cluster(&self, dir: &RunDir) -> Result<Cluster> {
-        let options = ClusterOptions {
-            profile: self.options.profile,
-            cgroups: self.cgroups(Service::Database),
-            cpus: self.options.pin.of(Service::Database),
-            ..self.options.pg.clone()
-        };
-        Cluster::start_in(dir.path(), &options).await
-    }
-
-    async fn start_instance(
-        &self,
-        service: Service,
-        program: PathBuf,
-        dir: &RunDir,
-        url: &str,
-        metrics: Option<&Endpoint>,
-    ) -> Result<Instance> {
-        let name = service.name();
-        let endpoint = match self.options.transport {
-            Transport::Tcp => loopback()?,
-            Transport::Unix => Endpoint::Unix(dir.path().join(format!("{name}.sock"))),
-        };
-        let launch = Launch::new(name, program, dir.path().join(format!("{name}.log")));
-        let launch = configured(launch, name, url, self.options.profile, self.options.mode)
-            .envs(metrics.map(|metrics| ("METRICS_LISTEN", metrics.to_string())))
-            .envs(self.options.api_env.iter().map(|(name, value)| (name, value)));
-        Instance::start(self.place(launch, service), endpoint).await
-    }
-}
-
-fn make_envelope(options: &StackOptions, dir: &RunDir) -> (Option<Envelope>, Limits) {
-    if !options.envelope {
-        return (None, Limits::NotAsked);
-    }
-    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
-    match Envelope::create(&name, &options.split) {
-        Ok(envelope) => {
-            envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
-            (Some(envelope), Limits::Enforced)
-        }
-        Err(error) => (None, Limits::NotPermitted(error.root_cause().to_string())),
-    }
-}
-
-/// Returns a free port of 127.0.0.1.
-fn loopback() -> Result<Endpoint> {
-    Ok(Endpoint::Tcp((Ipv4Addr::LOCALHOST, free_port()?).into()))
-}
-
-/// Returns the port itself, or a free one for 0; makes sure that nobody has it.
-fn claim(port: u16) -> Result<u16> {
-    if port == 0 {
-        return free_port();
-    }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
-        format!("port {port} of 127.0.0.1 is taken; stop what listens there, or choose another with --port")
-    })?;
-    Ok(port)
 }

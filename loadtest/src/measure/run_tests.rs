@@ -1,5 +1,6 @@
 //! What becomes of what was seen, without a stack.
 
+use super::judge::{failures, is_limited_from_outside, why_invalid};
 use super::*;
 use crate::measure::result::ServiceUse;
 

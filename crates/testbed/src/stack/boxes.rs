@@ -1,0 +1,92 @@
+//! Where each service of a stack runs, and how it is started there.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::options::{Limits, StackOptions, Transport};
+use crate::cluster::{Cluster, ClusterOptions, free_port};
+use crate::envelope::Envelope;
+use crate::http::Endpoint;
+use crate::instance::{Instance, configured};
+use crate::process::Launch;
+use crate::rundir::RunDir;
+use crate::split::Service;
+
+/// Where each service runs: its cgroups and its CPUs.
+pub(super) struct Boxes<'a> {
+    pub(super) options: &'a StackOptions,
+    pub(super) envelope: Option<&'a Envelope>,
+}
+
+impl Boxes<'_> {
+    fn cgroups(&self, service: Service) -> Vec<PathBuf> {
+        self.envelope.map(|envelope| envelope.procs(service)).unwrap_or_default()
+    }
+
+    pub(super) fn place(&self, launch: Launch, service: Service) -> Launch {
+        launch.cgroups(self.cgroups(service)).cpus(self.options.pin.of(service))
+    }
+
+    pub(super) async fn start_cluster(&self, dir: &RunDir) -> Result<Cluster> {
+        let options = ClusterOptions {
+            profile: self.options.profile,
+            cgroups: self.cgroups(Service::Database),
+            cpus: self.options.pin.of(Service::Database),
+            ..self.options.pg.clone()
+        };
+        Cluster::start_in(dir.path(), &options).await
+    }
+
+    pub(super) async fn start_instance(
+        &self,
+        service: Service,
+        program: PathBuf,
+        dir: &RunDir,
+        url: &str,
+        metrics: Option<&Endpoint>,
+    ) -> Result<Instance> {
+        let name = service.name();
+        let endpoint = match self.options.transport {
+            Transport::Tcp => loopback()?,
+            Transport::Unix => Endpoint::Unix(dir.path().join(format!("{name}.sock"))),
+        };
+        let launch = Launch::new(name, program, dir.path().join(format!("{name}.log")));
+        let launch = configured(launch, name, url, self.options.profile, self.options.mode)
+            .envs(metrics.map(|metrics| ("METRICS_LISTEN", metrics.to_string())))
+            .envs(self.options.api_env.iter().map(|(name, value)| (name, value)));
+        Instance::start(self.place(launch, service), endpoint).await
+    }
+}
+
+/// Makes the cgroups, where they are asked for and permitted.
+pub(super) fn make_envelope(options: &StackOptions, dir: &RunDir) -> (Option<Envelope>, Limits) {
+    if !options.envelope {
+        return (None, Limits::NotAsked);
+    }
+    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
+    match Envelope::create(&name, &options.split) {
+        Ok(envelope) => {
+            envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
+            (Some(envelope), Limits::Enforced)
+        }
+        Err(error) => (None, Limits::NotPermitted(error.root_cause().to_string())),
+    }
+}
+
+/// Returns a free port of 127.0.0.1.
+pub(super) fn loopback() -> Result<Endpoint> {
+    Ok(Endpoint::Tcp((Ipv4Addr::LOCALHOST, free_port()?).into()))
+}
+
+/// Returns the port itself, or a free one for 0; makes sure that nobody has it.
+pub(super) fn claim(port: u16) -> Result<u16> {
+    if port == 0 {
+        return free_port();
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+        format!("port {port} of 127.0.0.1 is taken; stop what listens there, or choose another with --port")
+    })?;
+    Ok(port)
+}
