@@ -25,7 +25,7 @@ pub struct WrongProfile {
 
 /// Asks the database what it is until it answers, ever more slowly, and checks the answer.
 pub(crate) async fn wait_for_database(ledger: &PgLedger, profile: Profile) -> Result<(), WrongProfile> {
-    const LONGEST: Duration = Duration::from_secs(2);
+    const LONGEST: Duration = Duration::from_millis(300);
     let mut pause = Duration::from_millis(50);
     loop {
         match ledger.state().await {

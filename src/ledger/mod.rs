@@ -4,6 +4,7 @@
 //! arbiter that opened them, since deadpool runs each on the runtime that made it, and replies
 //! wait where that thread is busy elsewhere.
 
+mod away;
 mod calls;
 mod error;
 mod health;
@@ -19,6 +20,7 @@ use crate::domain::{BankStatement, ClientId};
 use crate::mailbox::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalFuture, RowWait, Run};
 use crate::observing::metrics::PoolMetrics;
 
+use away::Away;
 pub use health::{DatabaseState, Durability};
 
 /// How PostgreSQL is reached and how long may be waited for it.
@@ -27,6 +29,7 @@ pub struct LedgerOptions {
     database: tokio_postgres::Config,
     pool_size: usize,
     deadlines: Deadlines,
+    away: Away,
 }
 
 /// How long is waited for what.
@@ -85,7 +88,12 @@ impl LedgerOptions {
         if database.get_connect_timeout().is_none() {
             database.connect_timeout(Duration::from_secs(2));
         }
-        Ok(Self { database, pool_size, deadlines: Deadlines { call: call_deadline, brief_wait, long_wait } })
+        Ok(Self {
+            database,
+            pool_size,
+            deadlines: Deadlines { call: call_deadline, brief_wait, long_wait },
+            away: Away::default(),
+        })
     }
 }
 
@@ -94,6 +102,7 @@ impl LedgerOptions {
 pub struct PgLedger {
     pool: Pool,
     deadlines: Deadlines,
+    away: Away,
     metrics: PoolMetrics,
     /// Connections as last counted into the metrics, which all pools of the instance share.
     counted: Rc<Cell<i64>>,
@@ -115,7 +124,13 @@ impl PgLedger {
             .post_create(Hook::async_fn(|connection, _| Box::pin(calls::prepare_all(connection))))
             .build()
             .expect("a runtime is given, which is all that timeouts need");
-        Self { pool, deadlines: options.deadlines, metrics, counted: Rc::default() }
+        Self {
+            pool,
+            deadlines: options.deadlines,
+            away: options.away.clone(),
+            metrics,
+            counted: Rc::default(),
+        }
     }
 
     /// Asks the database what it is and whether it still has its data.
@@ -128,7 +143,14 @@ impl PgLedger {
     }
 
     async fn take(&self) -> Result<PgConnection, LedgerError> {
-        let client = self.pool.get().await.map_err(error::no_connection);
+        if self.away.is_away() && self.pool.status().available == 0 {
+            return Err(LedgerError::NotSent("the database is away".to_owned()));
+        }
+        let client = self.pool.get().await;
+        if let Err(error) = &client {
+            self.away.note(error, &self.pool);
+        }
+        let client = client.map_err(error::no_connection);
         let open = self.pool.status().size as i64;
         self.metrics.open.inc_by(open - self.counted.replace(open));
         let client = client?;

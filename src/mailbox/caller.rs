@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use traces::format::CallRecord;
 
 use super::job::{Reply, Timing};
+use super::outage::OutageLog;
 use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, RowWait, Run};
 use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
 use crate::observing::Observer;
@@ -21,13 +22,12 @@ pub(super) type StatementReply = Reply<Option<Arc<BankStatement>>>;
 pub(super) struct Caller {
     pub(super) observer: Observer,
     pub(super) ledger: Box<dyn Ledger>,
-    /// Whether the last call failed, so that an outage is logged once and not once a call.
-    failing: Cell<bool>,
+    outage: OutageLog,
 }
 
 impl Caller {
     pub(super) fn new(ledger: Box<dyn Ledger>, observer: Observer) -> Self {
-        Self { observer, ledger, failing: Cell::new(false) }
+        Self { observer, ledger, outage: OutageLog::default() }
     }
 
     /// Applies the runs. Those whose rows somebody else holds are taken out, with their replies, and the
@@ -64,7 +64,7 @@ impl Caller {
     ) -> Result<CallOutcomes, Refusal> {
         match &applied {
             Ok(applied) => {
-                self.note_success();
+                self.outage.succeeded();
                 record.report = applied.report;
                 applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
             }
@@ -135,23 +135,13 @@ impl Caller {
         (unknown, failed.get())
     }
 
-    /// Logs the first failure of an outage with its cause.
+    /// Counts and logs a failure; that one client waited in vain for its row is no outage.
     pub(super) fn note_failure(&self, error: &LedgerError) {
         self.observer.mailbox.failures.inc(error.fate());
         if matches!(error, LedgerError::RowHeld(_)) {
             tracing::debug!(%error, "a client waited in vain");
-            return;
-        }
-        if self.failing.replace(true) {
-            tracing::debug!(%error, "a database call failed again");
         } else {
-            tracing::error!(%error, "a database call failed; further ones are logged at debug until one succeeds");
-        }
-    }
-
-    fn note_success(&self) {
-        if self.failing.replace(false) {
-            tracing::info!("the database answers again");
+            self.outage.failed(error);
         }
     }
 }

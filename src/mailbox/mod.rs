@@ -63,6 +63,7 @@ mod job;
 mod ledger;
 #[expect(clippy::module_inception, reason = "one client's, among what all have")]
 mod mailbox;
+mod outage;
 mod queue;
 mod refusal;
 mod registry;

@@ -96,6 +96,7 @@ async fn a_connection_that_is_cut_leaves_the_outcome_unknown() {
         guiche.statement(1).await.assert_refused("unavailable");
         drop(queue);
         proxy.come_up().await;
+        guiche.until_ready().await;
 
         let balance = guiche.credit(1, 100, "after").await.balance();
         assert!([101, 111].contains(&balance), "{mode}: {balance}");

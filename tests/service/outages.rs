@@ -1,11 +1,11 @@
 //! The database and the instances die under load: no transaction is lost or doubled, what is
 //! refused is refused clearly, and all goes on by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testbed::{Profile, StopMode};
 
-use crate::harness::{Database, Fate, Guiche, Load, own_cluster, reckon, until};
+use crate::harness::{Database, Fate, Guiche, Load, Proxy, own_cluster, reckon, until};
 
 /// Callers at once: enough for batches to be out when something dies.
 const CALLERS: usize = 16;
@@ -60,6 +60,36 @@ async fn the_database_goes_and_comes_back_under_load() {
         let text = event.to_string();
         assert!(!text.contains("panicked"), "{text}");
     }
+}
+
+/// One prober asks for the database while it is away; callers, who are refused, start no connection each.
+#[tokio::test]
+async fn a_database_that_is_away_is_left_alone() {
+    const POOL: usize = 16;
+    let mut cluster = own_cluster(Profile::Durable, &[]).await;
+    let database = Database::create_in(&cluster).await;
+    let proxy = Proxy::to(&database).await;
+    let launcher = Guiche::behind(&proxy, &database).mode("direct").set("POOL_SIZE", POOL);
+    let guiche = launcher.start().await;
+    let load = Load::start("n", &[guiche.address()], CALLERS);
+    load.until_applied(100).await;
+    cluster.kill().await.expect("it dies");
+    let (before, since, failed) = (proxy.accepted(), Instant::now(), load.failed());
+    until("many are refused", async || load.failed() >= failed + 1_000).await;
+    let (tried, took) = (proxy.accepted() - before, since.elapsed());
+    // Each that was open may be tried once, then one by one: ever more slowly, at most each 12 ms.
+    let most = 2 * POOL + took.as_millis() as usize / 100 + 10;
+    assert!(tried <= most, "{tried} connections were tried in {took:?}");
+
+    cluster.start_again().await.expect("it starts again");
+    load.until_applied(100).await;
+    // The outage is over once no call has failed for a second.
+    let told = guiche.until_logged("the database answers again").await;
+    assert!(told["fields"]["failures"].as_u64() >= Some(1_000), "{told}");
+    let attempts = load.stop().await;
+    reckon(&database, &attempts).await;
+    let errors = guiche.events().into_iter().filter(|event| event["level"] == "ERROR").count();
+    assert_eq!(errors, 1, "an outage is one line when it begins");
 }
 
 #[tokio::test]

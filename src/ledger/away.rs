@@ -1,0 +1,62 @@
+//! While the database cannot be reached, one prober asks for it, ever more slowly; everybody else is
+//! refused at once. Each connection that is tried costs a server that recovers a process of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Pool, PoolError};
+
+/// Pauses of the prober: each is drawn from the upper half of a time that doubles up to the longest.
+const SHORTEST: Duration = Duration::from_millis(25);
+const LONGEST: Duration = Duration::from_millis(300);
+
+/// Whether the database is away, as all pools of an instance know it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Away(Arc<AtomicBool>);
+
+impl Away {
+    /// Returns whether it is, so that only connections which are there already may be tried.
+    pub(super) fn is_away(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Notes that a connection could not be had. If none could be opened, the prober starts, unless there is
+    /// one.
+    pub(super) fn note(&self, error: &PoolError, pool: &Pool) {
+        let unreachable = match error {
+            PoolError::Backend(error) => {
+                error.as_db_error().is_none_or(|db| db.code().code().starts_with("57"))
+            }
+            PoolError::Timeout(timeout) => matches!(timeout, deadpool_postgres::TimeoutType::Create),
+            _ => false,
+        };
+        if unreachable && !self.0.swap(true, Ordering::AcqRel) {
+            let (probing, pool) = (Probing(self.clone()), pool.clone());
+            tokio::task::spawn_local(probing.probe(pool));
+        }
+    }
+}
+
+/// The prober. However it ends, the next failure starts another.
+struct Probing(Away);
+
+impl Probing {
+    async fn probe(self, pool: Pool) {
+        let mut pause = SHORTEST;
+        loop {
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            match pool.get().await {
+                Ok(_) => return,
+                Err(error) => tracing::debug!(%error, "the database is still away"),
+            }
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Release);
+    }
+}
