@@ -15,6 +15,9 @@
 // | SECONDS  | 10                    | seconds that count                                      |
 // | CLIENTS  | 5                     | clients of the bank, from 1 on, which must be there     |
 // | ZIPF     | 0                     | client n is drawn in proportion to 1/n^ZIPF             |
+// | FLOOD    |                       | arrivals a second that are for client 1 and do not      |
+// |          |                       | count; the load is then for the others, with 0 as well  |
+// | FLOOD_USERS | 1                  | how many of those may wait                              |
 // | READS    | 0                     | share of the requests that are statements, 0 to 1       |
 // | CREDITS  | 0.333                 | share of the transactions that are credits, 0 to 1      |
 // | TIMEOUT  | 15000                 | milliseconds that a user waits for an answer            |
@@ -42,6 +45,7 @@ const RATE = setting('RATE', 0);
 const USERS = setting('USERS', 16);
 const WARM_UP = setting('WARM_UP', 2);
 const SECONDS = setting('SECONDS', 10);
+const FLOOD = __ENV.FLOOD === undefined ? null : Number(__ENV.FLOOD);
 const READS = setting('READS', 0);
 const TIMEOUT = setting('TIMEOUT', 15000);
 
@@ -56,14 +60,15 @@ const timed = Object.fromEntries(TIMED.map((part) => [part, new Trend(part)]));
 const TIMING = new RegExp(TIMED.map((part) => `${part};dur=([0-9.]+)`).join('.*'));
 
 const duration = `${WARM_UP + SECONDS}s`;
-const load = RATE
-  ? { executor: 'constant-arrival-rate', rate: RATE, timeUnit: '1s', duration, preAllocatedVUs: USERS, maxVUs: USERS }
-  : { executor: 'constant-vus', vus: USERS, duration };
+const open = (rate, users) => ({ executor: 'constant-arrival-rate', rate, timeUnit: '1s', duration, preAllocatedVUs: users, maxVUs: users });
+const load = RATE ? open(RATE, USERS) : { executor: 'constant-vus', vus: USERS, duration };
+const gracefulStop = `${TIMEOUT + 1000}ms`;
 const mark = (name, seconds) => ({ executor: 'per-vu-iterations', vus: 1, iterations: 1, startTime: `${seconds * 1000}ms`, exec: name });
 
 export const options = {
   scenarios: {
-    load: { ...load, exec: 'request', gracefulStop: `${TIMEOUT + 1000}ms` },
+    load: { ...load, exec: 'request', gracefulStop },
+    ...(FLOOD && { flood: { ...open(FLOOD, setting('FLOOD_USERS', 1)), exec: 'flood', gracefulStop } }),
     warm: mark('warm', WARM_UP / 2),
     begin: mark('begin', WARM_UP),
     end: mark('end', WARM_UP + SECONDS),
@@ -76,7 +81,10 @@ export const options = {
 };
 
 const BODIES = readyBodies(setting('CREDITS', 1 / 3));
-const client = chooser(setting('CLIENTS', 5), setting('ZIPF', 0));
+const spared = FLOOD === null ? 0 : 1;
+const choose = chooser(setting('CLIENTS', 5) - spared, setting('ZIPF', 0));
+const client = () => spared + choose();
+const anyBody = () => BODIES[Math.floor(Math.random() * BODIES.length)];
 const POST = { headers: { 'Content-Type': 'application/json' }, timeout: TIMEOUT };
 const GET = { timeout: TIMEOUT };
 
@@ -94,8 +102,12 @@ export function request() {
   const response =
     Math.random() < READS
       ? http.get(statementUrl(client()), GET)
-      : http.post(transactionUrl(client()), BODIES[Math.floor(Math.random() * BODIES.length)], POST);
+      : http.post(transactionUrl(client()), anyBody(), POST);
   if (counts) record(response);
+}
+
+export function flood() {
+  http.post(transactionUrl(1), anyBody(), POST);
 }
 
 export const warm = () => console.log('half of the warm-up is over');

@@ -66,7 +66,7 @@ fn said(output: &Output) -> String {
 fn the_list_has_what_is_shipped() {
     let output = experiment(&["--list"]);
     assert!(output.status.success(), "{}", said(&output));
-    for name in ["hot", "zipf", "open", "balancing", "durability", "read_share", "batch"] {
+    for name in ["hot", "zipf", "open", "balancing", "durability", "read_share", "batch", "flood"] {
         assert!(said(&output).lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is missing");
     }
 }

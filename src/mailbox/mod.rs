@@ -104,7 +104,8 @@ pub struct Timed<T> {
 pub struct MailboxOptions {
     /// How requests reach the ledger: with [`Mode::Direct`] past the mailboxes.
     pub mode: Mode,
-    /// Requests that one client may have waiting or in flight.
+    /// Requests that one client may have waiting or in flight: fewer than NGINX passes on at once, so that
+    /// a flood of one client leaves room for others.
     pub queue_per_client: usize,
     /// Actors alive at once.
     pub live_actors: usize,

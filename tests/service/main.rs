@@ -12,7 +12,7 @@
 //! 3. the stored functions alone guard the limit: [`instances`], [`functions`], [`role`];
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
-//! 6. everything has a bound: [`bounds`], [`abandoned`], [`rough_input`], [`slow_callers`],
+//! 6. everything has a bound: [`bounds`], [`fairness`], [`abandoned`], [`rough_input`], [`slow_callers`],
 //!    [`locked_rows`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
 //!    [`outages`], [`nginx`], [`nginx_outages`];
@@ -34,6 +34,7 @@ mod commits;
 mod contest_rules;
 mod deadlines;
 mod failures;
+mod fairness;
 mod functions;
 mod imports;
 mod instances;

@@ -8,6 +8,7 @@
 //! | rate                                                     | an open load by k6, in arrivals per second    |
 //! | pace                                                     | `contest`: 340 requests/s, a connection each  |
 //! | timeout_ms, zipf, reads                                  | how long k6's users wait, whom and what they ask |
+//! | flood                                                    | arrivals per second for client 1, which do not count |
 //! | limits                                                   | `contest`, or `large`: nothing is refused     |
 //! | fsync_ms                                                 | by how much an fsync is slower                |
 //! | guiche                                                   | the service's program                         |
@@ -138,6 +139,8 @@ pub struct Setup {
     pub timeout: Duration,
     /// Client n is drawn in proportion to 1/n^zipf.
     pub zipf: f64,
+    /// What client 1 is sent besides, in arrivals per second; the load is then for the others alone.
+    pub flood: Option<f64>,
     /// The share of statements among the requests.
     pub reads: f64,
     /// What an fsync takes longer.
@@ -171,6 +174,7 @@ impl Default for Setup {
             arrivals: Arrivals::Closed { users: 64 },
             timeout: Duration::from_secs(15),
             zipf: 0.0,
+            flood: None,
             reads: 0.0,
             fsync_delay: Duration::ZERO,
             env: BTreeMap::new(),
@@ -205,7 +209,8 @@ impl Setup {
     /// # Errors
     /// The reason.
     pub fn check(&self) -> Result<()> {
-        let callers = self.callers();
+        ensure!(self.flood.is_none() || self.clients > 1, "a flood is told from the load of other clients");
+        let callers = self.callers() + self.flood.map_or(0, |rate| self.callers_at(rate));
         ensure!(
             f64::from(callers) <= MOST_CALLERS,
             "{callers} callers may wait at once, and NGINX takes {MOST_CALLERS}: rate times timeout_ms is too much"
@@ -224,10 +229,15 @@ impl Setup {
     pub fn callers(&self) -> u32 {
         match self.arrivals {
             Arrivals::Closed { users } => users,
-            Arrivals::Open { rate } => (rate * self.timeout.as_secs_f64() * SLACK).floor() as u32 + 1,
+            Arrivals::Open { rate } => self.callers_at(rate),
             Arrivals::Saturating { connections } => connections,
             Arrivals::Contest => 1,
         }
+    }
+
+    /// Returns how many callers of an open load of `rate` may wait at once.
+    pub fn callers_at(&self, rate: f64) -> u32 {
+        (rate * self.timeout.as_secs_f64() * SLACK).floor() as u32 + 1
     }
 
     /// Returns what each service has, scaled down.

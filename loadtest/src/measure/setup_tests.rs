@@ -52,6 +52,8 @@ fn mistakes_are_named() {
         ("mode=fast", "mode=fast: expected one of direct, serial, batched"),
         ("color=red", "\"color\" is none of"),
         ("mode", "\"mode\" is not key=value"),
+        ("clients=1,flood=5", "a flood is told from the load of other clients"),
+        ("users=900,flood=1000,timeout_ms=500", "1451 callers may wait at once"),
     ] {
         let error = format!("{:#}", with(text).expect_err(text));
         assert!(error.contains(says), "{text}: {error}");
