@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::args::LengthArgs;
@@ -11,7 +11,6 @@ use crate::measure::declaration::Declaration;
 use crate::measure::plan::{Choice, Plan};
 use crate::measure::{self, report, words};
 use crate::report::text;
-use testbed::signals::interrupted;
 
 /// The comparison that `--contest-rate` means.
 const CONTEST_RATE: &str = "contest_rate";
@@ -87,10 +86,7 @@ impl BenchArgs {
 pub async fn run(args: &BenchArgs) -> Result<()> {
     let plan = Plan::new(&Declaration::bench()?, &args.choice())?;
     let name = format!("reports/bench-{}", timestamp());
-    let results = tokio::select! {
-        results = measure::make(vec![plan], |_, _| Ok(())) => results?,
-        signal = interrupted() => bail!("stopped by {signal}"),
-    };
+    let results = measure::make(vec![plan], |_, _| Ok(())).await?;
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
     for result in &results {
         let page = report::write(result, &directory)?;

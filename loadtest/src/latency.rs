@@ -1,4 +1,4 @@
-//! Response times, whoever measured them.
+//! Response times, whoever measured them, and where they went.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,4 +16,19 @@ pub struct Latency {
     pub p99: f64,
     /// The slowest.
     pub max: f64,
+}
+
+/// Where the time of answers went inside the instances: means in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Waiting in the mailbox.
+    pub queue: f64,
+    /// Waiting for a connection.
+    pub connection: f64,
+    /// In the database: the round trip, lock and work included.
+    pub database: f64,
+    /// Of which waiting for row locks.
+    pub lock: f64,
+    /// Of which working.
+    pub work: f64,
 }

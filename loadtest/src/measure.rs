@@ -50,7 +50,7 @@ pub mod wrk;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -60,14 +60,25 @@ use progress::Progress;
 use result::{Case, Comparison, Measurement};
 use run::Ran;
 use testbed::instance::find_guiche;
+use testbed::signals::interrupted;
 use tools::Tools;
 
 /// Makes all measurements one after the other; `finished` is told of each.
 ///
 /// # Errors
 /// At once when the first run fails, as what fails first would fail again and again, or when `finished`
-/// fails. Later failures are in the results.
+/// fails, or when it was interrupted. Later failures are in the results.
 pub async fn make(
+    plans: Vec<Plan>,
+    finished: impl FnMut(&Measurement, &Progress) -> Result<()>,
+) -> Result<Vec<Measurement>> {
+    tokio::select! {
+        results = make_all(plans, finished) => results,
+        signal = interrupted() => bail!("stopped by {signal}"),
+    }
+}
+
+async fn make_all(
     plans: Vec<Plan>,
     mut finished: impl FnMut(&Measurement, &Progress) -> Result<()>,
 ) -> Result<Vec<Measurement>> {

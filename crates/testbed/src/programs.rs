@@ -1,6 +1,7 @@
 //! Where programs are found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
 
 use anyhow::{Context, Result};
 
@@ -31,4 +32,42 @@ pub fn built(file: &str) -> Result<PathBuf> {
     found.with_context(|| {
         format!("{file} is not built: cargo build --workspace (with --release, unless for tests)")
     })
+}
+
+/// Asks a program for its version: the first word with a digit after its own name, as in `k6 v1.1.0` or
+/// `nginx version: nginx/1.22.1`. Returns that and how the program ended.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn version(program: &Path, option: &str) -> Result<(String, ExitStatus)> {
+    let output = Command::new(program).arg(option).output();
+    let Output { status, stdout, stderr } =
+        output.with_context(|| format!("cannot run {}", program.display()))?;
+    let said = [stdout, stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let version =
+        said.split_whitespace().skip(1).find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
+    let version = version.map(|word| word.trim_start_matches("nginx/"));
+    Ok((version.unwrap_or("of unknown version").to_owned(), status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_a_digit() {
+        let dir = crate::rundir::RunDir::create().expect("a run directory");
+        let program = dir.path().join("program");
+        for (says, version_is) in [
+            ("echo 'wrk debian/4.1.0-3 [epoll] Copyright'; exit 1", "debian/4.1.0-3"),
+            ("echo 'k6 v1.1.0 (go1.24)'", "v1.1.0"),
+            ("echo 'nginx version: nginx/1.22.1' >&2", "1.22.1"),
+            ("true", "of unknown version"),
+        ] {
+            std::fs::write(&program, format!("#!/bin/sh\n{says}\n")).expect("it is writable");
+            let said = version(Path::new("/bin/sh"), program.to_str().expect("it is UTF-8"));
+            assert_eq!(said.expect("sh runs").0, version_is);
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The figures of a run. This table is the only place that knows them: the columns of tables and CSV
 //! files, the names that formulas may use and the notes on how to read a report come from it.
 
-use super::load::Spent;
 use super::result::{Case, Run, ServiceUse};
+use crate::latency::Spent;
 use crate::report::text::{BYTES_PER_MB, grouped, significant};
 
 /// Something that is measured in every run.

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::load::Spent;
 use super::result::{Axis, Case, Comparison, Conditions, Expectation, Measurement, Run, ServiceUse};
 use super::sampler::{Sample, Waits};
 use super::setup::Setup;
-use crate::latency::Latency;
+use crate::latency::{Latency, Spent};
 use testbed::scrape::Work;
 
 /// Right answers per second of the modes direct, serial and batched with 1, 5 and 1,000 clients.

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use super::result::Run;
 
@@ -25,21 +24,6 @@ pub struct Times {
 pub fn read(path: &Path) -> Result<Run> {
     let text = fs::read_to_string(path).with_context(|| format!("no outcome in {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no outcome", path.display()))
-}
-
-/// Means in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Spent {
-    /// Waiting in the mailbox.
-    pub queue: f64,
-    /// Waiting for a connection.
-    pub connection: f64,
-    /// In the database: the round trip, lock and work included.
-    pub database: f64,
-    /// Of which waiting for row locks.
-    pub lock: f64,
-    /// Of which working.
-    pub work: f64,
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::load::Spent;
 use super::sampler::{Sample, Waits};
-use crate::latency::Latency;
+use crate::latency::{Latency, Spent};
 use testbed::scrape::Work;
 
 /// The file that everything else can be written from again.

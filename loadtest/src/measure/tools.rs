@@ -1,6 +1,6 @@
 //! The programs and cores that a measurement needs, and under which conditions it is made, in words.
 
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -15,6 +15,7 @@ use testbed::cluster::{Cluster, ClusterOptions};
 use testbed::envelope::Envelope;
 use testbed::instance::find_guiche;
 use testbed::machine;
+use testbed::programs::version;
 use testbed::rundir;
 use testbed::slow_fsync;
 use testbed::split::Split;
@@ -66,10 +67,11 @@ impl Tools {
     /// Returns what is known of the conditions without a clock. `postgres` is the server's version, `disk`
     /// what its data is on.
     pub fn conditions(&self, plan: &Plan, (postgres, disk): (String, String)) -> Conditions {
-        let mut versions = vec![format!("PostgreSQL {postgres}"), nginx_version()];
+        let nginx = named("NGINX", testbed::programs::find("nginx"), "-v");
+        let mut versions = vec![format!("PostgreSQL {postgres}"), nginx];
         versions.extend(self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version())));
         versions.extend(self.k6.as_ref().map(|k6| format!("k6 {}", k6.version())));
-        versions.push(guiche_version());
+        versions.push(named("guiche", find_guiche(None).ok(), "--version"));
         Conditions {
             machine: machine::describe(),
             versions,
@@ -101,19 +103,8 @@ fn envelope(setup: &Setup) -> String {
     )
 }
 
-/// Asks NGINX, which says `nginx version: nginx/1.22.1` on standard error.
-fn nginx_version() -> String {
-    let program = testbed::programs::find("nginx").unwrap_or_else(|| "nginx".into());
-    let output = Command::new(program).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
-    let text = String::from_utf8_lossy(&output);
-    let version = text.split_once("nginx/").map_or("of unknown version", |(_, version)| version.trim());
-    format!("NGINX {version}")
-}
-
-/// Asks the program itself, which says `guiche 0.1.0`.
-fn guiche_version() -> String {
-    let program = find_guiche(None).unwrap_or_else(|_| "guiche".into());
-    let output = Command::new(program).arg("--version").output().map(|output| output.stdout);
-    let text = String::from_utf8_lossy(&output.unwrap_or_default()).trim().to_owned();
-    if text.is_empty() { "guiche of unknown version".into() } else { text }
+/// Says a program's version; where there is no such program, that it is unknown.
+fn named(name: &str, program: Option<PathBuf>, option: &str) -> String {
+    let version = program.and_then(|program| version(&program, option).ok());
+    format!("{name} {}", version.map_or("of unknown version".to_owned(), |(version, _)| version))
 }

@@ -1,7 +1,6 @@
 //! wrk: the load generator that is cheap enough to saturate the service beside it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +10,7 @@ use super::load;
 use super::result::Run;
 use super::setup::Setup;
 use testbed::process::{Launch, tail};
+use testbed::programs::version;
 use testbed::usage::Usage;
 
 /// How long an answer may take before wrk counts it as a timeout: the service's own deadline.
@@ -54,9 +54,7 @@ impl Wrk {
         let program =
             testbed::programs::find("wrk").context("wrk is not installed (Debian: apt install wrk)")?;
         // It exits with 1 after printing its version.
-        let output = Command::new(&program).arg("-v").output().context("cannot run wrk")?;
-        let version = String::from_utf8_lossy(&output.stdout);
-        let version = version.split_whitespace().nth(1).unwrap_or("of unknown version").to_owned();
+        let (version, _) = version(&program, "-v")?;
         let script = testbed::repository_root().join("loadtest/wrk/mix.lua");
         Ok(Wrk { program, version, script })
     }
