@@ -12,7 +12,7 @@ use crate::harness::{BY_REQUEST, Connection, Database, Front, Guiche, Request, a
 const FLOOD: usize = 320;
 
 /// What the settings leave to one client of one instance.
-const ITS_SHARE: usize = 64;
+const ITS_SHARE: usize = 80;
 
 #[tokio::test]
 async fn one_clients_flood_leaves_room_for_others() {

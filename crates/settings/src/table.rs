@@ -118,7 +118,7 @@ pub const SETTINGS: &[Setting] = {
         row("BATCH_MAX", Is("256"), Number(1, 10_000), "transactions that one call may carry"),
         row(
             "QUEUE_PER_CLIENT",
-            Is("64"),
+            Is("80"),
             Number(1, 1_000_000),
             "requests that one client may have waiting or in flight; NGINX passes on 100",
         ),
