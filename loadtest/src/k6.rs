@@ -1,6 +1,6 @@
-//! k6: starts a script, and tells what is heard of it.
+//! k6: starts a script, and passes on what happens while it runs.
 //!
-//! There are two ways to hear a script. One is its samples, k6's CSV output: a row for every sample of every
+//! There are two ways to follow a script. One is its samples, k6's CSV output: a row for every sample of every
 //! metric, about sixteen per request, 5,000 a second at the contest's peak, for a few percent of k6's own CPU.
 //! (Its REST interface would be cheaper still, but answers no p99 and nothing over time.) The other is its
 //! console, for a script that sums up for itself and is spared the samples. Both come through a named pipe, so
@@ -51,7 +51,7 @@ pub struct Run<'a> {
     pub script: &'static str,
     /// What the script finds in `__ENV`.
     pub env: Vec<(&'static str, String)>,
-    /// How the script is heard.
+    /// How the script is followed.
     pub channel: Channel,
     /// Where what k6 itself says goes.
     pub log: &'a Path,
@@ -59,7 +59,7 @@ pub struct Run<'a> {
     pub cpus: Option<String>,
 }
 
-/// How a script is heard.
+/// How a script is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// By every sample of every metric.
@@ -68,9 +68,9 @@ pub enum Channel {
     Console,
 }
 
-/// What is heard of a script while it runs.
+/// What happens while a script runs.
 #[derive(Clone, Copy, Debug)]
-pub enum Heard<'a> {
+pub enum Event<'a> {
     /// A sample of a metric.
     Sample(Sample<'a>),
     /// A line of its console, and the CPU that k6 has used so far.
@@ -138,7 +138,7 @@ impl K6 {
     ///
     /// # Errors
     /// When k6 cannot be started or fails; the error carries the end of its log.
-    pub async fn run(&self, run: &Run<'_>, hear: &mut dyn FnMut(Heard<'_>)) -> Result<Duration> {
+    pub async fn run(&self, run: &Run<'_>, observe: &mut dyn FnMut(Event<'_>)) -> Result<Duration> {
         let directory = RunDir::create()?;
         let path = directory.path().join("channel");
         nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).context("cannot make a named pipe")?;
@@ -154,18 +154,18 @@ impl K6 {
             tokio::select! {
                 line = lines.next_segment() => {
                     let line = line.context("cannot read what k6 writes")?.unwrap_or_default();
-                    run.channel.tell(&line, pid, hear);
+                    run.channel.pass_on(&line, pid, observe);
                 }
                 _ = ticks.tick() => {
                     cpu = cpu.max(Usage::of_tree(pid).cpu);
-                    hear(Heard::Tick);
+                    observe(Event::Tick);
                 }
                 status = k6.wait() => break status,
             }
         };
         drop(writer);
         while let Some(line) = lines.next_segment().await.context("cannot read what k6 wrote")? {
-            run.channel.tell(&line, pid, hear);
+            run.channel.pass_on(&line, pid, observe);
         }
         ensure!(
             matches!(status.code(), Some(0 | THRESHOLDS_CROSSED)),
@@ -201,12 +201,12 @@ impl K6 {
 }
 
 impl Channel {
-    /// Tells of a line that came through it from the process `k6`.
-    fn tell(self, line: &[u8], k6: u32, hear: &mut dyn FnMut(Heard<'_>)) {
+    /// Passes a line on that came through it from the process `k6`.
+    fn pass_on(self, line: &[u8], k6: u32, observe: &mut dyn FnMut(Event<'_>)) {
         let line = String::from_utf8_lossy(line);
         match self {
-            Channel::Samples => Sample::parse(&line).into_iter().for_each(|one| hear(Heard::Sample(one))),
-            Channel::Console => hear(Heard::Line(&line, Usage::of_tree(k6).cpu)),
+            Channel::Samples => Sample::parse(&line).into_iter().for_each(|one| observe(Event::Sample(one))),
+            Channel::Console => observe(Event::Line(&line, Usage::of_tree(k6).cpu)),
         }
     }
 }

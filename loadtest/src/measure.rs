@@ -58,10 +58,9 @@ use instructions::Callgrind;
 use plan::{Plan, Planned};
 use progress::Progress;
 use result::{Case, Comparison, Measurement};
-use run::Ran;
 use testbed::instance::find_guiche;
 use testbed::signals::interrupted;
-use tools::Tools;
+use tools::{Platform, Tools};
 
 /// Makes all measurements one after the other; `finished` is told of each.
 ///
@@ -114,13 +113,13 @@ async fn measure(tools: &Tools, mut plan: Plan, progress: &mut Progress) -> Resu
     Ok(Measurement { conditions, comparisons, ..plan.result })
 }
 
-/// Runs the cases in turn, round after round. `on` takes PostgreSQL's version and the disk.
+/// Runs the cases in turn, round after round. `on` takes what they were made on.
 async fn compare(
     tools: &Tools,
     (comparison, planned): (&mut Comparison, &Planned),
     rounds: u32,
     progress: &mut Progress,
-    on: &mut Option<(String, String)>,
+    on: &mut Option<Platform>,
 ) -> Result<()> {
     for round in 0..rounds {
         for (case, (setup, times)) in comparison.cases.iter_mut().zip(&planned.cases) {
@@ -129,13 +128,13 @@ async fn compare(
             let outcome = run::run(tools, setup, *times, round).await;
             progress.ends(
                 &case.label,
-                outcome.as_ref().map(|ran| progress::glance(&ran.run)),
+                outcome.as_ref().map(|ran| progress::summary(&ran.0)),
                 times.estimate(),
             );
             match outcome {
-                Ok(Ran { run, postgres, disk }) => {
+                Ok((run, platform)) => {
                     case.runs.push(run);
-                    *on = Some((postgres, disk));
+                    *on = Some(platform);
                 }
                 Err(error) if is_first => return Err(error.context(case.label.clone())),
                 Err(error) => case.failures.push(format!("round {}: {error:#}", round + 1)),
@@ -154,8 +153,8 @@ async fn compare(
 /// Counts a case's instructions, once: they hardly differ from one time to the next.
 async fn count(callgrind: &Callgrind, setup: &setup::Setup, case: &mut Case, progress: &mut Progress) {
     let counted = callgrind.count(setup, instructions::TRANSACTIONS).await;
-    let glance = counted.as_ref().map(|count| format!("{count:>7.0} instructions a transaction"));
-    progress.ends(&case.label, glance, instructions::ESTIMATE);
+    let summary = counted.as_ref().map(|count| format!("{count:>7.0} instructions a transaction"));
+    progress.ends(&case.label, summary, instructions::ESTIMATE);
     match counted {
         Ok(count) => case.runs.iter_mut().for_each(|run| run.instructions = Some(count)),
         Err(error) => case.failures.push(format!("{error:#}")),

@@ -29,7 +29,7 @@ async fn a_run_tells_what_it_did_and_its_books_are_right() {
     let times = Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs(1) };
     let run = match run::run(&tools, &setup, times, 0).await {
         Err(error) if error.to_string().contains("NOT enforced") => return eprintln!("skipped: {error}"),
-        ran => ran.expect("it runs").run,
+        ran => ran.expect("it runs").0,
     };
     assert_eq!(run.problems, Vec::<String>::new());
     assert_eq!((run.shed, run.wrong), (0, 0), "{run:?}");

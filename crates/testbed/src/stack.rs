@@ -1,7 +1,7 @@
 //! The whole topology on this machine: PostgreSQL, two instances, NGINX, on loopback.
 
-mod boxes;
 mod options;
+mod placement;
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ use crate::slow_fsync;
 use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
-use boxes::{Boxes, claim, loopback, make_envelope};
 pub use options::{Limits, Pinning, StackOptions, Transport};
+use placement::{Placement, claim, loopback, make_envelope};
 
 /// The database's name, as in the Compose file.
 pub const DATABASE: &str = "rinha";
@@ -79,10 +79,10 @@ impl Stack {
         }
         let (envelope, limits) = make_envelope(&options, &dir);
         progress(&limits.to_string());
-        let boxes = Boxes { options: &options, envelope: envelope.as_ref() };
+        let placement = Placement { options: &options, envelope: envelope.as_ref() };
 
         progress("starting PostgreSQL");
-        let mut cluster = boxes.start_cluster(&dir).await?;
+        let mut cluster = placement.start_cluster(&dir).await?;
         let disk = cluster.disk()?;
         progress(&format!("the data is on {disk}"));
         if !cluster.has_database(DATABASE).await? {
@@ -100,15 +100,16 @@ impl Stack {
         progress(&format!("starting two instances, mode {}", options.mode));
         let url = cluster.api_url(DATABASE);
         let metrics = if options.metrics { vec![loopback()?, loopback()?] } else { Vec::new() };
-        let start =
-            |service, index| boxes.start_instance(service, guiche.clone(), &dir, &url, metrics.get(index));
+        let start = |service, index| {
+            placement.start_instance(service, guiche.clone(), &dir, &url, metrics.get(index))
+        };
         let (one, two) = tokio::try_join!(start(Service::Api1, 0), start(Service::Api2, 1))?;
 
         progress(&format!("starting NGINX, {}", options.balancing));
         // A free one may be taken at any moment, so it is looked for as late as can be.
         let port = claim(options.port)?;
         let launch = nginx.launch(options.balancing, dir.path(), port, [one.endpoint(), two.endpoint()])?;
-        let nginx = Nginx::start(&boxes.place(launch, Service::Nginx), port)?;
+        let nginx = Nginx::start(&placement.place(launch, Service::Nginx), port)?;
         options.port = port;
         let instances = [one, two];
         let cold_start = Duration::ZERO;

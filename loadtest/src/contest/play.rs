@@ -16,7 +16,7 @@ use super::result::{Audit, Conditions, ContestResult, StackConditions};
 use super::score::Score;
 use super::summary::Summary;
 use super::target::Target;
-use crate::k6::{Channel, Heard, K6, Run};
+use crate::k6::{Channel, Event, K6, Run};
 use testbed::Running;
 use testbed::check::Books;
 
@@ -72,7 +72,7 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
         log: &session.directory.join("k6.log"),
         cpus: None,
     };
-    let k6_cpu = session.k6.run(&run, &mut |heard| watch.hear(heard)).await;
+    let k6_cpu = session.k6.run(&run, &mut |event| watch.take(event)).await;
     watch.measure();
     drop(watch.progress);
     let k6_cpu = k6_cpu?;
@@ -147,14 +147,14 @@ impl<'a> Watch<'a> {
             self.meter.sample(running.usage());
         }
     }
-    fn hear(&mut self, heard: Heard<'_>) {
-        match heard {
-            Heard::Sample(sample) => self.live.add(&sample),
-            Heard::Tick => {
+    fn take(&mut self, event: Event<'_>) {
+        match event {
+            Event::Sample(sample) => self.live.add(&sample),
+            Event::Tick => {
                 self.measure();
                 self.progress.show(&self.live);
             }
-            Heard::Line(..) => {}
+            Event::Line(..) => {}
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | `fastest(SETTINGS).NAME`     | a figure or a setting of the case with the most requests per second of all with these settings |
 //! | `shipped.NAME`               | the same of the case with the declared file's own base                |
 //!
-//! `FIGURE` is a name of [`FIGURES`]. A number is shown with three digits; the filters `times`, `whole`
+//! `FIGURE` is a name of [`FIGURES`](super::figures::FIGURES). A number is shown with three digits; the filters `times`, `whole`
 //! and `fixed(DIGITS)` show it as a factor, without a fraction, with so many digits behind the point.
 //! A condition is `FORMULA OP NUMBER`, where `OP` is one of `>=`, `<=`, `>`, `<`.
 //!

@@ -76,7 +76,7 @@ impl Totals {
 ///
 /// # Errors
 /// When the sampler failed, or the server's log cannot be read.
-pub async fn seen(
+pub async fn observed(
     stack: &Stack,
     run: Run,
     (begun, ended): (Mark, Mark),

@@ -63,7 +63,7 @@ fn left(elapsed: Duration, done: Duration, all: Duration) -> Duration {
 }
 
 /// Says a run in half a line.
-pub fn glance(run: &Run) -> String {
+pub fn summary(run: &Run) -> String {
     let per_s = |count: u64| whole(count as f64 / run.seconds);
     let mut text = format!(
         "{:>7}/s  p99 {:>7.1} ms  batch {:>5.1}  {:>4.1} wait for rows  load {:>3.0}%",
@@ -105,10 +105,10 @@ mod tests {
     #[test]
     fn a_run_is_told_in_half_a_line() {
         let mut run = Run { seconds: 2.0, requests: 2_468, generator_cpu_share: 0.31, ..Run::default() };
-        assert_eq!(glance(&run), "  1,234/s  p99     0.0 ms  batch   0.0   0.0 wait for rows  load  31%");
+        assert_eq!(summary(&run), "  1,234/s  p99     0.0 ms  batch   0.0   0.0 wait for rows  load  31%");
         run.shed = 5;
         run.invalid = Some("k6 was slow".into());
         run.problems.push("a row is missing".into());
-        assert!(glance(&run).ends_with("  3 shed/s  INVALID: k6 was slow  WRONG BOOKS: a row is missing"));
+        assert!(summary(&run).ends_with("  3 shed/s  INVALID: k6 was slow  WRONG BOOKS: a row is missing"));
     }
 }

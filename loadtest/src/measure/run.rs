@@ -4,7 +4,7 @@ mod judge;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
@@ -14,11 +14,11 @@ use super::load::{self, Times};
 use super::result::Run;
 use super::sampler::Sampler;
 use super::setup::{Arrivals, ClientLimits, Setup};
-use super::tools::Tools;
+use super::tools::{Platform, Tools};
 use super::users;
 use super::wrk;
 use crate::contest::costs::Meter;
-use crate::k6::{self, Channel, Heard, K6};
+use crate::k6::{self, Channel, Event, K6};
 use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
 use testbed::scrape::Work;
@@ -36,29 +36,18 @@ const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(200), Duration::from_mi
 /// What an isolated server is told in addition: to log who waits for a lock, and to look at that sooner.
 const POSTGRES: [(&str, &str); 2] = [("log_lock_waits", "on"), ("deadlock_timeout", "100ms")];
 
-/// A run, and what it was run on.
-#[derive(Clone, Debug)]
-pub struct Ran {
-    /// What came of it.
-    pub run: Run,
-    /// PostgreSQL's version.
-    pub postgres: String,
-    /// What the data is on, and how long an fsync takes there.
-    pub disk: String,
-}
-
 /// Runs it, and stops the stack whatever came of it.
 ///
 /// # Errors
 /// When it could not be run. Wrong books are no error: they are problems of the run. Nor is a run
 /// that says nothing of the service: it is invalid.
-pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Result<Ran> {
+pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Result<(Run, Platform)> {
     let cores = setup.isolated.then(Cores::of_machine).transpose()?;
     let stack = Stack::start(options(setup, cores)?, &|_| ()).await?;
-    let stage = Stage { stack: &stack, tools, setup, times, round, cores };
+    let context = Context { stack: &stack, tools, setup, times, round, cores };
     let limits = stack.limits();
     let measured = match limits {
-        Limits::Enforced => stage.measure().await,
+        Limits::Enforced => context.measure().await,
         limits => Err(anyhow::anyhow!("{limits}; a measurement without them means nothing")),
     };
     stack.stop_after("a run", measured).await
@@ -93,7 +82,7 @@ fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOptions> {
 }
 
 /// Everything that takes part in a run.
-struct Stage<'a> {
+struct Context<'a> {
     stack: &'a Stack,
     tools: &'a Tools,
     setup: &'a Setup,
@@ -102,9 +91,9 @@ struct Stage<'a> {
     cores: Option<Cores>,
 }
 
-impl Stage<'_> {
-    async fn measure(&self) -> Result<Ran> {
-        let Stage { stack, setup, .. } = self;
+impl Context<'_> {
+    async fn measure(&self) -> Result<(Run, Platform)> {
+        let Context { stack, setup, .. } = self;
         let client = connect(&stack.admin_url()).await?;
         let postgres = self.prepare(&client).await?;
         let interval = LOOK_EVERY[usize::from(setup.isolated)];
@@ -121,7 +110,7 @@ impl Stage<'_> {
         let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
         let problems = books.problems_beside(&Work::of(&counts));
         let run = Run { round: self.round, rows: books.rows, problems, ..judge::judged(setup, run) };
-        Ok(Ran { run, postgres, disk: stack.disk().to_string() })
+        Ok((run, Platform { postgres, disk: stack.disk().to_string() }))
     }
 
     /// Makes the clients and their limits, and a checkpoint, so that none comes in the measured interval.
@@ -181,7 +170,7 @@ impl Stage<'_> {
         meter.sample(stack.usage());
         let ended = Mark::now(stack, Duration::ZERO)?;
         let after = Totals::read(stack, client, true).await?;
-        interval::seen(stack, run, (begun, ended), (&before, &after), meter, sampler).await
+        interval::observed(stack, run, (begun, ended), (&before, &after), meter, sampler).await
     }
 
     /// Sends the load of a generator that measures all of it.
@@ -218,9 +207,9 @@ impl Stage<'_> {
         };
         let (marks, mut marked) = mpsc::unbounded_channel();
         let mut follower =
-            Follower { stage: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
+            Follower { context: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
         let playing = async move {
-            self.k6()?.run(&run, &mut |heard| follower.follow(heard)).await?;
+            self.k6()?.run(&run, &mut |event| follower.follow(event)).await?;
             follower.scaled?;
             let seen = follower.seen.into_iter().collect::<Result<Vec<Mark>>>()?;
             let [begun, ended] = seen[..] else {
@@ -237,13 +226,13 @@ impl Stage<'_> {
         };
         let ((ends, meter), (before, after)) = tokio::try_join!(playing, reading)?;
         let run = Run { seconds: self.times.measured.as_secs_f64(), ..load::read(&summary)? };
-        interval::seen(stack, run, ends, (&before, &after), meter, sampler).await
+        interval::observed(stack, run, ends, (&before, &after), meter, sampler).await
     }
 }
 
 /// Follows what k6 says, and reads at once what can be read without waiting.
 struct Follower<'a> {
-    stage: &'a Stage<'a>,
+    context: &'a Context<'a>,
     marks: mpsc::UnboundedSender<()>,
     meter: Meter,
     scaled: Result<()>,
@@ -252,18 +241,18 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    fn follow(&mut self, heard: Heard<'_>) {
-        let stack = self.stage.stack;
-        match heard {
-            Heard::Line(line, _) if line.contains(users::WARM) => self.scaled = self.stage.scale(true),
-            Heard::Line(line, cpu) if line.contains(users::BEGINS) || line.contains(users::ENDS) => {
+    fn follow(&mut self, event: Event<'_>) {
+        let stack = self.context.stack;
+        match event {
+            Event::Line(line, _) if line.contains(users::WARM) => self.scaled = self.context.scale(true),
+            Event::Line(line, cpu) if line.contains(users::BEGINS) || line.contains(users::ENDS) => {
                 self.seen.push(Mark::now(stack, cpu));
                 self.meter.sample(stack.usage());
                 // Nobody listens any more when reading has failed, which is an error of its own.
                 let _ = self.marks.send(());
             }
-            Heard::Tick if self.seen.len() == 1 => self.meter.sample(stack.usage()),
-            Heard::Line(..) | Heard::Tick | Heard::Sample(_) => {}
+            Event::Tick if self.seen.len() == 1 => self.meter.sample(stack.usage()),
+            Event::Line(..) | Event::Tick | Event::Sample(_) => {}
         }
     }
 }

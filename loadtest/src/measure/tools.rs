@@ -20,6 +20,15 @@ use testbed::rundir;
 use testbed::slow_fsync;
 use testbed::split::Split;
 
+/// What a run was made on.
+#[derive(Clone, Debug, Default)]
+pub struct Platform {
+    /// PostgreSQL's version.
+    pub postgres: String,
+    /// What the data is on, and how long an fsync takes there.
+    pub disk: String,
+}
+
 /// The programs that the cases of a plan need.
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -64,9 +73,9 @@ impl Tools {
         Ok(tools)
     }
 
-    /// Returns what is known of the conditions without a clock. `postgres` is the server's version, `disk`
-    /// what its data is on.
-    pub fn conditions(&self, plan: &Plan, (postgres, disk): (String, String)) -> Conditions {
+    /// Returns what is known of the conditions without a clock.
+    pub fn conditions(&self, plan: &Plan, platform: Platform) -> Conditions {
+        let Platform { postgres, disk } = platform;
         let nginx = named("NGINX", testbed::programs::find("nginx"), "-v");
         let mut versions = vec![format!("PostgreSQL {postgres}"), nginx];
         versions.extend(self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version())));

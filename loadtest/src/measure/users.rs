@@ -9,7 +9,7 @@ use super::load::Times;
 use super::result::Run;
 use super::setup::{Arrivals, Setup};
 use crate::contest::live::Live;
-use crate::k6::{self, Channel, Heard, K6};
+use crate::k6::{self, Channel, Event, K6};
 use crate::latency::Latency;
 
 /// What `experiment.js` says on its console when half of the warm-up is over.
@@ -60,10 +60,10 @@ pub async fn contest_rate(
     let run = k6::Run { script: "steady.js", env, channel: Channel::Samples, log, cpus };
     let mut live = Live::default();
     let cpu = k6
-        .run(&run, &mut |heard| match heard {
-            Heard::Sample(sample) => live.add(&sample),
-            Heard::Tick => observe(),
-            Heard::Line(..) => {}
+        .run(&run, &mut |event| match event {
+            Event::Sample(sample) => live.add(&sample),
+            Event::Tick => observe(),
+            Event::Line(..) => {}
         })
         .await?;
     // The open load lasts as long as it was told to; k6 itself takes a second more to start.

@@ -15,12 +15,12 @@ use crate::rundir::RunDir;
 use crate::split::Service;
 
 /// Where each service runs: its cgroups and its CPUs.
-pub(super) struct Boxes<'a> {
+pub(super) struct Placement<'a> {
     pub(super) options: &'a StackOptions,
     pub(super) envelope: Option<&'a Envelope>,
 }
 
-impl Boxes<'_> {
+impl Placement<'_> {
     fn cgroups(&self, service: Service) -> Vec<PathBuf> {
         self.envelope.map(|envelope| envelope.procs(service)).unwrap_or_default()
     }
