@@ -14,7 +14,7 @@
 //! | [`summary`] | what the script itself says at its end                                 |
 //! | [`score`]   | what the contest pays                                                  |
 //! | [`result`]  | all of it together, and what is wrong with it                          |
-//! | [`report`]  | text, HTML with charts, JSON                                           |
+//! | [`report`]  | Markdown, a page with charts, text, JSON                               |
 //!
 //! The judgement of each response is the script's (`loadtest/k6/lib/judge.js`), so that plain
 //! `k6 run` gives it too.

@@ -41,7 +41,8 @@ const PIPE_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct K6 {
     program: PathBuf,
-    version: String,
+    /// Its version, such as `v1.1.0`.
+    pub version: String,
 }
 
 /// One run of a script.
@@ -126,11 +127,6 @@ impl K6 {
         })?;
         ensure!(status.success(), "`{} version` failed ({status})", program.display());
         Ok(K6 { program, version })
-    }
-
-    /// Returns its version, such as `v1.1.0`.
-    pub fn version(&self) -> &str {
-        &self.version
     }
 
     /// Runs a script to its end and returns the CPU that k6 used, as of its last second. Dropping the future

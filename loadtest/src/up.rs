@@ -62,12 +62,12 @@ impl Health {
     /// itself knows.
     fn of(running: &Running) -> Health {
         let Running::Native(stack) = running else { return Health { parts: Vec::new() } };
-        let ready = |index: usize| Question::Http(stack.instance(index).endpoint().clone(), "/readyz");
+        let ready = |index: usize| Question::Http(stack.instances[index].endpoint.clone(), "/readyz");
         let questions = [
-            (Service::Database, Question::Sql(stack.cluster().admin_url(DATABASE))),
+            (Service::Database, Question::Sql(stack.cluster.admin_url(DATABASE))),
             (Service::Api1, ready(0)),
             (Service::Api2, ready(1)),
-            (Service::Nginx, Question::Http(Endpoint::Tcp(stack.nginx().address), "/healthz")),
+            (Service::Nginx, Question::Http(Endpoint::Tcp(stack.nginx.address), "/healthz")),
         ];
         let healthy =
             |(service, question): (Service, Question)| (service.name(), question, "healthy".to_owned());

@@ -51,8 +51,10 @@ pub fn configured(launch: Launch, name: &str, url: &str, profile: Profile, mode:
 #[derive(Debug)]
 pub struct Instance {
     launch: Launch,
-    process: Process,
-    endpoint: Endpoint,
+    /// Its process.
+    pub process: Process,
+    /// Where it listens.
+    pub endpoint: Endpoint,
 }
 
 impl Instance {
@@ -67,16 +69,6 @@ impl Instance {
         let instance = Instance { launch, process, endpoint };
         instance.ready().await?;
         Ok(instance)
-    }
-
-    /// Returns where it listens.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    /// Returns its process.
-    pub fn process(&self) -> &Process {
-        &self.process
     }
 
     /// Lets it drain and end.

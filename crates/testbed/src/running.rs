@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::docker::{DockerOptions, DockerStack};
+use crate::instance::Instance;
 use crate::split::Service;
 use crate::stack::{Limits, Progress, Stack, StackOptions};
 use crate::usage::ServiceUsage;
@@ -73,13 +74,16 @@ impl Running {
 
     /// Returns what it was started with.
     pub fn options(&self) -> &StackOptions {
-        either!(self, stack => stack.options())
+        match self {
+            Running::Native(stack) => &stack.options,
+            Running::Docker(stack) => &stack.options.stack,
+        }
     }
 
     /// Returns whether the contest's limits hold.
     pub fn is_limited(&self) -> bool {
         match self {
-            Running::Native(stack) => *stack.limits() == Limits::Enforced,
+            Running::Native(stack) => stack.limits == Limits::Enforced,
             Running::Docker(_) => true,
         }
     }
@@ -87,14 +91,14 @@ impl Running {
     /// Returns what the data is on, in words.
     pub fn disk(&self) -> String {
         match self {
-            Running::Native(stack) => stack.disk().to_string(),
+            Running::Native(stack) => stack.disk.to_string(),
             Running::Docker(_) => "a volume of Docker's".to_owned(),
         }
     }
 
     /// Returns how long it took from nothing until a statement could be read.
     pub fn cold_start(&self) -> Duration {
-        either!(self, stack => stack.cold_start())
+        either!(self, stack => stack.cold_start)
     }
 
     /// Returns what each service has used, in the order of [`Service::ALL`]; nothing where that is not known.
@@ -112,11 +116,10 @@ impl Running {
         };
         let (parts, logs) = match self {
             Running::Native(stack) => {
-                let (nginx, cluster) = (stack.nginx(), stack.cluster());
-                let instance = |service, index| {
-                    let (process, endpoint) =
-                        (stack.instance(index).process(), stack.instance(index).endpoint().to_string());
-                    row(service, endpoint, process.pid(), process.log())
+                let (nginx, cluster) = (&stack.nginx, &stack.cluster);
+                let instance = |service, index: usize| {
+                    let Instance { process, endpoint, .. } = &stack.instances[index];
+                    row(service, endpoint.to_string(), process.pid(), process.log())
                 };
                 let address = format!("127.0.0.1:{}", cluster.port());
                 let parts = [
@@ -132,7 +135,7 @@ impl Running {
                     format!("  {:<14}  container {:.12}\n", service.name(), stack.container(service))
                 };
                 let logs =
-                    format!("docker compose -p {} logs\n{:21}", stack.compose().project(), String::new());
+                    format!("docker compose -p {} logs\n{:21}", stack.compose.project(), String::new());
                 (Service::ALL.map(part), logs)
             }
         };

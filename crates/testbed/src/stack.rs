@@ -43,15 +43,25 @@ pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 #[derive(Debug)]
 pub struct Stack {
     // Dropped from the outside in, the directory last.
-    nginx: Nginx,
-    instances: [Instance; 2],
-    metrics: Vec<Endpoint>,
-    cluster: Cluster,
-    envelope: Option<Envelope>,
-    limits: Limits,
-    options: StackOptions,
-    disk: Disk,
-    cold_start: Duration,
+    /// The load balancer.
+    pub nginx: Nginx,
+    /// The instances, which may be stopped, killed and started again.
+    pub instances: [Instance; 2],
+    /// Where the instances serve their metrics: at `/metrics`, one address each; none unless
+    /// [`StackOptions::metrics`] asks for it.
+    pub metrics: Vec<Endpoint>,
+    /// The database, which may be stopped, killed and started again.
+    pub cluster: Cluster,
+    /// The limits, where they are enforced.
+    pub envelope: Option<Envelope>,
+    /// Whether the contest's limits hold.
+    pub limits: Limits,
+    /// What it was started with; the port is the real one.
+    pub options: StackOptions,
+    /// What the data is on, as measured at the start.
+    pub disk: Disk,
+    /// How long it took from nothing until a statement could be read.
+    pub cold_start: Duration,
     dir: RunDir,
 }
 
@@ -108,7 +118,7 @@ impl Stack {
         progress(&format!("starting NGINX, {}", options.balancing));
         // A free one may be taken at any moment, so it is looked for as late as can be.
         let port = claim(options.port)?;
-        let launch = nginx.launch(options.balancing, dir.path(), port, [one.endpoint(), two.endpoint()])?;
+        let launch = nginx.launch(options.balancing, dir.path(), port, [&one.endpoint, &two.endpoint])?;
         let nginx = Nginx::start(&placement.place(launch, Service::Nginx), port)?;
         options.port = port;
         let instances = [one, two];
@@ -130,65 +140,9 @@ impl Stack {
         self.cluster.admin_url(DATABASE)
     }
 
-    /// Returns what it was started with; the port is the real one.
-    pub fn options(&self) -> &StackOptions {
-        &self.options
-    }
-
-    /// Returns whether the contest's limits hold.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// Returns what the data is on, as measured at the start.
-    pub fn disk(&self) -> &Disk {
-        &self.disk
-    }
-
-    /// Returns how long it took from nothing until a statement could be read.
-    pub fn cold_start(&self) -> Duration {
-        self.cold_start
-    }
-
     /// Returns the run directory, which has the logs.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
-    }
-
-    /// Returns the database.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// Returns the database, to be stopped, killed and started again.
-    pub fn cluster_mut(&mut self) -> &mut Cluster {
-        &mut self.cluster
-    }
-
-    /// Returns an instance, 0 or 1.
-    pub fn instance(&self, index: usize) -> &Instance {
-        &self.instances[index]
-    }
-
-    /// Returns an instance, 0 or 1, to be stopped, killed and started again.
-    pub fn instance_mut(&mut self, index: usize) -> &mut Instance {
-        &mut self.instances[index]
-    }
-
-    /// Returns where the instances serve their metrics: at `/metrics`, one address each; none unless
-    /// [`StackOptions::metrics`] asks for it.
-    pub fn metrics(&self) -> &[Endpoint] {
-        &self.metrics
-    }
-
-    /// Returns the limits, where they are enforced.
-    pub fn envelope(&self) -> Option<&Envelope> {
-        self.envelope.as_ref()
-    }
-
-    /// Returns the load balancer.
-    pub fn nginx(&self) -> &Nginx {
-        &self.nginx
     }
 
     /// Returns what each service has used since its start, in the order of [`Service::ALL`]. Without cgroups
@@ -259,8 +213,8 @@ impl Stack {
 
     fn usage_of(&self, service: Service) -> ServiceUsage {
         let pid = match service {
-            Service::Api1 => Some(self.instances[0].process().pid()),
-            Service::Api2 => Some(self.instances[1].process().pid()),
+            Service::Api1 => Some(self.instances[0].process.pid()),
+            Service::Api2 => Some(self.instances[1].process.pid()),
             Service::Nginx => Some(self.nginx.process.pid()),
             Service::Database => self.cluster.pid(),
         };

@@ -25,11 +25,11 @@ async fn a_crowd_kills_no_part_and_locks_nobody_out() {
     for balancing in [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity, Balancing::Layer4] {
         let options = StackOptions { balancing, envelope: true, port: 0, ..StackOptions::default() };
         let stack = Stack::start(options, &|_: &str| {}).await.expect("the stack starts");
-        if let Limits::NotPermitted(why) = stack.limits() {
+        if let Limits::NotPermitted(why) = stack.limits {
             eprintln!("left out, because there are no limits here: {why}");
             return;
         }
-        let address = stack.nginx().address;
+        let address = stack.nginx.address;
         let (served, unanswered) = (&AtomicU64::new(0), &AtomicU64::new(0));
         let end = Instant::now() + CROWDED;
         let callers = (0..CALLERS).map(|number| async move {

@@ -86,7 +86,7 @@ async fn start(balancing: Balancing, transport: Transport) -> Stack {
 /// but POSTs whose answer is lost.
 async fn survives(balancing: Balancing, transport: Transport) -> Tally {
     let mut stack = start(balancing, transport).await;
-    let nginx = Endpoint::Tcp(stack.nginx().address);
+    let nginx = Endpoint::Tcp(stack.nginx.address);
     let tally = Arc::new(Tally::default());
     let mut callers = JoinSet::new();
     for caller in 0..16 {
@@ -98,11 +98,11 @@ async fn survives(balancing: Balancing, transport: Transport) -> Tally {
         });
     }
     tally.wait_for(100).await;
-    stack.instance_mut(0).kill().await;
+    stack.instances[0].kill().await;
     tally.wait_for(300).await;
-    stack.instance_mut(0).start_again().await.expect("it starts again");
+    stack.instances[0].start_again().await.expect("it starts again");
     tally.wait_for(100).await;
-    stack.instance_mut(1).kill().await;
+    stack.instances[1].kill().await;
     tally.wait_for(300).await;
     tally.stop.store(true, Ordering::Relaxed);
     callers.join_all().await;
@@ -142,10 +142,10 @@ async fn layer4_goes_on_with_the_other_instance() {
 
 #[tokio::test]
 async fn without_any_instance_nothing_is_applied_and_callers_may_try_again() {
-    let mut stack = start(Balancing::RoundRobin, Transport::Unix).await;
-    let nginx = Endpoint::Tcp(stack.nginx().address);
-    stack.instance_mut(0).kill().await;
-    stack.instance_mut(1).kill().await;
+    let stack = start(Balancing::RoundRobin, Transport::Unix).await;
+    let nginx = Endpoint::Tcp(stack.nginx.address);
+    stack.instances[0].kill().await;
+    stack.instances[1].kill().await;
     for _ in 0..3 {
         let answer = nginx.post("/clientes/1/transacoes", CREDIT).await.expect("NGINX answers");
         assert_eq!(answer.status, 503, "{}", answer.body);

@@ -107,7 +107,7 @@ fn conditions(session: &Session<'_>, started_at: String, ready_s: f64) -> Condit
         url: session.target.url().to_owned(),
         stack: session.running.map(|running| stack_conditions(running, &session.plan)),
         ready_s,
-        k6: session.k6.version().to_owned(),
+        k6: session.k6.version.clone(),
         machine_cpus: std::thread::available_parallelism().map_or(0, usize::from),
     }
 }

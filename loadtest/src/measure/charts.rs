@@ -174,38 +174,32 @@ fn spoken(comparison: &Comparison, series: &[Series<'_>]) -> String {
 /// Draws throughput by mode and connections, and beside it who waited for row locks, from the first comparison
 /// that has several modes and nothing else around the base but connections.
 fn modes(result: &Measurement) -> Option<GroupChart<'static>> {
-    let differs = |case: &&Case| {
-        let others = |settings: &[(String, String)]| {
-            let others = settings.iter().filter(|(key, _)| key != "mode" && key != "connections");
-            others.cloned().collect::<Vec<_>>()
-        };
-        case.valid().next().is_some() && others(&case.settings) == others(&result.conditions.base)
+    let others = |settings: &[(String, String)]| -> Vec<(String, String)> {
+        settings.iter().filter(|(key, _)| key != "mode" && key != "connections").cloned().collect()
     };
-    let mut grids = result.comparisons.iter().map(|one| one.cases.iter().filter(differs).collect::<Vec<_>>());
+    let base = others(&result.conditions.base);
+    let fits = |case: &&Case| case.valid().next().is_some() && others(&case.settings) == base;
+    let mut grids = result.comparisons.iter().map(|one| one.cases.iter().filter(fits).collect::<Vec<_>>());
     let grid =
         grids.find(|cases| cases.iter().any(|case| case.setting("mode") != cases[0].setting("mode")))?;
     let mut groups: Vec<u32> =
         grid.iter().filter_map(|case| case.setting("connections").parse().ok()).collect();
     groups.sort_unstable();
     groups.dedup();
-    let series = |bar: &dyn Fn(&Case) -> Option<Mark>| {
+    let panel = |title: &str, description: &str, bar: &dyn Fn(&Case) -> Option<Mark>| {
         let of_mode = |name: &'static str| {
-            let find = |connections: &u32| {
-                let connections = connections.to_string();
-                let is = |case: &&&Case| {
-                    (case.setting("mode"), case.setting("connections")) == (name, &connections)
-                };
-                grid.iter().find(is).and_then(|case| bar(case))
-            };
-            Series { name, marks: groups.iter().map(find).collect() }
+            let marks = groups.iter().map(|connections| {
+                let place = (name, &*connections.to_string());
+                bar(grid.iter().find(|case| (case.setting("mode"), case.setting("connections")) == place)?)
+            });
+            Series { name, marks: marks.collect() }
         };
-        ["direct", "serial", "batched"].map(of_mode).into()
-    };
-    let panel = |title: &str, description: &str, series| Panel {
-        title: title.to_owned(),
-        description: description.to_owned(),
-        shape: Shape::Bars,
-        series,
+        Panel {
+            title: title.to_owned(),
+            description: description.to_owned(),
+            shape: Shape::Bars,
+            series: ["direct", "serial", "batched"].map(of_mode).into(),
+        }
     };
     let waiting = |case: &Case| {
         let (mean, most) = (case.figure("lock_waiters")?.median, case.figure("lock_waiters_max")?.most);
@@ -218,8 +212,8 @@ fn modes(result: &Measurement) -> Option<GroupChart<'static>> {
         group_label: "connections",
         groups: groups.iter().map(u32::to_string).collect(),
         panels: vec![
-            panel("requests/s", throughput, series(&|case| case.figure("requests").map(mark))),
-            panel("sessions waiting for a row lock", waits, series(&waiting)),
+            panel("requests/s", throughput, &|case| case.figure("requests").map(mark)),
+            panel("sessions waiting for a row lock", waits, &waiting),
         ],
         columns: 2,
         same_scale: false,

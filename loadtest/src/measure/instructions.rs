@@ -80,7 +80,7 @@ impl Callgrind {
             .envs(case.env_in(directory));
         let instance = Instance::start(launch, Endpoint::Unix(directory.join("callgrind.sock"))).await?;
         for _ in 0..transactions {
-            let answer = instance.endpoint().post(PATH, TRANSACTION).await?;
+            let answer = instance.endpoint.post(PATH, TRANSACTION).await?;
             ensure!(answer.status == 200, "a transaction was answered {}: {}", answer.status, answer.body);
         }
         instance.stop().await?;

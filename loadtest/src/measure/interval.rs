@@ -40,7 +40,7 @@ impl Mark {
     /// # Errors
     /// When something is not there.
     pub fn now(stack: &Stack, generator_cpu: Duration) -> Result<Mark> {
-        let log = stack.cluster().log();
+        let log = stack.cluster.log();
         let log_bytes = log.metadata().with_context(|| format!("no {}", log.display()))?.len();
         let (throttled, busy) = (stack.throttling()?, Busy::now()?);
         Ok(Mark { at: Instant::now(), generator_cpu, throttled, busy, log_bytes })
@@ -62,8 +62,8 @@ impl Totals {
     /// When an instance or the database does not answer.
     pub async fn read(stack: &Stack, client: &Client, quiet: bool) -> Result<Totals> {
         let counts = match quiet {
-            true => Counts::read_when_quiet(stack.metrics()).await?,
-            false => Counts::read(stack.metrics()).await?,
+            true => Counts::read_when_quiet(&stack.metrics).await?,
+            false => Counts::read(&stack.metrics).await?,
         };
         let row = client.query_one(TOTALS, &[]).await.context("cannot read the database's statistics")?;
         let count = |column| -> Result<u64> { Ok(row.try_get::<_, i64>(column)?.unsigned_abs()) };
@@ -85,7 +85,7 @@ pub async fn observed(
     sampler: Sampler,
 ) -> Result<Run> {
     let elapsed_s = (ended.at - begun.at).as_secs_f64();
-    let offset = (begun.at - sampler.begin()).as_secs_f64();
+    let offset = (begun.at - sampler.begin).as_secs_f64();
     let services = meter.into_costs().into_iter().enumerate().map(|(index, cost)| ServiceUse {
         service: cost.service,
         cpu_share: cost.cpu_s / elapsed_s,
@@ -106,7 +106,7 @@ pub async fn observed(
         samples,
         commits_per_s: per_s(before.commits, after.commits),
         rows_per_s: per_s(before.rows, after.rows),
-        logged_lock_waits: count_in(&stack.cluster().log(), begun.log_bytes, ended.log_bytes)?,
+        logged_lock_waits: count_in(&stack.cluster.log(), begun.log_bytes, ended.log_bytes)?,
         idle_share: ended.busy.idle_share_since(&begun.busy),
         ..run
     })

@@ -45,8 +45,7 @@ pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Resu
     let cores = setup.isolated.then(Cores::of_machine).transpose()?;
     let stack = Stack::start(options(setup, cores)?, &|_| ()).await?;
     let context = Context { stack: &stack, tools, setup, times, round, cores };
-    let limits = stack.limits();
-    let measured = match limits {
+    let measured = match &stack.limits {
         Limits::Enforced => context.measure().await,
         limits => Err(anyhow::anyhow!("{limits}; a measurement without them means nothing")),
     };
@@ -100,17 +99,17 @@ impl Context<'_> {
         let run = match setup.arrivals {
             Arrivals::Closed { .. } | Arrivals::Open { .. } => {
                 let sampler = Sampler::start(&stack.admin_url(), interval).await?;
-                self.aside(sampler.backend())?;
+                self.aside(sampler.backend)?;
                 self.play_marked(&client, sampler).await?
             }
             Arrivals::Saturating { .. } | Arrivals::Contest => self.play_twice(&client, interval).await?,
         };
         // What is left to do is not measured, and need not be slow.
         self.scale(false)?;
-        let (books, counts) = Books::read_with_counts(&stack.admin_url(), stack.metrics()).await?;
+        let (books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
         let problems = books.problems_beside(&Work::of(&counts));
         let run = Run { round: self.round, rows: books.rows, problems, ..judge::judged(setup, run) };
-        Ok((run, Platform { postgres, disk: stack.disk().to_string() }))
+        Ok((run, Platform { postgres, disk: stack.disk.to_string() }))
     }
 
     /// Makes the clients and their limits, and a checkpoint, so that none comes in the measured interval.
@@ -136,7 +135,8 @@ impl Context<'_> {
     /// Takes a process that only watches out of what is measured.
     fn aside(&self, pid: u32) -> Result<()> {
         let Some(cores) = self.cores else { return Ok(()) };
-        let envelope = self.stack.envelope().context("the limits are enforced, so there is an envelope")?;
+        let envelope =
+            self.stack.envelope.as_ref().context("the limits are enforced, so there is an envelope")?;
         envelope.release(pid)?;
         cores.move_aside(pid)
     }
@@ -146,7 +146,7 @@ impl Context<'_> {
         if self.setup.scale == 1.0 {
             return Ok(());
         }
-        let envelope = self.stack.envelope().context("no limits are enforced")?;
+        let envelope = self.stack.envelope.as_ref().context("no limits are enforced")?;
         let split = if down { self.setup.scaled_split() } else { self.setup.split };
         envelope.limit_cpu(&split, self.setup.period())
     }
@@ -161,7 +161,7 @@ impl Context<'_> {
         self.play(times.warm_up, 1_000 + self.round, &mut || ()).await.context("the warm-up")?;
         self.scale(true)?;
         let sampler = Sampler::start(&stack.admin_url(), look_every).await?;
-        self.aside(sampler.backend())?;
+        self.aside(sampler.backend)?;
         let before = Totals::read(stack, client, true).await?;
         let mut meter = Meter::default();
         meter.sample(stack.usage());

@@ -104,8 +104,10 @@ impl Waits {
 /// Looks at least once, and until it is told to stop. Dropped, it stops too.
 #[derive(Debug)]
 pub struct Sampler {
-    backend: u32,
-    begin: Instant,
+    /// The process of the database that serves its session.
+    pub backend: u32,
+    /// When it began: what its samples' times count from.
+    pub begin: Instant,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<Vec<Sample>>>,
 }
@@ -124,16 +126,6 @@ impl Sampler {
         let begin = Instant::now();
         let task = tokio::spawn(follow(client, query, (begin, interval), stopped));
         Ok(Sampler { backend, begin, stop, task })
-    }
-
-    /// Returns when it began: what its samples' times count from.
-    pub fn begin(&self) -> Instant {
-        self.begin
-    }
-
-    /// Returns the process of the database that serves its session.
-    pub fn backend(&self) -> u32 {
-        self.backend
     }
 
     /// Ends it.

@@ -78,8 +78,8 @@ impl Tools {
         let Platform { postgres, disk } = platform;
         let nginx = named("NGINX", testbed::programs::find("nginx"), "-v");
         let mut versions = vec![format!("PostgreSQL {postgres}"), nginx];
-        versions.extend(self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version())));
-        versions.extend(self.k6.as_ref().map(|k6| format!("k6 {}", k6.version())));
+        versions.extend(self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version)));
+        versions.extend(self.k6.as_ref().map(|k6| format!("k6 {}", k6.version)));
         versions.push(named("guiche", find_guiche(None).ok(), "--version"));
         Conditions {
             machine: machine::describe(),

@@ -41,7 +41,8 @@ pub struct Load<'a> {
 #[derive(Clone, Debug)]
 pub struct Wrk {
     program: PathBuf,
-    version: String,
+    /// Its version.
+    pub version: String,
     script: PathBuf,
 }
 
@@ -57,11 +58,6 @@ impl Wrk {
         let (version, _) = version(&program, "-v")?;
         let script = testbed::repository_root().join("loadtest/wrk/mix.lua");
         Ok(Wrk { program, version, script })
-    }
-
-    /// Returns its version.
-    pub fn version(&self) -> &str {
-        &self.version
     }
 
     /// Sends the load with one thread; `observe` is called about four times a second. Files go to

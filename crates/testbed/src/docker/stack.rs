@@ -43,13 +43,16 @@ pub struct DockerOptions {
 /// and says what went wrong.
 #[derive(Debug)]
 pub struct DockerStack {
-    compose: Compose,
+    /// The project, to run further commands in.
+    pub compose: Compose,
     containers: [String; 4],
     engine: Option<Engine>,
     samples: Arc<Mutex<[Usage; 4]>>,
     sampler: Option<JoinHandle<()>>,
-    options: DockerOptions,
-    cold_start: Duration,
+    /// What it was started with.
+    pub options: DockerOptions,
+    /// How long it took from `docker compose up` on nothing, images apart, until a statement could be read.
+    pub cold_start: Duration,
     stopped: bool,
 }
 
@@ -97,22 +100,6 @@ impl DockerStack {
     pub async fn admin_url(&self) -> Result<String> {
         let address = self.compose.address(Service::Database.name(), 5432).await?;
         Ok(format!("postgresql://postgres:local@{address}/{DATABASE}"))
-    }
-
-    /// Returns the project, to run further commands in.
-    pub fn compose(&self) -> &Compose {
-        &self.compose
-    }
-
-    /// Returns what it was started with.
-    pub fn options(&self) -> &StackOptions {
-        &self.options.stack
-    }
-
-    /// Returns how long it took from `docker compose up` on nothing, images apart, until a statement could be
-    /// read.
-    pub fn cold_start(&self) -> Duration {
-        self.cold_start
     }
 
     /// Returns what each service had used a moment ago, in the order of [`Service::ALL`]; nothing for an

@@ -81,7 +81,7 @@ async fn targets_are_up(prometheus: &Endpoint) {
 }
 
 async fn play(stack: &DockerStack, mode: &str) -> anyhow::Result<String> {
-    let compose = stack.compose().clone().variable("K6_MODE", mode).variable("K6_USER", owner());
+    let compose = stack.compose.clone().variable("K6_MODE", mode).variable("K6_USER", owner());
     compose.run(&["run", "--rm", "-T", "k6"]).await
 }
 

@@ -46,7 +46,7 @@ async fn start(options: DockerOptions) -> DockerStack {
     println!(
         "{:6.1} s  ready; a cold start took {:.1} s",
         begin.elapsed().as_secs_f64(),
-        stack.cold_start().as_secs_f64()
+        stack.cold_start.as_secs_f64()
     );
     stack
 }

@@ -26,7 +26,7 @@ const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
 async fn a_kill_of_each_container_loses_nothing() {
     let Some(_alone) = crate::docker().await else { return };
     let stack = crate::start(crate::options()).await;
-    let load = Load::start(stack.options().port);
+    let load = Load::start(stack.options.stack.port);
     println!("  killed          no 200 for   healthy after   refused   unknown");
     for service in [Service::Api1, Service::Api2, Service::Nginx, Service::Database] {
         load.flows(FLOW, FLOW_DEADLINE).await;

@@ -35,7 +35,7 @@ async fn a_volume_of_the_other_profile_is_refused_in_one_clear_line() {
     assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "{refused}");
 
     let begin = Instant::now();
-    let durable = with_profile(stack.compose(), Profile::Durable);
+    let durable = with_profile(&stack.compose, Profile::Durable);
     let error =
         durable.run(&["up", "--detach", "--no-build"]).await.expect_err("the volume is of the other profile");
     assert!(begin.elapsed() < FAILURE_DEADLINE, "it took {:?}", begin.elapsed());
@@ -53,13 +53,13 @@ async fn every_balancing_answers() {
     let Some(_alone) = crate::docker().await else { return };
     let stack = crate::start(crate::options()).await;
     for balancing in [Balancing::RoundRobin, Balancing::Affinity, Balancing::Layer4, Balancing::LeastConn] {
-        let compose = stack.compose().clone().variable("NGINX_CONF", balancing.to_string());
+        let compose = stack.compose.clone().variable("NGINX_CONF", balancing.to_string());
         compose
             .run(&["up", "--detach", "--no-build", "--wait", "nginx"])
             .await
             .unwrap_or_else(|error| panic!("{error:#}"));
         for client in 1..=5 {
-            let endpoint = Endpoint::Tcp(([127, 0, 0, 1], stack.options().port).into());
+            let endpoint = Endpoint::Tcp(([127, 0, 0, 1], stack.options.stack.port).into());
             let answer = endpoint.get(&format!("/clientes/{client}/extrato")).await.expect("it answers");
             assert_eq!(answer.status, 200, "{balancing}: {}", answer.body);
         }
