@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use testbed::nginx::{Balancing, Program};
 
 use crate::harness::{
-    BY_REQUEST, Connection, Database, Fate, Front, Load, Request, reckon, two_instances, until,
+    BY_REQUEST, Connection, Database, Fate, Front, Guiche, Load, Request, at_a_socket, reckon, two_instances,
+    until,
 };
 
 /// A failure is remembered for longer than the test takes, on a busy machine too.
@@ -51,6 +52,53 @@ async fn a_statement_caught_in_a_hung_instance_is_asked_of_the_other() {
         assert!(attempts.iter().all(|attempt| attempt.fate == Fate::Applied), "{balancing}");
         front.instances[0].signal(Signal::SIGCONT);
         reckon(&database, &attempts).await;
+    }
+}
+
+/// A statement that waits behind a held row is as late as one of a hung instance, and NGINX takes it for
+/// that. The clients of other rows are served all the same, whichever instance is left alone.
+#[tokio::test]
+async fn a_held_row_refuses_no_other_client() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let instance = || at_a_socket(Guiche::launcher(&database)).set("ROW_WAITS", 8).start();
+        let instances = tokio::join!(instance(), instance()).into();
+        let front = Front::start_edited(balancing, instances, remember).await;
+        let lock = database.lock(1).await;
+        let mut writers = Vec::new();
+        for number in 0..6 {
+            writers.push(front.begin(&Request::transaction(1, 1, "c", &format!("held{number}"))).await);
+        }
+        let mut readers = Vec::new();
+        for _ in 0..6 {
+            readers.push(front.begin(&Request::statement(1)).await);
+        }
+        let answered = async {
+            let mut statuses = Vec::new();
+            for reader in &mut readers {
+                statuses.push(reader.receive().await.expect("an answer").status);
+            }
+            statuses
+        };
+        let mut caller = Connection::open(&front.address).await.expect("NGINX takes connections");
+        let others = async {
+            // Longer than NGINX waits for a statement.
+            let until = Instant::now() + Duration::from_secs(3);
+            let mut applied = 0;
+            while Instant::now() < until {
+                let credit = Request::transaction(2 + applied % 4, 1, "c", "other");
+                caller.ask(&credit).await.expect("an answer").balance();
+                applied += 1;
+            }
+            lock.release().await;
+            applied
+        };
+        let (statuses, applied) = tokio::join!(answered, others);
+        assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{balancing}: {statuses:?}");
+        for writer in &mut writers {
+            writer.receive().await.expect("an answer").balance();
+        }
+        assert!(applied > 0, "{balancing}");
     }
 }
 
