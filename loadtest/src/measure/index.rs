@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use maud::{Markup, PreEscaped, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::error::Category;
 
 use super::result::{Measurement, RESULTS};
@@ -14,6 +15,9 @@ use crate::report::page::page;
 
 /// How deep reports are looked for.
 const DEPTH: usize = 3;
+
+/// What has a meaning in an address, and is escaped in a path.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// A report and where it is, from the index.
 struct Entry {
@@ -96,7 +100,7 @@ fn listed(entry: &Entry) -> Markup {
     let Entry { place, result } = entry;
     let verdicts = words::verdicts(result);
     let held = verdicts.iter().filter(|verdict| verdict.held == Some(true)).count();
-    let address = format!("{}{PAGE}", escape(place));
+    let address = format!("{}{PAGE}", utf8_percent_encode(place, PATH));
     html! {
         article.entry {
             // What cannot be drawn is listed without a picture.
@@ -114,20 +118,6 @@ fn listed(entry: &Entry) -> Markup {
             }
         }
     }
-}
-
-/// Returns a path as an address: what has a meaning there is escaped.
-fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                escaped.push(byte.into())
-            }
-            other => escaped += &format!("%{other:02X}"),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::compose::{Compose, unavailable};
 use super::engine::{Engine, State};
@@ -48,7 +48,8 @@ pub struct DockerStack {
     containers: [String; 4],
     engine: Option<Engine>,
     samples: Arc<Mutex<[Usage; 4]>>,
-    sampler: Option<JoinHandle<()>>,
+    /// Asks what is used; dropped, it ends.
+    sampler: JoinSet<()>,
     /// What it was started with.
     pub options: DockerOptions,
     /// How long it took from `docker compose up` on nothing, images apart, until a statement could be read.
@@ -76,7 +77,7 @@ impl DockerStack {
             containers: Default::default(),
             engine: Engine::local(),
             samples: Arc::default(),
-            sampler: None,
+            sampler: JoinSet::new(),
             options,
             cold_start: Duration::ZERO,
             stopped: false,
@@ -151,7 +152,7 @@ impl DockerStack {
     /// # Errors
     /// When Docker cannot.
     pub async fn stop(mut self) -> Result<()> {
-        self.stop_sampling();
+        self.sampler.abort_all();
         let removed = self.compose.remove().await;
         self.stopped = removed.is_ok();
         removed
@@ -174,7 +175,7 @@ impl DockerStack {
         }
         self.ready(begin + READY_DEADLINE).await?;
         self.cold_start = begin.elapsed();
-        self.sampler = self.start_sampling();
+        self.start_sampling();
         Ok(())
     }
 
@@ -190,10 +191,10 @@ impl DockerStack {
         }
     }
 
-    fn start_sampling(&self) -> Option<JoinHandle<()>> {
-        let engine = self.engine.clone()?;
+    fn start_sampling(&mut self) {
+        let Some(engine) = self.engine.clone() else { return };
         let (containers, samples) = (self.containers.clone(), Arc::clone(&self.samples));
-        Some(tokio::spawn(async move {
+        self.sampler.spawn(async move {
             let mut interval = tokio::time::interval(SAMPLE_INTERVAL);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
@@ -205,13 +206,7 @@ impl DockerStack {
                     }
                 }
             }
-        }))
-    }
-
-    fn stop_sampling(&mut self) {
-        if let Some(sampler) = self.sampler.take() {
-            sampler.abort();
-        }
+        });
     }
 
     async fn obituary(&self, service: Service, state: &State) -> anyhow::Error {
@@ -228,7 +223,6 @@ impl DockerStack {
 
 impl Drop for DockerStack {
     fn drop(&mut self) {
-        self.stop_sampling();
         if !self.stopped {
             self.compose.remove_now();
         }
