@@ -10,10 +10,13 @@ use testbed::cluster::connect;
 use testbed::http::Endpoint;
 use testbed::signals::interrupted;
 use testbed::split::Service;
-use testbed::stack::DATABASE;
+use testbed::stack::Stack;
 
 /// How often each part is asked how it is.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is said of a part that is well.
+const HEALTHY: &str = "healthy";
 
 /// Runs the command to its end.
 ///
@@ -26,11 +29,10 @@ pub async fn run(args: &StackArgs) -> Result<()> {
     say(&format!("ready: {}", running.url()));
     println!("{}\n  Ctrl-C stops and removes it all", running.parts().await?);
 
-    let mut health = Health::of(&running);
     let outcome = tokio::select! {
         error = running.ended() => Err(error),
         signal = interrupted() => Ok(signal),
-        () = health.follow(&say) => unreachable!("it is followed for ever"),
+        () = follow(&running, &say) => unreachable!("it is followed for ever"),
     };
     say(&format!("stopping ({})", outcome.as_ref().map_or("a part has ended", |signal| *signal)));
     let kept = args.stack.keep.then(|| running.options().dir.clone());
@@ -46,57 +48,31 @@ pub async fn run(args: &StackArgs) -> Result<()> {
     stopped
 }
 
-/// The parts and how each was when last asked.
-struct Health {
-    parts: Vec<(&'static str, Question, String)>,
-}
-
-/// How to find out how a part is.
-enum Question {
-    Http(Endpoint, &'static str),
-    Sql(String),
-}
-
-impl Health {
-    /// Returns all parts that can be asked, healthy: the stack has just been seen to work. Of containers Docker
-    /// itself knows.
-    fn of(running: &Running) -> Health {
-        let Running::Native(stack) = running else { return Health { parts: Vec::new() } };
-        let ready = |index: usize| Question::Http(stack.instances[index].endpoint.clone(), "/readyz");
-        let questions = [
-            (Service::Database, Question::Sql(stack.cluster.admin_url(DATABASE))),
-            (Service::Api1, ready(0)),
-            (Service::Api2, ready(1)),
-            (Service::Nginx, Question::Http(Endpoint::Tcp(stack.nginx.address), "/healthz")),
-        ];
-        let healthy =
-            |(service, question): (Service, Question)| (service.name(), question, "healthy".to_owned());
-        Health { parts: questions.map(healthy).into() }
-    }
-
-    /// Asks again and again, and says what has changed.
-    async fn follow(&mut self, say: &dyn Fn(&str)) {
-        let mut interval = tokio::time::interval(INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            interval.tick().await;
-            for (name, question, last) in &mut self.parts {
-                let now = question.ask().await;
-                if now != *last {
-                    say(&format!("{name}: {now}"));
-                    *last = now;
-                }
+/// Asks every part again and again how it is, and says what has changed: all have just been seen to work. Of
+/// containers Docker itself knows.
+async fn follow(running: &Running, say: &dyn Fn(&str)) {
+    let Running::Native(stack) = running else { return std::future::pending().await };
+    let mut health = Service::ALL.map(|service| (service, HEALTHY.to_owned()));
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        for (service, last) in &mut health {
+            let asked = ask(stack, *service).await;
+            let now = asked.map_or_else(|error| format!("{error:#}"), |()| HEALTHY.to_owned());
+            if now != *last {
+                say(&format!("{}: {now}", service.name()));
+                *last = now;
             }
         }
     }
 }
 
-impl Question {
-    async fn ask(&self) -> String {
-        let health = match self {
-            Question::Http(endpoint, path) => endpoint.check(path).await,
-            Question::Sql(url) => connect(url).await.map(drop),
-        };
-        health.map_or_else(|error| format!("{error:#}"), |()| "healthy".to_owned())
+async fn ask(stack: &Stack, service: Service) -> Result<()> {
+    match service {
+        Service::Api1 => stack.instances[0].endpoint.check("/readyz").await,
+        Service::Api2 => stack.instances[1].endpoint.check("/readyz").await,
+        Service::Nginx => Endpoint::Tcp(stack.nginx.address).check("/healthz").await,
+        Service::Database => connect(&stack.admin_url()).await.map(drop),
     }
 }
