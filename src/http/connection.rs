@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 use super::error::Problem;
 
+/// How long a connection has said nothing before it gives way to others.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// The bounds on the connections of one thread.
 #[derive(Clone, Copy, Debug)]
 pub struct DoorOptions {
@@ -73,7 +76,9 @@ impl InService {
 pub(super) fn awaits_body(request: &HttpRequest) {
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.phase.set(Phase::Body);
-        Connection::make_room_beyond(connection.options.bodies_awaited, |one| one.phase.get() == Phase::Body);
+        let _ = Connection::make_room_beyond(connection.options.bodies_awaited, |one| {
+            one.phase.get() == Phase::Body
+        });
     }
 }
 
@@ -97,9 +102,6 @@ impl Connection {
     /// Counts one more, for which another may have to give way. Its first request is waited for as if it
     /// had begun.
     pub(super) fn open(options: DoorOptions) -> Rc<Self> {
-        if CONNECTIONS.with_borrow(Vec::len) >= options.give_way_at {
-            Self::make_room_beyond(0, |_| true);
-        }
         let connection = Rc::new(Self {
             phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
@@ -108,7 +110,13 @@ impl Connection {
             options,
             waker: RefCell::new(None),
         });
-        CONNECTIONS.with_borrow_mut(|all| all.push(Rc::clone(&connection)));
+        let count = CONNECTIONS.with_borrow_mut(|all| {
+            all.push(Rc::clone(&connection));
+            all.len()
+        });
+        if count > options.give_way_at {
+            tokio::task::spawn_local(Self::make_room(options.give_way_at));
+        }
         connection
     }
 
@@ -164,19 +172,32 @@ impl Connection {
     }
 
     /// Where more than `most` of a kind are not in service, has that one of them give way that has been heard
-    /// of longest ago.
-    fn make_room_beyond(most: usize, kind: impl Fn(&Self) -> bool) {
+    /// of longest ago. Returns whether there was one.
+    fn make_room_beyond(most: usize, kind: impl Fn(&Self) -> bool) -> bool {
         CONNECTIONS.with_borrow(|all| {
             let waiting =
                 || all.iter().filter(|one| kind(one) && !one.is_in_service() && !one.gives_way.get());
-            if waiting().count() > most
-                && let Some(longest) = waiting().min_by_key(|one| one.since.get())
-            {
-                longest.gives_way.set(true);
-                if let Some(waker) = longest.waker.take() {
-                    waker.wake();
-                }
+            if waiting().count() <= most {
+                return false;
             }
-        });
+            let longest = waiting().min_by_key(|one| one.since.get());
+            longest.inspect(|longest| longest.give_way()).is_some()
+        })
+    }
+
+    fn give_way(&self) {
+        self.gives_way.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Has one connection for each beyond the bound give way, once there is one that has said nothing for a
+    /// while: who is between two requests is not to be cut.
+    async fn make_room(give_way_at: usize) {
+        let idles = |one: &Self| one.since.get().elapsed() >= IDLE;
+        while CONNECTIONS.with_borrow(Vec::len) > give_way_at && !Self::make_room_beyond(0, idles) {
+            tokio::time::sleep(IDLE / 4).await;
+        }
     }
 }

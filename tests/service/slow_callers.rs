@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::harness::{Address, Connection, Database, GOOD, Guiche, Request};
+use testbed::nginx::Balancing;
+
+use crate::harness::{
+    Address, BY_REQUEST, Connection, Database, Front, GOOD, Guiche, Request, at_a_socket, until,
+};
 
 /// What an attacker sends on each connection, and then no more.
 fn beginnings() -> [(&'static str, Vec<u8>); 3] {
@@ -30,7 +34,7 @@ async fn attack(address: &Address, beginning: &[u8], connections: usize) -> Vec<
 async fn assert_served(address: &Address, of: &str) {
     for number in 1..=50 {
         let mut honest = Connection::open(address).await.expect("the kernel takes it");
-        let answer = tokio::time::timeout(Duration::from_secs(3), async {
+        let answer = tokio::time::timeout(Duration::from_secs(10), async {
             honest.ask(&Request::get("/healthz")).await?;
             honest.ask(&Request::transaction(2, 1, "c", "honest")).await
         });
@@ -67,5 +71,21 @@ async fn the_longest_awaited_body_gives_way() {
     for (number, caller) in callers.iter_mut().enumerate() {
         caller.send_bytes(&GOOD.as_bytes()[20..]).await.expect("it is waited for");
         assert_eq!(caller.receive().await.expect("an answer").balance(), number as i64 + 1);
+    }
+}
+
+#[tokio::test]
+async fn nginx_serves_others_whoever_holds_its_connections() {
+    for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
+        for (name, beginning) in beginnings() {
+            let database = Database::create().await;
+            let patient = || at_a_socket(Guiche::launcher(&database).set("READ_TIMEOUT_MS", 60_000)).start();
+            let front = Front::start(balancing, tokio::join!(patient(), patient()).into()).await;
+            let _attackers = attack(&front.address, &beginning, 2_000).await;
+            // As long as they are arriving, NGINX may have no room.
+            let asks = async || front.begin(&Request::statement(1)).await.receive().await;
+            until("they have arrived", async || asks().await.is_ok_and(|answer| answer.status == 200)).await;
+            assert_served(&front.address, &format!("{balancing}: {name}")).await;
+        }
     }
 }

@@ -130,13 +130,13 @@ pub const SETTINGS: &[Setting] = {
         ),
         row(
             "REQUESTS_IN_FLIGHT",
-            Is("4096"),
+            Is("400"),
             Number(1, 1_000_000),
             "requests that the instance works on at once",
         ),
         row(
             "CONNECTIONS",
-            Is("8192"),
+            Is("448"),
             Number(1, 1_000_000),
             "HTTP connections, idle ones included; near it the longest idle gives way, at it others wait",
         ),

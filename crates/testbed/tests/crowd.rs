@@ -1,5 +1,6 @@
 //! A crowd in front of a stack within the contest's limits: no part is killed for its memory, and
-//! when the crowd has gone everybody is served.
+//! when the crowd has gone everybody is served. With another crowd:
+//! `CROWD=20000 CROWD_SECONDS=4 cargo test --package testbed --test crowd -- --nocapture`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,11 +11,13 @@ use testbed::{Stack, StackOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Callers at once: more than have a descriptor each.
-const CALLERS: usize = 1_500;
+/// Callers at once, more than have a descriptor each; and how long they come, in seconds.
+const CROWD: (&str, f64) = ("CROWD", 1_500.0);
+const SECONDS: (&str, f64) = ("CROWD_SECONDS", 1.5);
 
-/// How long they come.
-const CROWDED: Duration = Duration::from_millis(1_500);
+fn number((name, default): (&str, f64)) -> f64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
 
 /// What follows a transaction's path.
 const REST: &str = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 42\r\n\r\n\
@@ -30,13 +33,13 @@ async fn a_crowd_kills_no_part_and_locks_nobody_out() {
             return;
         }
         let address = stack.nginx.address;
-        let (served, unanswered) = (&AtomicU64::new(0), &AtomicU64::new(0));
-        let end = Instant::now() + CROWDED;
-        let callers = (0..CALLERS).map(|number| async move {
+        let (served, refused, unanswered) = (&AtomicU64::new(0), &AtomicU64::new(0), &AtomicU64::new(0));
+        let end = Instant::now() + Duration::from_secs_f64(number(SECONDS));
+        let callers = (0..number(CROWD) as usize).map(|number| async move {
             while Instant::now() < end {
                 match ask(address, number % 5 + 1).await {
                     Some(200) => served.fetch_add(1, Ordering::Relaxed),
-                    Some(503) => 0,
+                    Some(503) => refused.fetch_add(1, Ordering::Relaxed),
                     Some(status) => panic!("{balancing}: {status}"),
                     None => unanswered.fetch_add(1, Ordering::Relaxed),
                 };
@@ -48,6 +51,8 @@ async fn a_crowd_kills_no_part_and_locks_nobody_out() {
         // who say nothing for a second, as a busy machine may make one.
         let answered = balancing == Balancing::Layer4 || 100 * unanswered <= served;
         assert!(served > 500 && answered, "{balancing}: {served} served, {unanswered} without an answer");
+        let refused = refused.load(Ordering::Relaxed);
+        eprintln!("{balancing}: {served} served, {refused} refused, {unanswered} without an answer");
         for service in stack.usage() {
             assert_eq!(
                 service.used.oom_kills,

@@ -81,4 +81,12 @@ impl Queue<'_> {
     pub(crate) async fn balances(self) -> Vec<i64> {
         self.release().await.iter().map(Response::balance).collect()
     }
+
+    /// Lets go of the row, and returns the balances in their order: past the mailboxes it is the database
+    /// that decides who is first.
+    pub(crate) async fn sorted_balances(self) -> Vec<i64> {
+        let mut balances = self.balances().await;
+        balances.sort_unstable();
+        balances
+    }
 }
