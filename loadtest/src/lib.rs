@@ -3,6 +3,7 @@
 //! - [`contest`] plays the official simulation, [`up`] only starts the stack and watches it.
 //! - [`measure`] is the engine that measures; [`mod@bench`] and [`experiment`] are its two commands.
 //! - [`k6`] plays the scripts of `loadtest/k6` for both.
+//! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
 
 pub mod args;
