@@ -99,7 +99,7 @@ async fn against_own_stack<'a>(
     };
     let played = tokio::select! {
         result = played => result,
-        error = running.ended() => Err(error.context("a part of the stack ended during the contest")),
+        (_, error) = running.ended() => Err(error.context("a part of the stack ended during the contest")),
         signal = interrupted() => Err(anyhow!("stopped by {signal}")),
     };
     say("stopping");

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use loadtest::args::StackArgs;
 use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
 use loadtest::docs::{self, DocsArgs};
@@ -22,7 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Start PostgreSQL, two instances and NGINX, and follow their health until Ctrl-C
-    Up(StackArgs),
+    Up(up::UpArgs),
     /// Start the stack and play the official simulation against it; fails if anything is fined
     Contest(ContestArgs),
     /// Load the stack within the contest's limits with wrk, case by case, and compare

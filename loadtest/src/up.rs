@@ -18,21 +18,43 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What is said of a part that is well.
 const HEALTHY: &str = "healthy";
 
+/// What `up` takes.
+#[derive(clap::Args, Debug)]
+pub struct UpArgs {
+    #[command(flatten)]
+    args: StackArgs,
+    /// Ends with the first part that does, in place of starting that again
+    #[arg(long)]
+    no_restart: bool,
+}
+
 /// Runs the command to its end.
 ///
 /// # Errors
-/// When the stack does not start, when a part of it dies, or when it does not stop cleanly.
-pub async fn run(args: &StackArgs) -> Result<()> {
+/// When the stack does not start, when a part of it dies for good, or when it does not stop cleanly.
+pub async fn run(UpArgs { args, no_restart }: &UpArgs) -> Result<()> {
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let running = args.start(&say).await?;
+    let mut running = args.start(&say).await?;
     say(&format!("ready: {}", running.url()));
     println!("{}\n  Ctrl-C stops and removes it all", running.parts().await?);
 
-    let outcome = tokio::select! {
-        error = running.ended() => Err(error),
-        signal = interrupted() => Ok(signal),
-        () = follow(&running, &say) => unreachable!("it is followed for ever"),
+    let outcome = loop {
+        let (service, obituary) = tokio::select! {
+            ended = running.ended() => ended,
+            signal = interrupted() => break Ok(signal),
+            () = follow(&running, &say) => unreachable!("it is followed for ever"),
+        };
+        // Containers are started again by Docker.
+        let Running::Native(stack) = &mut running else { break Err(obituary) };
+        if *no_restart {
+            break Err(obituary);
+        }
+        say(&format!("{obituary}"));
+        tokio::select! {
+            () = start_again(stack, service, &say) => {}
+            signal = interrupted() => break Ok(signal),
+        }
     };
     say(&format!("stopping ({})", outcome.as_ref().map_or("a part has ended", |signal| *signal)));
     let kept = args.stack.keep.then(|| running.options().dir.clone());
@@ -46,6 +68,16 @@ pub async fn run(args: &StackArgs) -> Result<()> {
     }
     outcome?;
     stopped
+}
+
+/// Starts a part again, as often as it takes: a database that was killed may have to wait for its last processes.
+async fn start_again(stack: &mut Stack, service: Service, say: &dyn Fn(&str)) {
+    say(&format!("{}: is started again", service.name()));
+    while let Err(error) = stack.start_again(service).await {
+        say(&format!("{}: {error}", service.name()));
+        tokio::time::sleep(INTERVAL).await;
+    }
+    say(&format!("{}: runs again", service.name()));
 }
 
 /// Asks every part again and again how it is, and says what has changed: all have just been seen to work. Of

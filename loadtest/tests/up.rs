@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,6 +26,7 @@ struct Up {
     port: u16,
     parts: Vec<(String, Pid)>,
     dir: PathBuf,
+    says: Lines<BufReader<ChildStdout>>,
 }
 
 impl Up {
@@ -37,20 +38,26 @@ impl Up {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
+        let mut says = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (mut parts, mut dir) = (Vec::new(), None);
-        for line in lines.map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C stops")) {
+        for line in says.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C stops")) {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let [name, _, "pid", pid, log] = words[..] {
                 parts.push((name.to_owned(), Pid::from_raw(pid.parse().expect("a pid"))));
                 dir = Path::new(log).parent().map(Path::to_owned);
             }
         }
-        Up { child, port, parts, dir: dir.expect("it was ready and said where its logs are") }
+        Up { child, port, parts, dir: dir.expect("it was ready and said where its logs are"), says }
     }
 
     fn pid(&self, part: &str) -> Pid {
         self.parts.iter().find(|(name, _)| name == part).expect(part).1
+    }
+
+    /// Reads on until it says something.
+    fn until_said(&mut self, what: &str) {
+        let said = self.says.by_ref().map_while(Result::ok).any(|line| line.contains(what));
+        assert!(said, "it ended without saying {what:?}");
     }
 
     fn signal(&self, signal: Signal) {
@@ -89,9 +96,31 @@ fn nothing_outlives_it_when_it_is_killed() {
 }
 
 #[test]
+fn a_part_that_dies_is_started_again() {
+    let mut up = Up::start(&[]);
+    let port = up.port;
+    let answers = || {
+        let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+            stream.write_all(b"GET /clientes/1/extrato HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        });
+        asked.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    };
+    for part in ["nginx", "db", "webapi1-guiche", "webapi2-guiche"] {
+        kill(up.pid(part), Signal::SIGKILL).expect("it runs");
+        up.until_said(&format!("{part}: runs again"));
+        until("a statement can be read again", answers);
+    }
+    up.signal(Signal::SIGINT);
+    let (status, complaints) = up.end();
+    assert!(status.success(), "{complaints}");
+}
+
+#[test]
 fn the_death_of_a_part_is_its_end() {
     for part in ["webapi2-guiche", "nginx", "db"] {
-        let up = Up::start(&[]);
+        let up = Up::start(&["--no-restart"]);
         kill(up.pid(part), Signal::SIGKILL).expect("it runs");
         let (status, complaints) = up.end();
         assert!(!status.success(), "{part}");

@@ -124,6 +124,7 @@ impl Program {
 /// A running NGINX.
 #[derive(Debug)]
 pub struct Nginx {
+    launch: Launch,
     /// The master process.
     pub process: Process,
     /// Where it listens.
@@ -136,7 +137,17 @@ impl Nginx {
     /// # Errors
     /// When it cannot be launched.
     pub fn start(launch: &Launch, port: u16) -> Result<Nginx> {
-        Ok(Nginx { process: launch.spawn()?, address: (Ipv4Addr::LOCALHOST, port).into() })
+        let launch = launch.clone();
+        Ok(Nginx { process: launch.spawn()?, launch, address: (Ipv4Addr::LOCALHOST, port).into() })
+    }
+
+    /// Starts it again where it was, once it has ended.
+    ///
+    /// # Errors
+    /// As for [`Nginx::start`].
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = self.launch.spawn()?;
+        Ok(())
     }
 }
 

@@ -143,7 +143,7 @@ impl Running {
     }
 
     /// Waits until a part ends by itself; returns which, and the end of its log.
-    pub async fn ended(&self) -> anyhow::Error {
+    pub async fn ended(&self) -> (Service, anyhow::Error) {
         either!(self, stack => stack.ended().await)
     }
 

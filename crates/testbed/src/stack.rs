@@ -165,19 +165,33 @@ impl Stack {
     }
 
     /// Waits until a part ends by itself; returns which, and the end of its log.
-    pub async fn ended(&self) -> anyhow::Error {
+    pub async fn ended(&self) -> (Service, anyhow::Error) {
         let [one, two] = &self.instances;
-        let error = tokio::select! {
-            error = self.cluster.ended() => error,
-            error = one.ended() => error,
-            error = two.ended() => error,
-            _ = self.nginx.process.wait() => self.nginx.process.obituary(),
+        let (service, error) = tokio::select! {
+            error = self.cluster.ended() => (Service::Database, error),
+            error = one.ended() => (Service::Api1, error),
+            error = two.ended() => (Service::Api2, error),
+            _ = self.nginx.process.wait() => (Service::Nginx, self.nginx.process.obituary()),
         };
-        match self.usage().into_iter().find(|usage| usage.used.oom_kills > 0) {
+        let error = match self.usage().into_iter().find(|usage| usage.used.oom_kills > 0) {
             Some(usage) => {
                 error.context(format!("the kernel killed {} at its memory limit", usage.service.name()))
             }
             None => error,
+        };
+        (service, error)
+    }
+
+    /// Starts a part again that has ended, where it was, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&mut self, service: Service) -> Result<()> {
+        match service {
+            Service::Database => self.cluster.start_again().await,
+            Service::Api1 => self.instances[0].start_again().await,
+            Service::Api2 => self.instances[1].start_again().await,
+            Service::Nginx => self.nginx.start_again(),
         }
     }
 
@@ -190,7 +204,7 @@ impl Stack {
     pub async fn stop_after<T>(self, load: &str, outcome: Result<T>) -> Result<T> {
         let ended = tokio::time::timeout(Duration::ZERO, self.ended()).await;
         let stopped = self.stop().await;
-        if let Ok(obituary) = ended {
+        if let Ok((_, obituary)) = ended {
             return Err(obituary.context(format!("a part of the stack ended during {load}")));
         }
         let outcome = outcome?;
@@ -233,7 +247,7 @@ impl Stack {
                 let log = tail(self.nginx.process.log());
                 bail!("GET {READY_PATH} through NGINX is no 200 after {READY_DEADLINE:?}: {why:#}{log}");
             }
-            if let Ok(error) = tokio::time::timeout(READY_POLL, self.ended()).await {
+            if let Ok((_, error)) = tokio::time::timeout(READY_POLL, self.ended()).await {
                 return Err(error);
             }
         }

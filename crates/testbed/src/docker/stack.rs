@@ -133,13 +133,13 @@ impl DockerStack {
     }
 
     /// Waits until a container ends or is started again by itself, and says which.
-    pub async fn ended(&self) -> anyhow::Error {
+    pub async fn ended(&self) -> (Service, anyhow::Error) {
         loop {
             tokio::time::sleep(STATE_INTERVAL).await;
             for service in Service::ALL {
                 match self.state(service).await {
                     Ok(state) if state.running && state.restarts == 0 => {}
-                    Ok(state) => return self.obituary(service, &state).await,
+                    Ok(state) => return (service, self.obituary(service, &state).await),
                     // An engine that is busy is asked again.
                     Err(_) => {}
                 }
