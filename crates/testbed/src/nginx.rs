@@ -20,8 +20,9 @@ const LISTEN: &str = "listen 9999";
 /// The only directory that the files write to.
 const SCRATCH: &str = "/tmp/";
 
-/// What an NGINX before [`SINCE`] does not know: the copy that it runs is without such lines.
-const RECENT: &str = " keepalive_min_timeout ";
+/// What leaves kept connections open at a reload, which an NGINX before [`SINCE`] does not know. The files
+/// include it where it is there.
+const RELOAD: (&str, &str) = ("reload.conf", "keepalive_min_timeout 10ms;\n");
 const SINCE: [u32; 3] = [1, 27, 4];
 
 /// How requests are shared out between the instances: each is written as its file of `nginx/` is
@@ -105,10 +106,11 @@ impl Program {
             fs::read_to_string(&original).with_context(|| format!("cannot read {}", original.display()))?;
         let scratch = directory.join("nginx");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-        let mut text =
+        let text =
             render(&text, port, instances, &scratch).with_context(|| original.display().to_string())?;
-        if !self.recent {
-            text = text.split_inclusive('\n').filter(|line| !line.contains(RECENT)).collect();
+        if self.recent {
+            let (name, directive) = RELOAD;
+            fs::write(scratch.join(name), directive).with_context(|| format!("cannot write {name}"))?;
         }
         let copy = scratch.join("nginx.conf");
         fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))?;
