@@ -512,7 +512,7 @@ mod tests {
             ("QUEUE_PER_CLIENT", "-1", "whole number"),
             ("CALL_DEADLINE_MS", "5000", "longer than STATEMENT_TIMEOUT_MS"),
             ("ANSWER_DEADLINE_MS", "6000", "longer than CALL_DEADLINE_MS"),
-            ("CONNECTIONS", "4096", "more than REQUESTS_IN_FLIGHT"),
+            ("CONNECTIONS", "400", "more than REQUESTS_IN_FLIGHT"),
             ("SERVER_TIMING", "yes", "expected on or off"),
             ("LOG_FORMAT", "xml", "expected human or json"),
             ("TRACE_MAX_BYTES", "1000", "from 1048576 to"),
