@@ -75,7 +75,9 @@ fn mistakes_are_named_with_their_field() {
 #[test]
 fn what_is_shipped_is_right_and_small() {
     let names = shipped().expect("the directory is there");
-    for wanted in ["hot", "zipf", "open", "balancing", "durability", "read_share", "batch", "flood"] {
+    for wanted in
+        ["hot", "zipf", "open", "balancing", "durability", "read_share", "batch", "flood", "locked_row"]
+    {
         assert!(names.iter().any(|name| name == wanted), "{wanted} is missing from {names:?}");
     }
     let mut points = 0;

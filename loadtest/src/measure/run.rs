@@ -80,6 +80,15 @@ fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOptions> {
     })
 }
 
+/// Waits until the service's calls are over: those that waited for a row are, once it is free.
+async fn settle(client: &Client) -> Result<()> {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'guiche' AND state = 'active'";
+    while client.query_one(sql, &[]).await.context("cannot count calls")?.try_get::<_, i64>(0)? > 0 {
+        tokio::time::sleep(LOOK_EVERY[0]).await;
+    }
+    Ok(())
+}
+
 /// Everything that takes part in a run.
 struct Context<'a> {
     stack: &'a Stack,
@@ -95,6 +104,7 @@ impl Context<'_> {
         let Context { stack, setup, .. } = self;
         let client = connect(&stack.admin_url()).await?;
         let postgres = self.prepare(&client).await?;
+        let holder = self.hold_rows().await?;
         let interval = LOOK_EVERY[usize::from(setup.isolated)];
         let run = match setup.arrivals {
             Arrivals::Closed { .. } | Arrivals::Open { .. } => {
@@ -106,6 +116,10 @@ impl Context<'_> {
         };
         // What is left to do is not measured, and need not be slow.
         self.scale(false)?;
+        if let Some(holder) = holder {
+            holder.batch_execute("COMMIT").await.context("cannot let go of the rows")?;
+            settle(&client).await?;
+        }
         let (books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
         let problems = books.problems_beside(&Work::of(&counts));
         let run = Run { round: self.round, rows: books.rows, problems, ..judge::judged(setup, run) };
@@ -130,6 +144,18 @@ impl Context<'_> {
         }
         client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;
         Ok(row.try_get(1)?)
+    }
+
+    /// Holds the rows that the setup says, in a session of somebody else.
+    async fn hold_rows(&self) -> Result<Option<Client>> {
+        let locked = self.setup.locked;
+        if locked == 0 {
+            return Ok(None);
+        }
+        let holder = connect(&self.stack.admin_url()).await?;
+        let sql = format!("BEGIN; SELECT FROM clientes WHERE id <= {locked} ORDER BY id FOR UPDATE");
+        holder.batch_execute(&sql).await.context("cannot hold the rows")?;
+        Ok(Some(holder))
     }
 
     /// Takes a process that only watches out of what is measured.

@@ -9,6 +9,7 @@
 //! | pace                                                     | `contest`: 340 requests/s, a connection each  |
 //! | timeout_ms, zipf, reads                                  | how long k6's users wait, whom and what they ask |
 //! | flood                                                    | arrivals per second for client 1, which do not count |
+//! | locked                                                   | so many clients' rows are held by somebody else |
 //! | limits                                                   | `contest`, or `large`: nothing is refused     |
 //! | fsync_ms                                                 | by how much an fsync is slower                |
 //! | guiche                                                   | the service's program                         |
@@ -141,6 +142,8 @@ pub struct Setup {
     pub zipf: f64,
     /// What client 1 is sent besides, in arrivals per second; the load is then for the others alone.
     pub flood: Option<f64>,
+    /// Of the first so many clients somebody else holds the rows while it is measured.
+    pub locked: u32,
     /// The share of statements among the requests.
     pub reads: f64,
     /// What an fsync takes longer.
@@ -175,6 +178,7 @@ impl Default for Setup {
             timeout: Duration::from_secs(15),
             zipf: 0.0,
             flood: None,
+            locked: 0,
             reads: 0.0,
             fsync_delay: Duration::ZERO,
             env: BTreeMap::new(),

@@ -9,7 +9,7 @@ use super::{Arrivals, MOST_CALLERS, Setup};
 use testbed::split::CPU_BUDGET;
 
 /// All words but the names of settings of the service and of PostgreSQL.
-const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, reads, fsync_ms, mode, profile, \
+const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, locked, reads, fsync_ms, mode, profile, \
                      clients, balancing, split, transport, mix, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
@@ -77,6 +77,9 @@ impl Setup {
             "timeout_ms" => self.timeout = millis(within(value, 10.0, 60_000.0)?),
             "zipf" => self.zipf = within(value, 0.0, 10.0)?,
             "flood" => self.flood = Some(within(value, 0.0, 20_000.0)?),
+            "locked" => {
+                self.locked = value.parse().context("expected a whole number")?;
+            }
             "reads" => self.reads = within(value, 0.0, 1.0)?,
             "fsync_ms" => self.fsync_delay = millis(within(value, 0.0, 1_000.0)?),
             "guiche" => self.guiche = Some(value.into()),
@@ -121,6 +124,7 @@ impl Setup {
                 ("reads", self.reads.to_string()),
             ]);
             own.extend(self.flood.map(|rate| ("flood", rate.to_string())));
+            own.extend((self.locked > 0).then(|| ("locked", self.locked.to_string())));
         }
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
