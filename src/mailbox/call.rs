@@ -44,6 +44,8 @@ pub(super) struct Part {
     client: ClientId,
     /// None where requests go past the mailboxes (`direct`).
     pub(super) mailbox: Option<Rc<Mailbox>>,
+    /// Whether it is no run of the mailbox, but statements that go past one that waits for its row.
+    pub(super) aside: bool,
     cut: Cut,
     /// Jobs cut, to be counted out of the mailbox's load.
     pub(super) jobs: usize,
@@ -73,9 +75,22 @@ impl Part {
         Self { mailbox: Some(Rc::clone(&mailbox)), ..Self::past_the_mailbox(mailbox.client, cut) }
     }
 
+    /// Statements of a mailbox whose run waits for its row.
+    pub(super) fn aside(mailbox: &Rc<Mailbox>, statements: Cut) -> Self {
+        Self { aside: true, ..Self::of(Rc::clone(mailbox), statements) }
+    }
+
     /// What never was in one.
     pub(super) fn past_the_mailbox(client: ClientId, cut: Cut) -> Self {
-        Self { client, mailbox: None, jobs: cut.len(), cut, unknown_client: false, row_held: false }
+        Self {
+            client,
+            mailbox: None,
+            aside: false,
+            jobs: cut.len(),
+            cut,
+            unknown_client: false,
+            row_held: false,
+        }
     }
 
     /// What it has, as the record says it: client, transactions, statements.

@@ -121,6 +121,10 @@ impl Gatherer {
 
     /// Puts a job at the end of a mailbox's queue.
     pub(super) fn enqueue(self: &Rc<Self>, mailbox: &Rc<Mailbox>, job: Job) {
+        if mailbox.row_held.get() && matches!(job, Job::Statement(_)) && self.may_wait_apart() {
+            self.fly_apart(Part::aside(mailbox, Cut::of(job)));
+            return;
+        }
         self.caller.observer.mailbox.depth.inc();
         if mailbox.push(job) {
             self.list(mailbox);
@@ -193,15 +197,29 @@ impl Gatherer {
         Flight { gatherer: Rc::clone(self), call, apart: false }
     }
 
+    fn may_wait_apart(&self) -> bool {
+        self.apart.get() < self.options.row_waits
+    }
+
+    fn fly_apart(self: &Rc<Self>, part: Part) {
+        self.apart.set(self.apart.get() + 1);
+        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long);
+        tokio::task::spawn_local(Flight { gatherer: Rc::clone(self), call, apart: true }.carry());
+    }
+
     /// Has a client whose row somebody else holds wait apart from the others, unless too many do.
     fn wait_apart(self: &Rc<Self>, mut part: Part) {
         let Some(mailbox) = part.mailbox.clone() else { return };
         part.row_held = false;
-        if self.apart.get() < self.options.row_waits {
-            self.apart.set(self.apart.get() + 1);
-            let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long);
-            let flight = Flight { gatherer: Rc::clone(self), call, apart: true };
-            tokio::task::spawn_local(flight.carry());
+        if self.may_wait_apart() {
+            mailbox.row_held.set(true);
+            self.fly_apart(part);
+            // Who reads need not wait for the row.
+            let statements = mailbox.take_statements();
+            if statements.len() > 0 {
+                self.caller.observer.mailbox.depth.dec_by(statements.len() as i64);
+                self.fly_apart(Part::aside(&mailbox, statements));
+            }
         } else {
             part.refuse(Refusal::Shed(Bound::RowWaits));
             mailbox.row_held.set(false);
@@ -255,6 +273,12 @@ impl Drop for Flight {
         }
         for part in self.call.parts() {
             if let Some(mailbox) = &part.mailbox {
+                if part.aside {
+                    if mailbox.leave(part.jobs) {
+                        gatherer.owner.idles(mailbox.client, &mailbox.slot);
+                    }
+                    continue;
+                }
                 mailbox.row_held.set(self.apart && self.call.row_was_held());
                 gatherer.settle(mailbox, part);
             }

@@ -80,6 +80,17 @@ impl Mailbox {
         Some(self.queue.borrow_mut().cut(room, mode))
     }
 
+    /// Takes out the statements that wait.
+    pub(super) fn take_statements(&self) -> Cut {
+        self.queue.borrow_mut().take_statements()
+    }
+
+    /// Counts `jobs` out that were no part of a run. Returns whether it is idle.
+    pub(super) fn leave(&self, jobs: usize) -> bool {
+        self.slot.load.leave(jobs);
+        self.state.get() == State::Idle
+    }
+
     /// Counts the run's `jobs` out: they are answered or dropped.
     pub(super) fn settle(&self, jobs: usize) -> Settled {
         self.slot.load.leave(jobs);

@@ -46,7 +46,8 @@
 //!
 //! A shared call waits for a row only briefly. If it could not be had, the call is undone; the database says
 //! whose rows are held by others than the service's own calls, and those runs *wait apart*, each in a
-//! call of its own, while the rest is sent again. The next run of such a client goes apart at once.
+//! call of its own, while the rest is sent again. The next run of such a client goes apart at once. Its
+//! statements, which need no row, go past what waits.
 //!
 //! # Failure
 //!

@@ -100,6 +100,16 @@ impl Queue {
         cut
     }
 
+    /// Takes the statements out, past the transactions before them: none of those is answered yet.
+    pub(super) fn take_statements(&mut self) -> Cut {
+        let (statements, others) =
+            std::mem::take(&mut self.0).into_iter().partition(|job| matches!(job, Job::Statement(_)));
+        self.0 = others;
+        let mut cut = Cut::default();
+        VecDeque::into_iter(statements).for_each(|job| cut.add(job));
+        cut
+    }
+
     /// Lets go of everything that waits, unanswered: their callers are told so.
     pub(super) fn clear(&mut self) -> usize {
         let jobs = self.0.len();

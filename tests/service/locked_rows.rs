@@ -26,6 +26,7 @@ async fn others_go_on_while_a_row_is_held() {
         }
     }
     assert_eq!(undone().await, before, "no call of theirs was undone");
+    assert_eq!(guiche.statement(1).await.json()["saldo"]["total"], 0, "who reads does not wait");
     assert_eq!(database.waiting().await, 1, "its first run alone is out");
     assert_eq!(database.rows_of(1).await.len(), 0);
     lock.release().await;

@@ -57,3 +57,31 @@ async fn what_nobody_else_holds_is_waited_for_together() {
     assert_eq!(bank.credit(2, 1).balance().await, 1);
     assert_eq!(bank.world.batches(), [vec![(2, vec![1])], vec![(2, vec![1])]]);
 }
+
+/// Statements read what is committed: they do not wait for a row, neither those that were queued nor later ones.
+#[actix_rt::test]
+async fn statements_do_not_wait_for_a_held_row() {
+    let options = MailboxOptions { passivate_after: Duration::from_millis(20), ..options() };
+    let bank = Bank::new(World::held(), options, GathererOptions { row_waits: 3, ..gathering() });
+    bank.world.with(|state| state.rows_held.insert(2));
+    let held = bank.credit_sent(2, 1).await;
+    let queued = bank.statement(2);
+    bank.queued(1).await;
+    bank.let_calls_through(1);
+    until("it waits apart", || bank.world.batches().len() == 2).await;
+    bank.statements_sent(1).await;
+    let later = bank.statement(2);
+    bank.statements_sent(2).await;
+    bank.world.with(|state| state.rows_held.clear());
+    bank.let_calls_through(3);
+    for statement in [queued, later] {
+        assert!(statement.answer().await.expect("an answer").is_some());
+    }
+    assert_eq!(held.balance().await, 1);
+    let forgotten = async {
+        while bank.mailboxes.live_actors() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), forgotten).await.expect("nothing is held any more");
+}
