@@ -51,6 +51,10 @@ experiment: servers k6 build ## ask one question of the stack under contention: 
 experiments: servers k6 build ## play all experiments, about an hour; QUICK=1 takes a quarter
 	@target/release/loadtest experiment --all $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
+.PHONY: faults
+faults: servers build ## break a running stack under load, and prove that nothing is lost: MINUTES=30 SEED=7
+	@target/release/loadtest faults $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: docs
 docs: build ## write the figures in README and docs/ from docs/results
 	@target/release/loadtest docs

@@ -2,6 +2,7 @@
 //!
 //! - [`contest`] plays the official simulation, [`up`] only starts the stack and watches it.
 //! - [`measure`] is the engine that measures; [`mod@bench`] and [`experiment`] are its two commands.
+//! - [`faults`] breaks a running stack, and judges what its callers were told.
 //! - [`k6`] plays the scripts of `loadtest/k6` for both.
 //! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
@@ -11,6 +12,7 @@ pub mod bench;
 pub mod contest;
 pub mod docs;
 pub mod experiment;
+pub mod faults;
 pub mod k6;
 pub mod latency;
 pub mod measure;

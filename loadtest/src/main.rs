@@ -7,6 +7,7 @@ use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
 use loadtest::docs::{self, DocsArgs};
 use loadtest::experiment::{self, ExperimentArgs};
+use loadtest::faults::{self, FaultsArgs};
 use loadtest::measure::report::{self, ReportArgs};
 use loadtest::up;
 
@@ -30,6 +31,8 @@ enum Command {
     Report(ReportArgs),
     /// Write the figures in the documents from docs/results
     Docs(DocsArgs),
+    /// Break a running stack in one way after the other, and prove that nothing is lost or doubled
+    Faults(FaultsArgs),
     /// Play declared experiments: who waits for whom, in a scaled-down envelope, with k6
     Experiment(ExperimentArgs),
 }
@@ -43,6 +46,7 @@ async fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args).await,
         Command::Report(args) => report::rewrite(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Faults(args) => faults::run(&args).await,
         Command::Experiment(args) => experiment::run(&args).await,
     };
     match outcome {

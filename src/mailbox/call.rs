@@ -22,7 +22,7 @@ struct Written {
     /// Clients that do not exist.
     unknown: Vec<ClientId>,
     apart: Vec<Apart>,
-    row_was_held: bool,
+    row_was_held: Option<bool>,
 }
 
 /// A call from its cut until everybody is answered.
@@ -34,8 +34,8 @@ pub(super) struct Call {
     cut_at: Instant,
     oldest_wait: Duration,
     row_wait: RowWait,
-    /// Whether it waited in vain for a row as long as it may.
-    row_was_held: bool,
+    /// Whether its row was held as long as it may wait; not known if nothing was sent.
+    row_was_held: Option<bool>,
     span: Span,
 }
 
@@ -127,7 +127,7 @@ impl Call {
         }
         let size = parts.iter().map(|part| part.jobs).sum();
         let oldest_wait = cut_at.saturating_duration_since(oldest);
-        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_held: false, span }
+        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_held: None, span }
     }
 
     /// Returns how many requests it carries.
@@ -139,8 +139,8 @@ impl Call {
         &self.parts
     }
 
-    /// Returns whether it waited in vain for a row as long as it may.
-    pub(super) fn row_was_held(&self) -> bool {
+    /// Returns whether its row was held as long as it may wait; `None` if nothing was sent.
+    pub(super) fn row_was_held(&self) -> Option<bool> {
         self.row_was_held
     }
 
@@ -202,7 +202,7 @@ impl Call {
                 written.failure = Some("rolled_back".into());
                 return Written { apart, ..Written::default() };
             };
-            let row_was_held = matches!(applied, Err(LedgerError::RowHeld(_)));
+            let row_was_held = Some(matches!(applied, Err(LedgerError::RowHeld(_))));
             let unknown = match caller.judge(applied, written) {
                 Ok(applied) => {
                     let timing = Timing { database, report: applied.report, batch: replies.len(), ..timing };

@@ -279,7 +279,9 @@ impl Drop for Flight {
                     }
                     continue;
                 }
-                mailbox.row_held.set(self.apart && self.call.row_was_held());
+                let known = self.call.row_was_held().filter(|_| self.apart);
+                // A run whose callers have all left says nothing of the row.
+                mailbox.row_held.set(known.unwrap_or(self.apart));
                 gatherer.settle(mailbox, part);
             }
         }

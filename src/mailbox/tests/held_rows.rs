@@ -85,3 +85,26 @@ async fn statements_do_not_wait_for_a_held_row() {
     };
     tokio::time::timeout(Duration::from_secs(10), forgotten).await.expect("nothing is held any more");
 }
+
+/// A run whose callers have all left is not sent: whether the row is free is not known, so the next one waits
+/// apart as well.
+#[actix_rt::test]
+async fn a_run_that_nobody_waits_for_says_nothing_of_the_row() {
+    let bank = Bank::held();
+    bank.world.with(|state| state.rows_held.insert(2));
+    let first = bank.credit_sent(2, 1).await;
+    bank.let_calls_through(1);
+    until("it waits apart", || bank.world.batches().len() == 2).await;
+    let gone = bank.credit(2, 2);
+    bank.queued(1).await;
+    gone.0.abort();
+    assert!(gone.0.await.is_err(), "its caller has left");
+    bank.let_calls_through(1);
+    assert_eq!(first.refusal().await, Refusal::Unavailable);
+    bank.queued(0).await;
+    let last = bank.credit_sent(2, 4).await;
+    bank.let_calls_through(1);
+    assert_eq!(last.refusal().await, Refusal::Unavailable);
+    let waits = bank.world.with(|state| state.waits.clone());
+    assert_eq!(waits, [RowWait::Brief, RowWait::Long, RowWait::Long]);
+}

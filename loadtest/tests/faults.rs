@@ -1,0 +1,52 @@
+//! `loadtest faults` from outside: a short form on the real stack, and a history that is judged again.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use testbed::rundir::RunDir;
+
+fn faults(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).arg("faults").args(args).output().expect("it runs")
+}
+
+#[test]
+fn faults_under_load_break_no_promise() {
+    let home = RunDir::create().expect("a run directory");
+    let report = home.path().to_str().expect("it is UTF-8");
+    let faults = faults(&[
+        "--balancing=least_conn",
+        "--fault=kill-instance",
+        "--fault=kill-database",
+        "--fault=terminate-backends",
+        "--seed=7",
+        "--report",
+        report,
+    ]);
+    let said = String::from_utf8_lossy(&faults.stdout);
+    let complaints = String::from_utf8_lossy(&faults.stderr);
+    assert!(faults.status.success(), "{said}{complaints}");
+    assert!(said.contains("seed 7") && said.contains(" 0 promises broken"), "{said}");
+    let written = fs::read_to_string(home.path().join("report.md")).expect("a report");
+    for fault in ["kill-instance", "kill-database", "terminate-backends"] {
+        assert!(written.contains(fault), "{written}");
+    }
+}
+
+#[test]
+fn a_history_is_judged_again() {
+    let home = RunDir::create().expect("a run directory");
+    let file = home.path().join("history.jsonl");
+    let lost = r#"{"account":[1,{"limit":1000,"balance":0,"rows":[]}]}
+{"call":{"client":1,"start":0,"end":10,"asked":{"transaction":{"cents":5,"description":"a"}},"told":{"applied":5}}}
+"#;
+    fs::write(&file, lost).expect("a file");
+    let judged = faults(&["--replay", file.to_str().expect("it is UTF-8")]);
+    assert!(!judged.status.success());
+    let complaints = String::from_utf8_lossy(&judged.stderr);
+    assert!(complaints.contains("1 lost"), "{complaints}");
+
+    fs::write(&file, "rubbish\n").expect("a file");
+    let judged = faults(&["--replay", file.to_str().expect("it is UTF-8")]);
+    let complaints = String::from_utf8_lossy(&judged.stderr);
+    assert!(!judged.status.success() && complaints.contains("line 1"), "{complaints}");
+}
