@@ -141,7 +141,7 @@ async fn play(
                 None => faults[number],
             };
             let strike = strike(&mut stack, &callers, balancing, disaster, &mut random).await?;
-            println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), row(&strike).join("  "));
+            println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), row(&[&strike]).join("  "));
             strikes.push(strike);
         }
         anyhow::Ok(())
@@ -198,22 +198,33 @@ impl Seen {
     }
 }
 
-const HEADINGS: [&str; 6] = ["fault", "balancing", "answered", "refused", "unknown", "normal after s"];
+const HEADINGS: [&str; 7] =
+    ["fault", "balancing", "times", "answered", "refused", "unknown", "normal after s, at most"];
 
-fn row(Strike { balancing, disaster, seen, recovery }: &Strike) -> Vec<String> {
+fn row(strikes: &[&Strike]) -> Vec<String> {
+    let Some(Strike { balancing, disaster, .. }) = strikes.first() else { return Vec::new() };
+    let sum =
+        |count: fn(&Seen) -> u64| strikes.iter().map(|strike| count(&strike.seen)).sum::<u64>().to_string();
+    let longest = strikes.iter().map(|strike| strike.recovery).max().unwrap_or_default();
     vec![
         disaster.to_string(),
         balancing.to_string(),
-        seen.answered.to_string(),
-        seen.refused.to_string(),
-        seen.unknown.to_string(),
-        format!("{:.2}", recovery.as_secs_f64()),
+        strikes.len().to_string(),
+        sum(|seen| seen.answered),
+        sum(|seen| seen.refused),
+        sum(|seen| seen.unknown),
+        format!("{:.2}", longest.as_secs_f64()),
     ]
 }
 
+/// Returns the headings, and a row for each fault and way to share out.
 fn rows(strikes: &[Strike]) -> Vec<Vec<String>> {
+    let mut alike = BTreeMap::<(Disaster, String), Vec<&Strike>>::new();
+    for strike in strikes {
+        alike.entry((strike.disaster, strike.balancing.to_string())).or_default().push(strike);
+    }
     let headings = HEADINGS.map(str::to_owned).to_vec();
-    std::iter::once(headings).chain(strikes.iter().map(row)).collect()
+    std::iter::once(headings).chain(alike.values().map(|strikes| row(strikes))).collect()
 }
 
 fn write_report(

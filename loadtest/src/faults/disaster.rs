@@ -16,7 +16,7 @@ const TERMINATIONS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
 
 /// A fault, from its beginning until everything is there again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, strum::Display)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Disaster {
     /// An instance is killed, and started again.
