@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::future::ready;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -26,6 +28,10 @@ use crate::readiness::{self, WrongProfile, check_profile};
 /// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
 /// connection that was just closed would be a 502.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long connections that idle are left open once it is told to end: NGINX sends on one that it kept without
+/// knowing that it is being closed. Whoever is answered meanwhile is told that it will be.
+const LAME: Duration = Duration::from_secs(1);
 
 /// What the threads that serve are called in messages of the server.
 const NAME: &str = "guiche";
@@ -80,11 +86,13 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
         mailboxes.open();
     }
     let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, &metrics)).transpose()?;
-    let server = serve(&config, &mailboxes, &ledger_options, &metrics, &observer)?;
+    let ending = Arc::<AtomicBool>::default();
+    let server = serve(&config, &mailboxes, &ledger_options, &metrics, &observer, &ending)?;
     let handle = server.handle();
     let stop = async {
         stop_requested.await;
         tracing::info!("draining");
+        ending.store(true, Ordering::Relaxed);
         handle.stop(true).await;
         Ok::<_, StartError>(())
     };
@@ -149,6 +157,7 @@ fn serve(
     ledger_options: &LedgerOptions,
     metrics: &Metrics,
     observer: &Observer,
+    ending: &Arc<AtomicBool>,
 ) -> Result<Server, StartError> {
     let gatherer = gatherer_options(config);
     let body_limit_bytes = config.bounds.body_limit_bytes;
@@ -161,7 +170,7 @@ fn serve(
     };
     let (server_timing, profile) = (config.server_timing, config.profile);
     let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
-    let (pool, observer) = (metrics.pool.clone(), observer.clone());
+    let (pool, observer, ending) = (metrics.pool.clone(), observer.clone(), Arc::clone(ending));
     let app = move || {
         let ledger = PgLedger::new(&ledger_options, pool.clone());
         mailboxes.serve_here(gatherer, Box::new(ledger.clone()));
@@ -171,6 +180,7 @@ fn serve(
             body_limit_bytes,
             server_timing,
             observer: observer.clone(),
+            ending: Arc::clone(&ending),
         };
         App::new().app_data(web::Data::new(api)).configure(http::routes)
     };
@@ -183,7 +193,10 @@ fn serve(
     let signal = server.graceful_shutdown_signal();
     let draining = move || {
         let signal = signal.clone();
-        async move { signal.notified().await }
+        async move {
+            signal.notified().await;
+            tokio::time::sleep(LAME).await;
+        }
     };
     let server = match bind(&config.listen)? {
         Listener::Tcp(listener) => server

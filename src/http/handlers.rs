@@ -1,5 +1,8 @@
 //! The routes' handlers: judge path and body, ask the mailboxes, word the answer.
 
+use std::sync::atomic::Ordering;
+
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{ContentType, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -174,6 +177,9 @@ fn finish(api: &Api, observed: &mut Observed<'_>, answer: Result<Answer, Problem
         }
     }
     observed.answered(outcome, response.status().as_u16());
+    if api.ending.load(Ordering::Relaxed) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     response
 }
 

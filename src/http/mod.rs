@@ -8,6 +8,8 @@ mod observed;
 mod wire;
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route, guard};
@@ -30,6 +32,8 @@ pub struct Api {
     pub server_timing: bool,
     /// Who is told of each request.
     pub observer: Observer,
+    /// Whether the instance ends: whoever is answered then is told that the connection is closed.
+    pub ending: Arc<AtomicBool>,
 }
 
 /// Asks, each time, whether the instance can serve.

@@ -21,7 +21,10 @@ async fn what_is_queued_is_finished() {
         guiche.until_logged("draining").await;
         until("new connections are refused", async || Connection::open(guiche.address()).await.is_err())
             .await;
-        assert_eq!(queue.balances().await.len(), 6, "{mode}: answered, though it is ending");
+        for answer in queue.release().await {
+            answer.balance();
+            assert_eq!(answer.header("connection"), Some("close"), "{mode}: nobody is to send on it again");
+        }
         let status = guiche.ended().await;
         assert_eq!(status.code(), Some(0), "{mode}");
         assert_eq!(database.balance(1).await, 6, "{mode}");
