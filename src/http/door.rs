@@ -73,16 +73,8 @@ impl<S: Stream> Door<S> {
             let Some(deadline) = connection.deadline() else { return Poll::Pending };
             match &mut self.alarm {
                 // It goes off in time, and only then is it looked at again.
-                Some((at, alarm)) if *at <= deadline => {
-                    if !alarm.is_elapsed() {
-                        return Poll::Pending;
-                    }
-                    if *at == deadline {
-                        return Poll::Ready(connection.give_up());
-                    }
-                    *at = deadline;
-                    alarm.as_mut().reset(deadline);
-                }
+                Some((at, alarm)) if *at <= deadline && !alarm.is_elapsed() => return Poll::Pending,
+                Some((at, _)) if *at == deadline => return Poll::Ready(connection.give_up()),
                 Some((at, alarm)) => {
                     *at = deadline;
                     alarm.as_mut().reset(deadline);
@@ -94,9 +86,7 @@ impl<S: Stream> Door<S> {
             }
         }
     }
-}
 
-impl<S: Stream> Door<S> {
     /// Writes what is left of a refusal.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { stream: Some(stream), refusal, .. } = self else { return Poll::Ready(Ok(())) };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Pool, PoolError};
+use deadpool_postgres::{Pool, PoolError, TimeoutType};
+use tokio::sync::Notify;
 
 /// Pauses of the prober: each is drawn from the upper half of a time that doubles up to the longest.
 const SHORTEST: Duration = Duration::from_millis(25);
@@ -13,12 +14,24 @@ const LONGEST: Duration = Duration::from_millis(300);
 
 /// Whether the database is away, as all pools of an instance know it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Away(Arc<AtomicBool>);
+pub(super) struct Away(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    away: AtomicBool,
+    /// Tells whoever waits that the prober has ended.
+    back: Notify,
+}
 
 impl Away {
     /// Returns whether it is, so that only connections which are there already may be tried.
     pub(super) fn is_away(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.away.load(Ordering::Acquire)
+    }
+
+    /// Waits until the prober gets through.
+    pub(super) async fn until_back(&self) {
+        self.0.back.notified().await;
     }
 
     /// Notes that a connection could not be had. If none could be opened, the prober starts, unless there is
@@ -28,10 +41,10 @@ impl Away {
             PoolError::Backend(error) => {
                 error.as_db_error().is_none_or(|db| db.code().code().starts_with("57"))
             }
-            PoolError::Timeout(timeout) => matches!(timeout, deadpool_postgres::TimeoutType::Create),
+            PoolError::Timeout(timeout) => matches!(timeout, TimeoutType::Create),
             _ => false,
         };
-        if unreachable && !self.0.swap(true, Ordering::AcqRel) {
+        if unreachable && !self.0.away.swap(true, Ordering::AcqRel) {
             let (probing, pool) = (Probing(self.clone()), pool.clone());
             tokio::task::spawn_local(probing.probe(pool));
         }
@@ -57,6 +70,8 @@ impl Probing {
 
 impl Drop for Probing {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
+        let Away(state) = &self.0;
+        state.away.store(false, Ordering::Release);
+        state.back.notify_waiters();
     }
 }

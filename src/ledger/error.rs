@@ -19,27 +19,23 @@ pub(super) fn overdue(deadline: Duration) -> LedgerError {
 
 /// A call failed after its connection was had. Only what is known to be undone is told so.
 pub(super) fn failed(error: &tokio_postgres::Error) -> LedgerError {
-    let text = with_causes(error);
     let known = error.as_db_error().filter(|db| db.parsed_severity() == Some(Severity::Error));
-    match known {
-        Some(db) if db.code() == &SqlState::LOCK_NOT_AVAILABLE => LedgerError::RowHeld(text),
-        Some(db) if is_rolled_back(db.code()) => LedgerError::RolledBack(text),
-        _ => LedgerError::OutcomeUnknown(text),
-    }
+    let meaning = known.map_or(LedgerError::OutcomeUnknown as fn(_) -> _, |db| meaning(db.code()));
+    meaning(with_causes(error))
 }
 
-/// Returns whether an ERROR with this code says that nothing was applied, also where a pooler or a sharding
-/// front stands between: there a lost connection or a passed deadline arrives as an ERROR of its own,
-/// possibly after the commit. `docs/failures.md` has the evidence for each.
-fn is_rolled_back(code: &SqlState) -> bool {
-    const CODES: [SqlState; 3] = [
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-    ];
-    // Of data, the functions' own among them; of constraints; of names and privileges.
-    const CLASSES: [&str; 3] = ["22", "23", "42"];
-    CODES.contains(code) || CLASSES.iter().any(|class| code.code().starts_with(class))
+/// Returns what an ERROR with this code says, also where a pooler or a sharding front stands between: there a
+/// lost connection or a passed deadline arrives as an ERROR of its own, possibly after the commit. So what is
+/// undone is a list; `docs/failures.md` has the evidence for each.
+fn meaning(code: &SqlState) -> fn(String) -> LedgerError {
+    match code.code() {
+        "55P03" => LedgerError::RowHeld,
+        // Read-only, a serialization failure, a deadlock.
+        "25006" | "40001" | "40P01" => LedgerError::RolledBack,
+        // Of data, the functions' own among them; of constraints; of names and privileges.
+        code if ["22", "23", "42"].iter().any(|class| code.starts_with(class)) => LedgerError::RolledBack,
+        _ => LedgerError::OutcomeUnknown,
+    }
 }
 
 /// The answer had not the shape that the function promises; what it did is committed.

@@ -142,6 +142,11 @@ impl PgLedger {
         connection.within_deadline(health::state(connection.client())).await
     }
 
+    /// Waits until a database that could not be reached can be again.
+    pub async fn until_back(&self) {
+        self.away.until_back().await;
+    }
+
     async fn take(&self) -> Result<PgConnection, LedgerError> {
         if self.away.is_away() && self.pool.status().available == 0 {
             return Err(LedgerError::NotSent("the database is away".to_owned()));
@@ -170,6 +175,8 @@ struct PgConnection {
     /// `Some` until dropped.
     client: Option<Object>,
     spoilt: Cell<bool>,
+    /// Whether its `lock_timeout` is the long one, with which it may not be given back.
+    patient: Cell<bool>,
     deadlines: Deadlines,
     metrics: PoolMetrics,
 }
@@ -177,7 +184,7 @@ struct PgConnection {
 impl PgConnection {
     fn new(client: Object, deadlines: Deadlines, metrics: PoolMetrics) -> Self {
         metrics.in_use.inc();
-        Self { client: Some(client), spoilt: Cell::new(false), deadlines, metrics }
+        Self { client: Some(client), spoilt: Cell::new(false), patient: Cell::new(false), deadlines, metrics }
     }
 
     fn client(&self) -> &Object {
@@ -191,8 +198,10 @@ impl PgConnection {
     ) -> Result<T, LedgerError> {
         match tokio::time::timeout(self.deadlines.call, call).await {
             Ok(result) => {
-                // What broke it off may not have reached the connection itself yet.
-                self.spoilt.set(self.spoilt.get() || matches!(result, Err(LedgerError::OutcomeUnknown(_))));
+                if matches!(result, Err(LedgerError::OutcomeUnknown(_))) {
+                    // What broke it off may not have reached the connection itself yet.
+                    self.spoilt.set(true);
+                }
                 result
             }
             Err(_elapsed) => {
@@ -201,19 +210,16 @@ impl PgConnection {
             }
         }
     }
-}
 
-impl PgConnection {
     /// Applies the runs with the long `lock_timeout`, and puts the brief one back.
     async fn apply_patiently(&self, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
         let set = |wait: Duration| {
             let sql = format!("SET lock_timeout = {}", wait.as_millis());
             async move { self.client().batch_execute(&sql).await }
         };
-        // Until the brief one is back, nobody else may have the connection.
-        self.spoilt.set(true);
+        self.patient.set(true);
         let (_, applied) = tokio::join!(set(self.deadlines.long_wait), calls::apply(self.client(), runs));
-        self.spoilt.set(set(self.deadlines.brief_wait).await.is_err());
+        self.patient.set(set(self.deadlines.brief_wait).await.is_err());
         applied
     }
 }
@@ -246,7 +252,7 @@ impl Drop for PgConnection {
     fn drop(&mut self) {
         self.metrics.in_use.dec();
         if let Some(client) = self.client.take()
-            && self.spoilt.get()
+            && (self.spoilt.get() || self.patient.get())
         {
             drop(Object::take(client));
         }

@@ -179,14 +179,24 @@ impl Gatherer {
         let mut room = options.batch_max;
         while room > 0 && parts.len() < options.clients_per_call {
             let Some(mailbox) = self.ready.borrow_mut().pop_front() else { break };
-            let Some(cut) = mailbox.cut(room, options.mode) else { continue };
+            let Some(cut) = self.cut(&mailbox, room) else { continue };
             room -= cut.transactions.len();
-            self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
             parts.push(Part::of(mailbox, cut));
         }
         let full = room == 0 || parts.len() == options.clients_per_call;
         let reason = if full { CutReason::Bound } else { CutReason::QueueEmpty };
         (!parts.is_empty()).then(|| self.depart(parts, reason))
+    }
+
+    /// Cuts a run of at most `room` transactions; `None` if the mailbox's actor has ended.
+    fn cut(&self, mailbox: &Mailbox, room: usize) -> Option<Cut> {
+        let cut = mailbox.cut(room, self.options.mode)?;
+        self.has_left_queue(&cut);
+        Some(cut)
+    }
+
+    fn has_left_queue(&self, cut: &Cut) {
+        self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
     }
 
     fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason) -> Flight {
@@ -215,9 +225,10 @@ impl Gatherer {
             mailbox.row_held.set(true);
             self.fly_apart(part);
             // Who reads need not wait for the row.
-            let statements = mailbox.take_statements();
-            if statements.len() > 0 {
-                self.caller.observer.mailbox.depth.dec_by(statements.len() as i64);
+            if self.may_wait_apart()
+                && let Some(statements) = mailbox.take_statements()
+            {
+                self.has_left_queue(&statements);
                 self.fly_apart(Part::aside(&mailbox, statements));
             }
         } else {
@@ -242,8 +253,7 @@ impl Gatherer {
 
     fn list(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
         if mailbox.row_held.get() {
-            if let Some(cut) = mailbox.cut(self.options.batch_max, self.options.mode) {
-                self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
+            if let Some(cut) = self.cut(mailbox, self.options.batch_max) {
                 self.wait_apart(Part::of(Rc::clone(mailbox), cut));
             }
             return;

@@ -80,9 +80,9 @@ impl Mailbox {
         Some(self.queue.borrow_mut().cut(room, mode))
     }
 
-    /// Takes out the statements that wait.
-    pub(super) fn take_statements(&self) -> Cut {
-        self.queue.borrow_mut().take_statements()
+    /// Takes out the statements that wait, if there are any.
+    pub(super) fn take_statements(&self) -> Option<Cut> {
+        Some(self.queue.borrow_mut().take_statements()).filter(|cut| !cut.statements.is_empty())
     }
 
     /// Counts `jobs` out that were no part of a run. Returns whether it is idle.

@@ -10,6 +10,7 @@ use nix::unistd::{Group, Uid, User};
 
 use crate::http::Endpoint;
 use crate::process::{Launch, Process};
+use crate::programs::version_in;
 
 /// The instances' addresses in the files, as in the Compose stack.
 const UPSTREAMS: [&str; 2] = ["unix:/run/guiche/webapi1-guiche.sock", "unix:/run/guiche/webapi2-guiche.sock"];
@@ -181,8 +182,7 @@ fn how_built(nginx: &Path) -> Result<String> {
 
 /// Returns the version's three numbers; what is no number counts as 0.
 fn version(built: &str) -> [u32; 3] {
-    let named = built.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let mut numbers = named.unwrap_or_default().split('.').map(|number| number.parse().unwrap_or(0));
+    let mut numbers = version_in(built).split('.').map(|number| number.parse().unwrap_or(0));
     std::array::from_fn(|_| numbers.next().unwrap_or(0))
 }
 

@@ -44,11 +44,14 @@ pub fn version(program: &Path, option: &str) -> Result<(String, ExitStatus)> {
     let Output { status, stdout, stderr } =
         output.with_context(|| format!("cannot run {}", program.display()))?;
     let said = [stdout, stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let version =
-        said.split_whitespace().skip(1).find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
-    let version = version.map(|word| word.trim_start_matches("nginx/"));
-    Ok((version.unwrap_or("of unknown version").to_owned(), status))
+    Ok((version_in(&String::from_utf8_lossy(&said)).to_owned(), status))
+}
+
+/// Returns the version in what a program says of itself, see [`version`].
+pub(crate) fn version_in(said: &str) -> &str {
+    let mut words = said.split_whitespace().skip(1);
+    let version = words.find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
+    version.map_or("of unknown version", |word| word.trim_start_matches("nginx/"))
 }
 
 #[cfg(test)]

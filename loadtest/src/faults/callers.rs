@@ -16,9 +16,6 @@ const CLIENTS: i32 = 5;
 /// How long somebody waits who was refused, or could not be heard.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The digits that number transactions: a description has ten characters at most.
-const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-
 /// Callers at work.
 pub struct Callers {
     shared: Rc<Shared>,
@@ -89,7 +86,7 @@ impl Shared {
                 let cents = random.i64(-60_000..=50_000);
                 Asked::Transaction {
                     cents: if cents == 0 { 1 } else { cents },
-                    description: digits(self.sent.get()),
+                    description: format!("{:x}", self.sent.get()),
                 }
             };
             let start = self.now();
@@ -148,15 +145,4 @@ fn read_statement(answer: &Answer) -> Told {
         200 => read().unwrap_or(Told::Wrong(200)),
         status => refusal(status),
     }
-}
-
-/// Returns a number that is short.
-fn digits(mut number: u64) -> String {
-    let mut text = Vec::new();
-    while number > 0 || text.is_empty() {
-        text.push(DIGITS[(number % 36) as usize]);
-        number /= 36;
-    }
-    text.reverse();
-    String::from_utf8(text).expect("digits are ASCII")
 }

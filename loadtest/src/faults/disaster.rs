@@ -70,14 +70,8 @@ impl Disaster {
                 stack.cluster.kill().await?;
                 stack.cluster.start_again().await
             }
-            Disaster::StopDatabaseImmediately => {
-                stack.cluster.stop(StopMode::Immediate).await?;
-                stack.cluster.start_again().await
-            }
-            Disaster::StopDatabaseFast => {
-                stack.cluster.stop(StopMode::Fast).await?;
-                stack.cluster.start_again().await
-            }
+            Disaster::StopDatabaseImmediately => restart_database(stack, StopMode::Immediate).await,
+            Disaster::StopDatabaseFast => restart_database(stack, StopMode::Fast).await,
             Disaster::TerminateBackends => terminate_backends(stack).await,
             Disaster::HoldRow => {
                 let holder = connect(&stack.admin_url()).await?;
@@ -102,6 +96,11 @@ impl Disaster {
 async fn restart(stack: &mut Stack, instance: usize) -> Result<()> {
     stack.instances[instance].stop().await?;
     stack.instances[instance].start_again().await
+}
+
+async fn restart_database(stack: &mut Stack, mode: StopMode) -> Result<()> {
+    stack.cluster.stop(mode).await?;
+    stack.cluster.start_again().await
 }
 
 async fn terminate_backends(stack: &Stack) -> Result<()> {
