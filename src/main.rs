@@ -1,5 +1,6 @@
 //! The guiche service: reads its settings from the environment and serves until SIGTERM.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("guiche: {error}");
+            // Whoever read it may have gone (`2>&1 | head`).
+            let _ = writeln!(std::io::stderr(), "guiche: {error}");
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! - [`written`]: an instance on a real PostgreSQL with `TRACE` set;
 //! - [`command`]: the command line, on files with known contents;
+//! - [`outputs`]: what it writes, and what it leaves alone;
 //! - [`page`]: the HTML page in a headless Chromium;
 //! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`).
 
@@ -14,6 +15,7 @@ mod browser;
 mod command;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod outputs;
 mod page;
 mod sample;
 mod written;

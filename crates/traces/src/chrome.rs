@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::format::{ActorChange, CallRecord, Line, RequestRecord};
+use super::output::EXPORT_MARK;
 use super::reader::Run;
 
 /// Named lanes; a trace of more clients than this has some without a name.
@@ -48,7 +49,7 @@ struct Event<'a> {
 impl<W: Write> ChromeWriter<W> {
     /// Starts the file. With `only`, calls are shown in that client's lane alone.
     pub(super) fn new(mut output: W, only: Option<i32>) -> io::Result<Self> {
-        output.write_all(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")?;
+        writeln!(output, "{{\"displayTimeUnit\":\"ms\",{EXPORT_MARK},\"traceEvents\":[")?;
         Ok(Self { output, first: true, named: HashSet::new(), asynchronous: 0, only })
     }
 

@@ -1,14 +1,15 @@
 //! `guiche traces`: reads trace files once, and makes of them whatever was asked for.
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::chrome::ChromeWriter;
+use super::output::{Output, Outputs, cannot_write};
 use super::page::Page;
+use super::printable::Shown;
 use super::reader::{Damage, ReadError, Traces};
 use super::reading::{Reading, ReadingError, Wishes};
 use super::select::Moment;
@@ -38,13 +39,13 @@ pub struct Arguments {
     slowest: u32,
     /// The summary as JSON
     #[arg(long)]
-    json: bool,
-    /// Write a page with a lane for each client and instance
+    pub(super) json: bool,
+    /// Write a page with a lane for each client and instance; - is standard output
     #[arg(long, value_name = "OUT")]
-    html: Option<PathBuf>,
-    /// Write the trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open
+    pub(super) html: Option<PathBuf>,
+    /// Write the trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open; - is standard output
     #[arg(long, value_name = "OUT")]
-    chrome: Option<PathBuf>,
+    pub(super) chrome: Option<PathBuf>,
     /// How many requests the page shows at most, the earliest ones
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     page_requests: u32,
@@ -57,7 +58,7 @@ pub enum TracesError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// What was asked for cannot be written.
-    #[error("cannot write {}: {cause}", path.display())]
+    #[error("cannot write {}: {cause}", Shown(path))]
     Write {
         /// Where to.
         path: PathBuf,
@@ -75,12 +76,19 @@ struct JsonReport<'a> {
     damage: &'a Damage,
 }
 
-/// Reads the files and writes what was asked for; the summary goes to standard output.
+/// Reads the files and writes what was asked for. The summary goes to standard output, unless a page or
+/// an export does; then to standard error.
 ///
 /// # Errors
-/// [`TracesError`].
+/// [`TracesError`]; a reader who leaves (`| head`) is none.
 pub fn run(arguments: &Arguments) -> Result<(), TracesError> {
-    let cannot_write = |path: &Path, cause| TracesError::Write { path: path.to_owned(), cause };
+    match read_and_write(arguments) {
+        Err(TracesError::Write { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
     let wishes = Wishes {
         client: arguments.client,
         from: arguments.from,
@@ -89,49 +97,46 @@ pub fn run(arguments: &Arguments) -> Result<(), TracesError> {
         page_requests: arguments.html.is_some().then_some(arguments.page_requests as usize),
     };
     let traces = Traces::open(&arguments.files)?;
-    let chrome = arguments.chrome.as_deref().map(|path| {
-        let made = File::create(path).and_then(|file| ChromeWriter::new(BufWriter::new(file), wishes.client));
-        made.map_err(|cause| cannot_write(path, cause))
-    });
+    let Outputs { page: page_output, export, summary: mut output } = Outputs::open(arguments, &traces.ids())?;
+    let cannot_export = |cause| cannot_write(arguments.chrome.as_deref().unwrap_or("".as_ref()), cause);
+    let chrome = export.map(|export| ChromeWriter::new(export.begin()?, wishes.client));
     let bar = progress_bar(traces.bytes());
-    let read = wishes.read(traces, chrome.transpose()?, |bytes| bar.inc(bytes));
+    let read = wishes.read(traces, chrome.transpose().map_err(cannot_export)?, |bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let Reading { summary, slowest, page, traces } = read.map_err(|error| match error {
         ReadingError::Read(error) => TracesError::Read(error),
-        ReadingError::Chrome(cause) => {
-            cannot_write(arguments.chrome.as_deref().unwrap_or("".as_ref()), cause)
-        }
+        ReadingError::Chrome(cause) => cannot_export(cause),
     })?;
     let damage = &traces.damage;
-    if let (Some(collected), Some(path)) = (page, &arguments.html) {
+    if let (Some(collected), Some(output), Some(path)) = (page, page_output, &arguments.html) {
         let page = Page { collected, runs: traces.runs(), summary: &summary, damage };
-        write_page(page, path).map_err(|cause| cannot_write(path, cause))?;
+        write_page(page, output).map_err(|cause| cannot_write(path, cause))?;
     }
-    print(&summary, &slowest, damage, arguments.json)
+    print(&mut output, &summary, &slowest, damage, arguments.json)
         .map_err(|cause| cannot_write("standard output".as_ref(), cause))
 }
 
-fn write_page(page: Page<'_>, path: &Path) -> io::Result<()> {
-    let mut output = BufWriter::new(File::create(path)?);
+fn write_page(page: Page<'_>, output: Output) -> io::Result<()> {
+    let mut output = output.begin()?;
     page.write(&mut output)?;
     output.flush()
 }
 
-fn print(summary: &Summary, slowest: &[SlowRequest], damage: &Damage, json: bool) -> io::Result<()> {
-    let mut output = BufWriter::new(io::stdout().lock());
-    let written = if json {
+fn print(
+    output: &mut impl Write,
+    summary: &Summary,
+    slowest: &[SlowRequest],
+    damage: &Damage,
+    json: bool,
+) -> io::Result<()> {
+    if json {
         let report = JsonReport { summary, slowest, damage };
-        serde_json::to_writer_pretty(&mut output, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(output))
+        serde_json::to_writer_pretty(&mut *output, &report).map_err(io::Error::from)?;
+        writeln!(output)?;
     } else {
-        write!(output, "{}", Report { summary, slowest, damage })
-    };
-    match written.and_then(|()| output.flush()) {
-        // Whoever reads has seen enough (`| head`).
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        write!(output, "{}", Report { summary, slowest, damage })?;
     }
+    output.flush()
 }
 
 /// Bytes read, on a terminal alone.

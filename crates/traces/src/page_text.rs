@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::collect::Collected;
 use super::html::escape;
+use super::printable::Shown;
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::summary::{ClientSummary, Summary};
@@ -32,7 +33,7 @@ pub(super) fn notes(collected: &Collected, summary: &Summary, damage: &Damage) -
             .push(format!("{} lines of the files make no sense and were left out.", Count(damage.malformed)));
     }
     for path in &damage.torn {
-        notes.push(format!("The last line of {} is not whole.", path.display()));
+        notes.push(format!("The last line of {} is not whole.", Shown(path)));
     }
     notes.iter().fold(String::new(), |mut html, note| {
         write!(html, "<p class=\"note\">{}</p>", escape(note)).expect("a String takes everything");

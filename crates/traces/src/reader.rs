@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::format::{Header, Line, VERSION};
+use super::output::FileId;
+use super::printable::Shown;
 
 /// The longest line that is looked at; the longest that is written is a call's that spans ten
 /// thousand clients.
@@ -19,7 +21,7 @@ const MAX_RUNS: usize = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The system refuses.
-    #[error("cannot read {}: {cause}", path.display())]
+    #[error("cannot read {}: {cause}", Shown(path))]
     Io {
         /// Which file.
         path: PathBuf,
@@ -27,13 +29,19 @@ pub enum ReadError {
         cause: io::Error,
     },
     /// Its first line is not a trace's.
-    #[error("{} is not a trace: its first line is no header of one (an instance writes traces with TRACE=FILE)", path.display())]
+    #[error(
+        "{} is not a trace: its first line is no header of one (an instance writes traces with TRACE=FILE)",
+        Shown(path)
+    )]
     NotATrace {
         /// Which file.
         path: PathBuf,
     },
     /// A later program wrote it.
-    #[error("{} has format version {version}; this program reads up to {VERSION}: use a newer guiche", path.display())]
+    #[error(
+        "{} has format version {version}; this program reads up to {VERSION}: use a newer guiche",
+        Shown(path)
+    )]
     NewerVersion {
         /// Which file.
         path: PathBuf,
@@ -72,6 +80,7 @@ struct TraceFile {
     path: PathBuf,
     header: Header<'static>,
     bytes: u64,
+    id: FileId,
 }
 
 impl Traces {
@@ -95,6 +104,11 @@ impl Traces {
     /// Runs found so far.
     pub(super) fn runs(&self) -> &[Run] {
         &self.runs
+    }
+
+    /// The files, whatever their names.
+    pub(super) fn ids(&self) -> Vec<FileId> {
+        self.files.iter().map(|file| file.id).collect()
     }
 
     /// Bytes of all files.
@@ -166,7 +180,8 @@ impl TraceFile {
     fn open(path: &Path) -> Result<Self, ReadError> {
         let failed = |cause| ReadError::Io { path: path.to_owned(), cause };
         let file = File::open(path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
+        let metadata = file.metadata().map_err(failed)?;
+        let (bytes, id) = (metadata.len(), FileId::of(&metadata));
         let mut first = Vec::new();
         read_line(&mut BufReader::new(file), &mut first).map_err(failed)?;
         let header: Line<'_> =
@@ -175,7 +190,7 @@ impl TraceFile {
         if header.version > VERSION {
             return Err(ReadError::NewerVersion { path: path.to_owned(), version: header.version });
         }
-        Ok(Self { path: path.to_owned(), header: header.into_owned(), bytes })
+        Ok(Self { path: path.to_owned(), header: header.into_owned(), bytes, id })
     }
 
     fn order(&self) -> (&str, u64, u64, &Path) {

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::format::{CallReport, Unit};
+use super::printable::{Shown, printable};
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::slowest::SlowRequest;
@@ -46,8 +47,8 @@ fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
         writeln!(
             f,
             "  {} ({}): {} requests, {} calls{end}",
-            instance.instance,
-            instance.mode,
+            printable(&instance.instance),
+            printable(&instance.mode),
             Count(instance.requests),
             Count(instance.calls)
         )?;
@@ -74,10 +75,10 @@ fn write_damage(f: &mut fmt::Formatter<'_>, summary: &Summary, damage: &Damage) 
     }
     if let Some((path, line)) = &damage.first_malformed {
         let count = Count(damage.malformed);
-        writeln!(f, "malformed {count} lines make no sense, the first is line {line} of {}", path.display())?;
+        writeln!(f, "malformed {count} lines make no sense, the first is line {line} of {}", Shown(path))?;
     }
     for path in &damage.torn {
-        writeln!(f, "torn      the last line of {} is not whole", path.display())?;
+        writeln!(f, "torn      the last line of {} is not whole", Shown(path))?;
     }
     Ok(())
 }
@@ -235,11 +236,6 @@ impl Display for Table {
         }
         Ok(())
     }
-}
-
-/// Returns the text without what would move the terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Words with their counts, the most frequent first.

@@ -1,0 +1,118 @@
+//! What `guiche traces` writes, and what it leaves alone.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::sample::{contended, directory, guiche_traces, printed, text};
+
+fn refused(arguments: &[&str], why: &str) {
+    let output = guiche_traces(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains(why), "{arguments:?}: {error}");
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).expect("it is there")
+}
+
+#[test]
+fn a_trace_is_never_written_over() {
+    let directory = directory();
+    let [one, two] = contended(directory.path());
+    let before = [read(&one), read(&two)];
+    let (linked, hard) = (directory.path().join("linked"), directory.path().join("hard"));
+    symlink(&one, &linked).expect("a link");
+    fs::hard_link(&one, &hard).expect("a link");
+    let roundabout =
+        directory.path().join(".").join("..").join(directory.path().file_name().expect("a name"));
+    let roundabout = roundabout.join("api1.jsonl");
+    for option in ["--html", "--chrome"] {
+        for output in [&one, &linked, &hard, &roundabout] {
+            refused(&[text(&one), text(&two), option, text(output)], "it is one of the traces to be read");
+        }
+        // OUT was forgotten: the option takes the first trace for it.
+        refused(&[option, text(&one), text(&two)], "was not written by this option");
+    }
+    let appended = Command::new(env!("CARGO_BIN_EXE_guiche"))
+        .args(["traces", text(&one)])
+        .stdout(fs::OpenOptions::new().append(true).open(&one).expect("writable"))
+        .output();
+    assert!(!appended.expect("it runs").status.success(), "guiche traces one >>one");
+    assert_eq!([read(&one), read(&two)], before);
+}
+
+#[test]
+fn only_what_it_wrote_itself_is_written_anew() {
+    let directory = directory();
+    let [one, two] = contended(directory.path());
+    let [page, export, notes] = ["page", "export", "notes"].map(|name| directory.path().join(name));
+    for _ in 0..2 {
+        printed(&[text(&one), text(&two), "--html", text(&page), "--chrome", text(&export)]);
+    }
+    let long = read(&page).len();
+    printed(&[text(&one), "--client", "1", "--html", text(&page)]);
+    assert!(
+        read(&page).len() < long && read(&page).ends_with(b"</html>\n"),
+        "nothing is left of the longer one"
+    );
+    fs::write(&notes, "what I found out").expect("writable");
+    for (option, output) in
+        [("--html", &notes), ("--chrome", &notes), ("--chrome", &page), ("--html", &export)]
+    {
+        let before = read(output);
+        refused(&[text(&one), option, text(output)], "was not written by this option");
+        assert_eq!(read(output), before);
+    }
+    fs::write(&notes, "").expect("writable");
+    refused(&[text(&one), "--html", text(&notes), "--chrome", text(&notes)], "cannot both go there");
+}
+
+#[test]
+fn a_page_or_an_export_goes_to_standard_output() {
+    let directory = directory();
+    let [one, _] = contended(directory.path());
+    for output in ["-", "/dev/stdout"] {
+        let page = guiche_traces(&[text(&one), "--html", output]);
+        assert!(page.stdout.starts_with(b"<!doctype html>") && page.stdout.ends_with(b"</html>\n"));
+        assert!(String::from_utf8_lossy(&page.stderr).contains("api1 (batched): 6 requests"));
+    }
+    let export = printed(&[text(&one), "--chrome", "-"]);
+    let export: serde_json::Value = serde_json::from_str(&export).expect("it is JSON, and nothing else");
+    assert!(export["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
+    refused(&[text(&one), "--html", "-", "--chrome", "-"], "cannot both go there");
+    refused(&[text(&one), "--html", "-", "--json"], "--json");
+    assert!(!Path::new("-").exists());
+}
+
+/// `guiche traces … | head`, and `2>&1 | head`.
+#[test]
+fn a_reader_who_leaves_is_no_failure() {
+    let directory = directory();
+    let [one, _] = contended(directory.path());
+    for arguments in [
+        vec![text(&one)],
+        vec![text(&one), "--json"],
+        vec![text(&one), "--html", "-"],
+        vec![text(&one), "--chrome", "-"],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran =
+            Command::new(env!("CARGO_BIN_EXE_guiche")).arg("traces").args(&arguments).stdout(writer).output();
+        let ran = ran.expect("it runs");
+        assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut failing = Command::new(env!("CARGO_BIN_EXE_guiche"))
+        .args(["traces", "/nowhere/at/all"])
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .expect("it runs");
+    failing.stdout.take().expect("piped").read_to_end(&mut Vec::new()).expect("readable");
+    assert_eq!(failing.wait().expect("it ends").code(), Some(1), "no panic");
+}
