@@ -1,13 +1,14 @@
 //! What a mailbox holds: a request, the way back to its caller, and what is known of its time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use traces::format::CallReport;
 use tracing::Span;
 
+use super::sent::Sent;
 use super::{Refusal, Timed};
 use crate::domain::{BankStatement, Outcome, Transaction};
 
@@ -42,9 +43,9 @@ pub struct Ticket {
     state: Arc<TicketState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TicketState {
-    sent: AtomicBool,
+    sent: Sent,
     /// The call's number; 0 before it is cut.
     call: AtomicU64,
 }
@@ -52,7 +53,7 @@ struct TicketState {
 impl Ticket {
     /// Makes the ticket of a request that `span` stands for.
     pub fn new(span: Span) -> Self {
-        Self { span, state: Arc::default() }
+        Self { span, state: Arc::new(TicketState { sent: Sent::new(), call: AtomicU64::new(0) }) }
     }
 
     /// Returns the request's span.
@@ -64,7 +65,7 @@ impl Ticket {
     /// A caller who has left, and asks afterwards, is told of no call that is still to send it.
     pub fn call(&self) -> Option<u64> {
         let call = self.state.call.load(Ordering::SeqCst);
-        (self.state.sent.load(Ordering::SeqCst) && call > 0).then_some(call)
+        (self.state.sent.get() && call > 0).then_some(call)
     }
 
     pub(super) fn carried_by(&self, call: u64) {
@@ -101,12 +102,9 @@ pub(super) struct Reply<T> {
 impl<T> Reply<T> {
     /// Declares that the request is about to be sent to the database, unless its caller has gone.
     ///
-    /// Either this sees that the caller left, or the leaving caller sees that it was sent: the
-    /// flag is set before looking at the channel, and [`Answer::wait`] does the two the other
-    /// way round.
+    /// Either this sees that the caller left, or the leaving caller sees that it was sent.
     pub(super) fn begin_send(&self) -> bool {
-        self.ticket.state.sent.store(true, Ordering::SeqCst);
-        let waits = !self.sender.is_closed();
+        let waits = self.ticket.state.sent.begin(|| self.sender.is_closed());
         if !waits {
             // It was cut, and is not sent after all: no call carries it.
             self.ticket.carried_by(0);
@@ -140,8 +138,7 @@ impl<T> Answer<T> {
             Ok(Err(_dropped_unanswered)) => Refusal::MailboxLost,
             Err(_elapsed) => Refusal::TimedOut,
         };
-        self.receiver.close();
-        if self.ticket.state.sent.load(Ordering::SeqCst) {
+        if self.ticket.state.sent.leave(|| self.receiver.close()) {
             // It may have been answered between the deadline and the close.
             return self.receiver.try_recv().unwrap_or(Err(Refusal::OutcomeUnknown));
         }

@@ -68,6 +68,7 @@ mod outage;
 mod queue;
 mod refusal;
 mod registry;
+mod sent;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -247,6 +248,11 @@ impl Drop for Admitted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// What [`sent`] is made of: its test puts loom's here.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod batches;
 mod bounds;
 mod failures;
 mod held_rows;
+mod leaving;
 
 /// What the test and its ledgers, on whichever threads, share.
 #[derive(Clone)]
