@@ -12,7 +12,8 @@ use actix_http::{HttpService, Request};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceResponse};
 use actix_web::http::KeepAlive;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::http::header::ACCEPT;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError};
 use tokio::signal::unix::{SignalKind, signal};
 use traces::LineSender;
@@ -21,8 +22,8 @@ use crate::http::{self, Api, Door, DoorOptions, Stream};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
-use crate::observing::Observer;
 use crate::observing::metrics::Metrics;
+use crate::observing::{Observer, exposition, lag};
 use crate::readiness::{self, WrongProfile, check_profile};
 
 /// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
@@ -70,7 +71,7 @@ pub enum StartError {
 /// [`StartError`].
 pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartError> {
     let stop_requested = stop_requests()?;
-    let metrics = Metrics::new(&config.instance);
+    let metrics = Metrics::of(&config);
     let ledger_options = LedgerOptions::new(
         config.database_url.expose(),
         config.pool_size_per_worker(),
@@ -84,6 +85,7 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
     if let Ok(Ok(state)) = tokio::time::timeout(FIRST_ANSWER, probe.state()).await {
         check_profile(&state, config.profile)?;
         mailboxes.open();
+        probe.close();
     }
     let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, &metrics)).transpose()?;
     let ending = Arc::<AtomicBool>::default();
@@ -100,8 +102,9 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
         if !mailboxes.is_open() {
             readiness::wait_for_database(&probe, config.profile).await?;
             mailboxes.open();
+            probe.close();
         }
-        tracing::info!(mode = ?config.mode, profile = %config.profile, workers = config.workers, "ready");
+        tracing::info!(mode = config.mode.name(), profile = %config.profile, workers = config.workers, "ready");
         std::future::pending::<Result<(), StartError>>().await
     };
     let metrics_handle = metrics_server.as_ref().map(Server::handle);
@@ -171,8 +174,10 @@ fn serve(
     let (server_timing, profile) = (config.server_timing, config.profile);
     let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
     let (pool, observer, ending) = (metrics.pool.clone(), observer.clone(), Arc::clone(ending));
+    let threads = metrics.threads.clone();
     let app = move || {
         let ledger = PgLedger::new(&ledger_options, pool.clone());
+        actix_rt::spawn(lag::watch(threads.clone()));
         mailboxes.serve_here(gatherer, Box::new(ledger.clone()));
         let api = Api {
             mailboxes: mailboxes.clone(),
@@ -233,15 +238,19 @@ where
 
 /// Serves `/metrics` alone, on a thread of its own.
 fn serve_metrics(address: std::net::SocketAddr, metrics: &Metrics) -> Result<Server, StartError> {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let metrics = metrics.clone();
     let listener = bind_tcp(address)?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     let server = HttpServer::new(move || {
         let metrics = metrics.clone();
-        let handler = move || {
+        let handler = move |request: HttpRequest| {
+            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
             let text = metrics.encode();
-            async move { HttpResponse::Ok().content_type(OPEN_METRICS).body(text) }
+            let (media_type, text) = match accept.is_some_and(exposition::prefers_open_metrics) {
+                true => (exposition::OPEN_METRICS, text),
+                false => (exposition::TEXT, exposition::to_text(&text)),
+            };
+            async move { HttpResponse::Ok().content_type(media_type).body(text) }
         };
         App::new().route("/metrics", web::get().to(handler))
     })

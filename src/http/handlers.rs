@@ -1,6 +1,7 @@
 //! The routes' handlers: judge path and body, ask the mailboxes, word the answer.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{ContentType, HeaderName, HeaderValue};
@@ -36,27 +37,42 @@ pub(super) async fn get_statement(request: HttpRequest, api: Data<Api>) -> HttpR
 }
 
 /// `GET /healthz`: the process is alive.
-pub(super) async fn healthz() -> &'static str {
-    "Healthy"
+pub(super) async fn healthz(api: Data<Api>) -> HttpResponse {
+    let healthy = HttpResponse::Ok().content_type(ContentType::plaintext()).body("Healthy");
+    counted(&api, Some("healthz"), Instant::now(), healthy)
 }
 
 /// `GET /readyz`: the database answers, is what the profile says, and has its data.
 pub(super) async fn readyz(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let _in_service = InService::begin(&request);
-    match (api.readiness)().await {
+    let began = Instant::now();
+    let response = match (api.readiness)().await {
         Readiness::Ready => HttpResponse::Ok().content_type(ContentType::plaintext()).body("Ready"),
         Readiness::NotReady(why) => Problem::NotReady(why).response(),
-    }
+    };
+    counted(&api, Some("readyz"), began, response)
 }
 
 /// Every path that is not a route.
-pub(super) async fn no_such_path() -> HttpResponse {
-    Problem::NoSuchPath.response()
+pub(super) async fn no_such_path(api: Data<Api>) -> HttpResponse {
+    counted(&api, None, Instant::now(), Problem::NoSuchPath.response())
 }
 
 /// A route's path with another method.
-pub(super) async fn method_not_allowed(allowed: &'static str) -> HttpResponse {
-    Problem::MethodNotAllowed(allowed).response()
+pub(super) async fn method_not_allowed(
+    request: HttpRequest,
+    api: Data<Api>,
+    allowed: &'static str,
+) -> HttpResponse {
+    let last = request.path().rsplit('/').next();
+    let route = ["transacoes", "extrato", "healthz", "readyz"].into_iter().find(|route| last == Some(route));
+    counted(&api, route, Instant::now(), Problem::MethodNotAllowed(allowed).response())
+}
+
+/// Counts an answer that is in no trace.
+fn counted(api: &Api, route: Option<&'static str>, began: Instant, response: HttpResponse) -> HttpResponse {
+    api.observer.http.answered(route, response.status().as_u16(), began.elapsed());
+    response
 }
 
 /// An answer, the word for it in traces, and where its time went if it came out of a mailbox.

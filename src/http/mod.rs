@@ -70,5 +70,5 @@ fn got(path: &str, route: impl Fn() -> Route) -> Resource {
 }
 
 fn refuse(allowed: &'static str) -> Route {
-    web::route().to(move || handlers::method_not_allowed(allowed))
+    web::route().to(move |request, api| handlers::method_not_allowed(request, api, allowed))
 }

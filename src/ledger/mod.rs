@@ -103,9 +103,22 @@ pub struct PgLedger {
     pool: Pool,
     deadlines: Deadlines,
     away: Away,
+    opened: Rc<Opened>,
+}
+
+/// Counts the connections of a pool into the metrics, which all pools of the instance share.
+struct Opened {
+    pool: Pool,
     metrics: PoolMetrics,
-    /// Connections as last counted into the metrics, which all pools of the instance share.
-    counted: Rc<Cell<i64>>,
+    /// Connections as last counted.
+    counted: Cell<i64>,
+}
+
+impl Opened {
+    fn count(&self) {
+        let open = self.pool.status().size as i64;
+        self.metrics.open.inc_by(open - self.counted.replace(open));
+    }
 }
 
 impl PgLedger {
@@ -125,11 +138,10 @@ impl PgLedger {
             .build()
             .expect("a runtime is given, which is all that timeouts need");
         Self {
-            pool,
             deadlines: options.deadlines,
             away: options.away.clone(),
-            metrics,
-            counted: Rc::default(),
+            opened: Rc::new(Opened { pool: pool.clone(), metrics, counted: Cell::new(0) }),
+            pool,
         }
     }
 
@@ -147,6 +159,12 @@ impl PgLedger {
         self.away.until_back().await;
     }
 
+    /// Closes all connections, for good.
+    pub fn close(&self) {
+        self.pool.close();
+        self.opened.count();
+    }
+
     async fn take(&self) -> Result<PgConnection, LedgerError> {
         if self.away.is_away() && self.pool.status().available == 0 {
             return Err(LedgerError::NotSent("the database is away".to_owned()));
@@ -156,10 +174,8 @@ impl PgLedger {
             self.away.note(error, &self.pool);
         }
         let client = client.map_err(error::no_connection);
-        let open = self.pool.status().size as i64;
-        self.metrics.open.inc_by(open - self.counted.replace(open));
-        let client = client?;
-        Ok(PgConnection::new(client, self.deadlines, self.metrics.clone()))
+        self.opened.count();
+        Ok(PgConnection::new(client?, self.deadlines, Rc::clone(&self.opened)))
     }
 }
 
@@ -178,13 +194,13 @@ struct PgConnection {
     /// Whether its `lock_timeout` is the long one, with which it may not be given back.
     patient: Cell<bool>,
     deadlines: Deadlines,
-    metrics: PoolMetrics,
+    opened: Rc<Opened>,
 }
 
 impl PgConnection {
-    fn new(client: Object, deadlines: Deadlines, metrics: PoolMetrics) -> Self {
-        metrics.in_use.inc();
-        Self { client: Some(client), spoilt: Cell::new(false), patient: Cell::new(false), deadlines, metrics }
+    fn new(client: Object, deadlines: Deadlines, opened: Rc<Opened>) -> Self {
+        opened.metrics.in_use.inc();
+        Self { client: Some(client), spoilt: Cell::new(false), patient: Cell::new(false), deadlines, opened }
     }
 
     fn client(&self) -> &Object {
@@ -250,11 +266,12 @@ impl LedgerConnection for PgConnection {
 
 impl Drop for PgConnection {
     fn drop(&mut self) {
-        self.metrics.in_use.dec();
+        self.opened.metrics.in_use.dec();
         if let Some(client) = self.client.take()
             && (self.spoilt.get() || self.patient.get())
         {
             drop(Object::take(client));
+            self.opened.count();
         }
     }
 }

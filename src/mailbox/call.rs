@@ -12,7 +12,7 @@ use super::caller::{Apart, Caller, StatementReply};
 use super::job::{Reply, Timing};
 use super::mailbox::Mailbox;
 use super::queue::Cut;
-use super::{LedgerConnection, LedgerError, Refusal, RowWait, Run};
+use super::{Bound, LedgerConnection, LedgerError, Refusal, RowWait, Run};
 use crate::domain::{ClientId, Outcome};
 use crate::observing::telemetry;
 
@@ -105,6 +105,12 @@ impl Part {
         cut.statements.into_iter().for_each(|reply| reply.refuse(refusal));
     }
 
+    /// Refuses them because a bound is reached, and counts them.
+    pub(super) fn shed(&mut self, caller: &Caller, bound: Bound) {
+        (0..self.jobs).for_each(|_| caller.observer.mailbox.sheds.inc(bound.name()));
+        self.refuse(Refusal::Shed(bound));
+    }
+
     /// The tickets of its requests, with when each arrived.
     fn tickets(&self) -> impl Iterator<Item = (&super::Ticket, Instant)> {
         let transactions = self.cut.transactions.iter().map(|(_, reply)| (&reply.ticket, reply.arrived));
@@ -151,6 +157,7 @@ impl Call {
 
     /// Takes a connection, sends everything, answers everybody, and tells the observer.
     pub(super) async fn carry(&mut self, caller: &Caller) {
+        let _out = caller.out(matches!(self.cut, CutReason::RowHeld));
         let span = self.span.clone();
         self.send(caller).instrument(span).await;
     }
@@ -209,6 +216,10 @@ impl Call {
                     caller.answer(&runs, replies, applied, timing, cut_at)
                 }
                 Err(refusal) => {
+                    written.unanswered = replies.len() as u64;
+                    for reply in &replies {
+                        caller.observer.mailbox.waited(cut_at.saturating_duration_since(reply.arrived));
+                    }
                     replies.into_iter().for_each(|reply| reply.refuse(refusal));
                     Vec::new()
                 }
@@ -217,9 +228,8 @@ impl Call {
         };
         let read = caller.read_statements(connection, statements, timing, cut_at);
         let (written, (unknown_by_read, failed)) = tokio::join!(write, read);
-        if let Some(fate) = failed {
-            record.failure = Some(fate.into());
-        }
+        // What became of its transactions is said first.
+        record.failure = record.failure.take().or(failed.map(Into::into));
         record.database = micros(sent_at.elapsed());
         self.row_was_held = written.row_was_held;
         record

@@ -12,6 +12,7 @@ use super::outage::OutageLog;
 use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, RowWait, Run};
 use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
 use crate::observing::Observer;
+use crate::observing::metrics::Gauge;
 
 /// A run that waits apart, with its callers.
 pub(super) type Apart = (Run, Vec<Reply<Outcome>>);
@@ -135,6 +136,14 @@ impl Caller {
         (unknown, failed.get())
     }
 
+    /// Counts a call for as long as it is out: what is returned.
+    pub(super) fn out(&self, apart: bool) -> Out<'_> {
+        let metrics = &self.observer.mailbox;
+        let gauge = if apart { &metrics.row_waits } else { &metrics.calls };
+        gauge.inc();
+        Out(gauge)
+    }
+
     /// Counts and logs a failure; that one client waited in vain for its row is no outage.
     pub(super) fn note_failure(&self, error: &LedgerError) {
         self.observer.mailbox.failures.inc(error.fate());
@@ -143,6 +152,15 @@ impl Caller {
         } else {
             self.outage.failed(error);
         }
+    }
+}
+
+/// A call that is out. Dropped, it is no longer.
+pub(super) struct Out<'a>(&'a Gauge);
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

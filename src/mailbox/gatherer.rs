@@ -20,7 +20,7 @@ use super::idle::Slot;
 use super::job::Job;
 use super::mailbox::{Mailbox, Settled};
 use super::queue::Cut;
-use super::{Bound, Ledger, Refusal, RowWait};
+use super::{Bound, Ledger, RowWait};
 use crate::domain::ClientId;
 use crate::observing::Observer;
 
@@ -232,7 +232,7 @@ impl Gatherer {
                 self.fly_apart(Part::aside(&mailbox, statements));
             }
         } else {
-            part.refuse(Refusal::Shed(Bound::RowWaits));
+            part.shed(&self.caller, Bound::RowWaits);
             mailbox.row_held.set(false);
             self.settle(&mailbox, &part);
         }

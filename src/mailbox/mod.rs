@@ -73,13 +73,14 @@ mod sent;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use settings::Mode;
 
 use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
 use crate::observing::Observer;
+use crate::observing::metrics::Gauge;
 use gatherer::{Gatherer, Owner};
 use job::Job;
 use registry::Registry;
@@ -129,7 +130,6 @@ struct Inner {
     options: MailboxOptions,
     registry: Arc<Registry>,
     observer: Observer,
-    in_flight: AtomicUsize,
     open: AtomicBool,
 }
 
@@ -143,7 +143,6 @@ impl Mailboxes {
                 options,
                 registry: Arc::new(registry),
                 observer,
-                in_flight: AtomicUsize::new(0),
                 open: AtomicBool::new(false),
             }),
         }
@@ -229,9 +228,9 @@ impl Mailboxes {
         if !self.is_open() {
             return Err(Refusal::Unavailable);
         }
-        let in_flight = &self.inner.in_flight;
+        let in_flight = &self.inner.observer.mailbox.requests;
         // The guard is made first, so that a refusal counts itself out again.
-        let before = in_flight.fetch_add(1, Ordering::Relaxed);
+        let before = usize::try_from(in_flight.inc()).unwrap_or(0);
         let admitted = Admitted(in_flight);
         if before >= self.inner.options.requests_in_flight {
             self.inner.observer.mailbox.sheds.inc(Bound::RequestsInFlight.name());
@@ -242,11 +241,11 @@ impl Mailboxes {
 }
 
 /// A request that is being worked on; dropping it makes room for another.
-struct Admitted<'a>(&'a AtomicUsize);
+struct Admitted<'a>(&'a Gauge);
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.dec();
     }
 }
 

@@ -1,22 +1,25 @@
 //! What an instance counts, and the Prometheus registry that shows it.
 //!
 //! A metric is a line of a `metrics!` table and the place that counts. Labels are bounded: routes,
-//! statuses, outcomes and bounds. Nothing is labelled by client.
+//! statuses, outcomes and bounds. Nothing is labelled by client. Series whose labels are known are there
+//! from the start, at 0: a rate misses what a series begins with.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use settings::{Config, Mode};
 use traces::format::{CallRecord, RequestRecord};
+
+use super::labelled::{Labelled, LabelledHistogram};
+use super::process::ProcessCollector;
 
 /// Everything an instance counts. Cheap to clone: all clones count together.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Metrics {
     pub mailbox: MailboxMetrics,
     /// Counts the database connections.
     pub pool: PoolMetrics,
+    /// Counts what the threads that serve have of the processor.
+    pub threads: ThreadMetrics,
 }
 
 /// A count of whole or part seconds.
@@ -58,34 +63,53 @@ macro_rules! metrics {
 metrics! {
     /// Requests by route and status, and their time.
     HttpMetrics {
-        requests: Family<RequestLabels, Counter> = Family::default(), "http_requests", "Requests answered, by route and status";
-        transaction_seconds: Histogram = seconds(), "http_transaction_duration" in Seconds, "Time from a request's head to its answer, transactions";
-        statement_seconds: Histogram = seconds(), "http_statement_duration" in Seconds, "Time from a request's head to its answer, statements";
+        requests: LabelledHistogram<RequestLabels> = known_requests(), "http_request_duration" in Seconds, "Time from a request's head to its answer, by route and status";
     }
 }
 
 metrics! {
     /// What happens in the mailboxes.
     MailboxMetrics {
+        requests: Gauge = Gauge::default(), "requests_in_flight", "Requests being worked on, those that wait in mailboxes among them";
+        calls: Gauge = Gauge::default(), "calls_in_flight", "Database calls that are out, those of clients that wait apart aside";
+        row_waits: Gauge = Gauge::default(), "row_waits", "Database calls of clients that wait apart, for a row that somebody else holds";
         depth: Gauge = Gauge::default(), "mailbox_depth", "Requests waiting in mailboxes";
         live_actors: Gauge = Gauge::default(), "live_actors", "Actors alive";
         activations: Counter = Counter::default(), "activations", "Actors started";
         passivations: Counter = Counter::default(), "passivations", "Idle actors forgotten";
         actor_panics: Counter = Counter::default(), "actor_panics", "Actors that panicked";
         abandoned: Counter = Counter::default(), "abandoned", "Requests whose caller left before they were sent";
-        flushes: Counter = Counter::default(), "flushes", "Database calls that carried transactions";
+        flushes: Counter = Counter::default(), "flushes", "Database calls that sent transactions, whatever came of them";
         batch_transactions: Histogram = batch_sizes(), "batch_transactions", "Transactions in one call";
         batch_clients: Histogram = batch_sizes(), "batch_clients", "Clients in one call";
-        wait_seconds: Histogram = seconds(), "mailbox_wait" in Seconds, "Time from a request's arrival to its call";
+        wait_seconds: Histogram = seconds(), "mailbox_wait" in Seconds, "Time from a transaction's arrival to its call";
         connection_seconds: Histogram = seconds(), "connection_wait" in Seconds, "Time to get a connection for a call";
-        database_seconds: Histogram = seconds(), "database" in Seconds, "Time of a database call";
+        database_seconds: LabelledHistogram<CallLabels> = known_calls(), "database" in Seconds, "Time of a database call, by what it carried and what became of it";
         row_wait_seconds: Seconds = Counter::default(), "lock_wait" in Seconds, "Time that calls waited for row locks, as the database reports";
         work_seconds: Seconds = Counter::default(), "work" in Seconds, "Time that calls worked with their locks, as the database reports";
         statement_queries: Counter = Counter::default(), "statement_queries", "Queries that read a statement";
         statements: Counter = Counter::default(), "statements", "Statements answered, several of which may share a query";
-        outcomes: Labelled<4> = Labelled::new("outcome", ["applied", "limit_exceeded", "balance_overflow", "unknown_client"]), "transactions", "Transactions by outcome";
+        outcomes: Labelled<6> = Labelled::new("outcome", ["applied", "limit_exceeded", "balance_overflow", "unknown_client", "rolled_back", "unknown"]), "transactions", "Transactions sent, by outcome";
         sheds: Labelled<4> = Labelled::new("bound", ["client_queue", "live_actors", "requests_in_flight", "row_waits"]), "sheds", "Requests refused because a bound was reached";
         failures: Labelled<3> = Labelled::new("fate", ["not_sent", "rolled_back", "unknown"]), "database_failures", "Database calls that brought no answer";
+    }
+}
+
+metrics! {
+    /// What is allowed of that which other metrics count.
+    BoundMetrics {
+        requests: Gauge = Gauge::default(), "requests_in_flight_max", "REQUESTS_IN_FLIGHT";
+        calls: Gauge = Gauge::default(), "calls_in_flight_max", "Database calls that may be out";
+        row_waits: Gauge = Gauge::default(), "row_waits_max", "Clients that may wait apart";
+        live_actors: Gauge = Gauge::default(), "live_actors_max", "LIVE_ACTORS";
+        connections: Gauge = Gauge::default(), "pool_connections_max", "Database connections that may be open";
+    }
+}
+
+metrics! {
+    /// The threads that serve.
+    ThreadMetrics {
+        lag: Histogram = seconds(), "event_loop_lag" in Seconds, "How much later than asked for a thread that serves went on, sampled";
     }
 }
 
@@ -104,46 +128,42 @@ pub struct RequestLabels {
     status: u16,
 }
 
-/// Counters by the values of one label, so that counting looks nothing up.
-#[derive(Clone, Debug)]
-pub struct Labelled<const N: usize> {
-    family: Family<Vec<(&'static str, &'static str)>, Counter>,
-    counters: [(&'static str, Counter); N],
+/// What a call carried, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    carried: &'static str,
+    fate: &'static str,
 }
 
-impl<const N: usize> Labelled<N> {
-    fn new(label: &'static str, values: [&'static str; N]) -> Self {
-        let family = Family::<Vec<(&'static str, &'static str)>, Counter>::default();
-        let counters = values.map(|value| (value, family.get_or_create(&vec![(label, value)]).clone()));
-        Self { family, counters }
-    }
-
-    /// Counts one more of `value`, which is one of the declared ones.
-    pub fn inc(&self, value: &str) {
-        let counter = self.counters.iter().find(|(known, _)| *known == value);
-        debug_assert!(counter.is_some(), "{value} is not declared");
-        if let Some((_, counter)) = counter {
-            counter.inc();
-        }
-    }
-
-    /// Adds to every counter, in the declared order.
-    fn add(&self, counts: [u64; N]) {
-        for ((_, counter), count) in self.counters.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            counter.inc_by(count);
-        }
-    }
+/// The most frequent first.
+fn known_requests() -> LabelledHistogram<RequestLabels> {
+    let routes: [(&str, &[u16]); 5] = [
+        ("transacoes", &[200, 422, 404, 503, 504, 400, 405, 408, 413]),
+        ("extrato", &[200, 404, 503, 405]),
+        ("healthz", &[200, 405]),
+        ("readyz", &[200, 503, 405]),
+        (NO_ROUTE, &[404]),
+    ];
+    let known = routes
+        .iter()
+        .flat_map(|(route, statuses)| statuses.iter().map(|status| RequestLabels { status: *status, route }));
+    LabelledHistogram::new(known, seconds)
 }
 
-impl<const N: usize> EncodeMetric for Labelled<N> {
-    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.family.encode(encoder)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        self.family.metric_type()
-    }
+fn known_calls() -> LabelledHistogram<CallLabels> {
+    let carried = [TRANSACTIONS, BOTH, STATEMENTS].into_iter();
+    let known = carried
+        .flat_map(|carried| [ANSWERED, "rolled_back", "unknown"].map(|fate| CallLabels { carried, fate }));
+    LabelledHistogram::new(known, seconds)
 }
+
+/// The route of a path that is none.
+const NO_ROUTE: &str = "none";
+
+const TRANSACTIONS: &str = "transactions";
+const STATEMENTS: &str = "statements";
+const BOTH: &str = "both";
+const ANSWERED: &str = "answered";
 
 /// Powers of two: batches grow by queueing, which doubles.
 fn batch_sizes() -> Histogram {
@@ -153,20 +173,47 @@ fn batch_sizes() -> Histogram {
 /// Returns a histogram from a tenth of a millisecond to ten seconds.
 fn seconds() -> Histogram {
     Histogram::new([
-        0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-        10.0,
+        0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5,
+        2.0, 3.0, 4.0, 5.0, 10.0,
     ])
 }
 
 impl Metrics {
-    /// Makes and registers everything, under the prefix `guiche` and with the instance's name.
+    /// Makes and registers everything, under the prefix `guiche` and with the instance's name, and the
+    /// process's own without a prefix.
     pub fn new(instance: &str) -> Self {
         let labels = [("instance_name".into(), instance.to_owned().into())];
-        let mut registry = Registry::with_prefix_and_labels("guiche", labels.into_iter());
-        let http = HttpMetrics::register(&mut registry);
-        let mailbox = MailboxMetrics::register(&mut registry);
-        let pool = PoolMetrics::register(&mut registry);
-        Self { registry: Arc::new(registry), http, mailbox, pool }
+        let mut registry = Registry::with_labels(labels.into_iter());
+        registry.register_collector(Box::new(ProcessCollector));
+        let own = registry.sub_registry_with_prefix("guiche");
+        let http = HttpMetrics::register(own);
+        let mailbox = MailboxMetrics::register(own);
+        let pool = PoolMetrics::register(own);
+        let threads = ThreadMetrics::register(own);
+        Self { registry: Arc::new(registry), http, mailbox, pool, threads }
+    }
+
+    /// Does the same, and shows what the instance is and the bounds that it was given.
+    pub fn of(config: &Config) -> Self {
+        let mut metrics = Self::new(&config.instance);
+        let registry = Arc::get_mut(&mut metrics.registry).expect("nobody else has it yet");
+        let own = registry.sub_registry_with_prefix("guiche");
+        let (mode, profile) = (config.mode.name(), config.profile.name());
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("mode", mode), ("profile", profile)];
+        own.register("build", "What runs", Info::new(build.to_vec()));
+        let bounds = &config.bounds;
+        let calls = bounds.calls_in_flight.max(bounds.overlap_calls) * config.workers;
+        let max = BoundMetrics::register(own);
+        for (gauge, bound) in [
+            (max.requests, bounds.requests_in_flight),
+            (max.calls, if config.mode == Mode::Direct { bounds.requests_in_flight } else { calls }),
+            (max.row_waits, config.row_waits_per_worker() * config.workers),
+            (max.live_actors, bounds.live_actors),
+            (max.connections, config.pool_size_per_worker() * config.workers),
+        ] {
+            gauge.set(i64::try_from(bound).unwrap_or(i64::MAX));
+        }
+        metrics
     }
 
     /// Returns the OpenMetrics text of now.
@@ -178,36 +225,65 @@ impl Metrics {
 }
 
 impl HttpMetrics {
+    /// Counts the answer to a request of this route, which has arrived `took` ago.
+    pub fn answered(&self, route: Option<&'static str>, status: u16, took: Duration) {
+        let labels = RequestLabels { status, route: route.unwrap_or(NO_ROUTE) };
+        self.requests.observe(&labels, took.as_secs_f64());
+    }
+
     /// Counts one answer. A request without a status was not answered.
     pub(super) fn observe(&self, request: &RequestRecord<'_>) {
         let (Some(status), Some(took)) = (request.status, request.took) else { return };
-        let (route, duration) = match &*request.kind {
-            "statement" => ("extrato", &self.statement_seconds),
-            _ => ("transacoes", &self.transaction_seconds),
+        let route = match &*request.kind {
+            "statement" => "extrato",
+            _ => "transacoes",
         };
-        self.requests.get_or_create(&RequestLabels { route, status }).inc();
-        duration.observe(seconds_of(took));
+        self.requests.observe(&RequestLabels { status, route }, seconds_of(took));
     }
 }
 
 impl MailboxMetrics {
     /// Counts a call that is over.
     pub(super) fn observe(&self, call: &CallRecord<'_>) {
-        let outcomes = [call.applied, call.limit_exceeded, call.balance_overflow, call.unknown_client];
+        let unanswered = |fate| if call.failure.as_deref() == Some(fate) { call.unanswered } else { 0 };
+        let outcomes = [
+            call.applied,
+            call.limit_exceeded,
+            call.balance_overflow,
+            call.unknown_client,
+            unanswered("rolled_back"),
+            unanswered("unknown"),
+        ];
         let transactions: u64 = outcomes.iter().sum();
+        let fate = match call.failure.as_deref() {
+            None => ANSWERED,
+            Some("rolled_back") => "rolled_back",
+            Some("unknown") => "unknown",
+            Some(_not_sent) => return self.connection_seconds.observe(seconds_of(call.connection)),
+        };
         self.statement_queries.inc_by(call.queries);
-        if transactions == 0 {
+        // One whose runs all wait apart from now on is undone, and brought nothing.
+        let wrote = transactions > 0 || (fate != ANSWERED && call.queries == 0);
+        let carried = match (wrote, call.queries > 0) {
+            (true, false) => TRANSACTIONS,
+            (true, true) => BOTH,
+            (false, true) => STATEMENTS,
+            (false, false) => return,
+        };
+        self.connection_seconds.observe(seconds_of(call.connection));
+        self.database_seconds.observe(&CallLabels { carried, fate }, seconds_of(call.database));
+        if !wrote {
             return;
         }
         self.flushes.inc();
-        self.batch_transactions.observe(transactions as f64);
-        self.batch_clients
-            .observe(call.carries.iter().filter(|(_, transactions, _)| *transactions > 0).count() as f64);
-        self.connection_seconds.observe(seconds_of(call.connection));
-        self.database_seconds.observe(seconds_of(call.database));
         self.row_wait_seconds.inc_by(seconds_of(call.report.row_wait));
         self.work_seconds.inc_by(seconds_of(call.report.work));
-        self.outcomes.add(outcomes);
+        if transactions > 0 {
+            self.batch_transactions.observe(transactions as f64);
+            let clients = call.carries.iter().filter(|(_, transactions, _)| *transactions > 0).count();
+            self.batch_clients.observe(clients as f64);
+            self.outcomes.add(outcomes);
+        }
     }
 
     /// Counts how long one transaction waited for its call.

@@ -4,11 +4,15 @@
 //! ([`RequestRecord`], [`CallRecord`]), made where it becomes known and handed once to the
 //! [`Observer`]. `tracing` carries log lines and spans; no figure passes through a field of it.
 
+pub mod exposition;
+pub mod lag;
 pub mod metrics;
 pub mod telemetry;
 
+mod labelled;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod process;
 mod targets;
 
 use traces::format::{ActorChange, CallRecord, Line, RequestRecord};
@@ -22,7 +26,8 @@ use metrics::{HttpMetrics, MailboxMetrics, Metrics};
 pub struct Observer {
     /// Counts what happens in the mailboxes.
     pub mailbox: MailboxMetrics,
-    http: HttpMetrics,
+    /// Counts answers.
+    pub http: HttpMetrics,
     trace: Option<LineSender>,
 }
 

@@ -113,10 +113,114 @@ async fn answers_are_counted_by_route_and_status() {
         (r#"route="extrato",status="200""#, 1),
         (r#"route="extrato",status="404""#, 1),
     ] {
-        assert_eq!(metrics.with("guiche_http_requests_total", labels), count, "{labels}");
+        assert_eq!(metrics.with("guiche_http_request_duration_seconds_count", labels), count, "{labels}");
     }
-    assert_eq!(metrics.get("guiche_http_transaction_duration_seconds_count"), 2);
     assert_eq!(guiche.get("/metrics").await.status, 404, "only where they are meant to be");
+    guiche.ask(&Request::get("/clientes/1/transacoes")).await;
+    let metrics = guiche.metrics().await;
+    for labels in [r#"route="none",status="404""#, r#"route="transacoes",status="405""#] {
+        assert_eq!(metrics.with("guiche_http_request_duration_seconds_count", labels), 1, "{labels}");
+    }
+}
+
+#[tokio::test]
+async fn known_series_are_there_at_zero() {
+    let metrics = Guiche::on(&Database::create().await).await.metrics().await;
+    for (name, label) in [
+        ("guiche_http_request_duration_seconds_count", r#"route="transacoes",status="504""#),
+        ("guiche_http_request_duration_seconds_count", r#"route="extrato",status="503""#),
+        ("guiche_database_seconds_count", r#"carried="transactions",fate="unknown""#),
+        ("guiche_transactions_total", r#"outcome="unknown""#),
+        ("guiche_sheds_total", r#"bound="row_waits""#),
+    ] {
+        assert_eq!(metrics.with(name, label), 0, "{name} {label}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_fail_and_statements_are_in_the_times() {
+    let database = Database::create().await;
+    let guiche = Guiche::launcher(&database).deadlines(500, 600, 5_000).start().await;
+    guiche.statement(1).await;
+    let queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "x")).await;
+    assert_eq!(queue.release().await.len(), 1);
+    let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "x")).await;
+    assert_eq!(queue.first_answer().await.status, 503, "its row was held for too long");
+    until("its call is over", async || guiche.metric("guiche_calls_in_flight").await == 0).await;
+    let metrics = guiche.metrics().await;
+    for (carried, fate) in
+        [("statements", "answered"), ("transactions", "answered"), ("transactions", "rolled_back")]
+    {
+        let labels = format!("carried=\"{carried}\",fate=\"{fate}\"");
+        assert_eq!(metrics.with("guiche_database_seconds_count", &labels), 1, "{labels}");
+    }
+    assert_eq!(metrics.get("guiche_flushes_total"), 2);
+    assert_eq!(metrics.with("guiche_transactions_total", "rolled_back"), 1);
+}
+
+#[tokio::test]
+async fn what_is_in_flight_stands_beside_its_bound() {
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set("REQUESTS_IN_FLIGHT", 77).set("POOL_SIZE", 4);
+    let guiche = launcher.start().await;
+    let queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "x")).await;
+    let metrics = guiche.metrics().await;
+    for (name, value) in [
+        ("guiche_mailbox_depth", 0),
+        ("guiche_requests_in_flight", 1),
+        ("guiche_requests_in_flight_max", 77),
+        ("guiche_calls_in_flight", 1),
+        ("guiche_row_waits", 0),
+        ("guiche_pool_connections_in_use", 1),
+        ("guiche_pool_connections_open", 1),
+        ("guiche_pool_connections_max", 4),
+        ("guiche_live_actors", 1),
+    ] {
+        assert_eq!(metrics.get(name), value, "{name}");
+    }
+    assert!(metrics.get("guiche_live_actors_max") > 1 && metrics.get("guiche_calls_in_flight_max") > 0);
+    queue.release().await;
+    assert_eq!(guiche.metric("guiche_requests_in_flight").await, 0);
+}
+
+#[tokio::test]
+async fn metrics_are_told_in_the_format_that_is_asked_for() {
+    let guiche = Guiche::on(&Database::create().await).await;
+    let ask = async |accept: &str| {
+        let request = Request::get("/metrics").header("Accept", accept);
+        guiche.ask_metrics(&request).await
+    };
+    let open_metrics = ask("application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
+    assert!(
+        open_metrics.header("content-type").is_some_and(|it| it.starts_with("application/openmetrics-text"))
+    );
+    assert!(open_metrics.text().ends_with("# EOF\n"));
+    let text = ask("text/plain").await;
+    assert!(text.header("content-type").is_some_and(|it| it.starts_with("text/plain; version=0.0.4")));
+    for line in ["# TYPE guiche_flushes_total counter", "# TYPE process_cpu_seconds_total counter"] {
+        assert!(text.text().lines().any(|found| found == line), "{line}");
+    }
+    let text = text.text();
+    let build = text.lines().find(|line| line.starts_with("guiche_build_info{")).expect("it is there");
+    for label in ["mode=\"batched\"", "profile=\"durable\"", env!("CARGO_PKG_VERSION")] {
+        assert!(build.contains(label), "{label} in {build}");
+    }
+    assert!(text.contains("guiche_event_loop_lag_seconds_bucket"));
+    promtool(&["check", "metrics"], &text);
+}
+
+/// Has Prometheus' own tool judge `input`.
+fn promtool(arguments: &[&str], input: &str) {
+    let mut command = std::process::Command::new("promtool");
+    let piped = std::process::Stdio::piped;
+    let child = command.args(arguments).stdin(piped()).stdout(piped()).stderr(piped()).spawn();
+    let mut child = child.expect("promtool is there: .ci/install promtool");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    std::io::Write::write_all(&mut stdin, input.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// The record of the request with this id.

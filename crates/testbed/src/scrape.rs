@@ -52,7 +52,7 @@ impl Counts {
             tokio::time::sleep(QUIET_POLL).await;
             let now = Counts::read(instances).await?;
             let busy = now.get("guiche_mailbox_depth", &[]) + now.get("guiche_pool_connections_in_use", &[]);
-            if busy == 0.0 && now == last {
+            if busy == 0.0 && now.of_requests() == last.of_requests() {
                 return Ok(now);
             }
             if Instant::now() >= deadline {
@@ -60,6 +60,12 @@ impl Counts {
             }
             last = now;
         }
+    }
+
+    /// The series that stand still while nothing is asked for.
+    fn of_requests(&self) -> Vec<(&Series, &f64)> {
+        let goes_on = |name: &str| name.starts_with("process_") || name.starts_with("guiche_event_loop_");
+        self.0.iter().filter(|(series, _)| !goes_on(&series.0)).collect()
     }
 
     /// Returns what was counted since `earlier`.
@@ -156,7 +162,7 @@ impl Work {
     pub fn of(counts: &Counts) -> Work {
         let count = |name: &str, labels: &[(&str, &str)]| counts.get(name, labels).max(0.0).round() as u64;
         let outcome = |name| count("guiche_transactions_total", &[("outcome", name)]);
-        let answers = counts.by_label("guiche_http_requests_total", "status");
+        let answers = counts.by_label("guiche_http_request_duration_seconds_count", "status");
         let answers = answers.into_iter().filter(|(_, count)| *count > 0.0);
         Work {
             accepted: outcome("applied"),
@@ -166,7 +172,10 @@ impl Work {
             clients_of_calls: count("guiche_batch_clients_sum", &[]),
             lock_wait_s: counts.get("guiche_lock_wait_seconds_total", &[]),
             work_s: counts.get("guiche_work_seconds_total", &[]),
-            database_s: counts.get("guiche_database_seconds_sum", &[]),
+            database_s: ["transactions", "both"]
+                .map(|carried| counts.get("guiche_database_seconds_sum", &[("carried", carried)]))
+                .iter()
+                .sum(),
             mailbox_wait_s: counts.get("guiche_mailbox_wait_seconds_sum", &[]),
             statements: count("guiche_statements_total", &[]),
             statement_queries: count("guiche_statement_queries_total", &[]),
@@ -216,16 +225,16 @@ mod tests {
         counts
     }
 
-    const BEFORE: &str = r#"# TYPE guiche_http_requests counter
-guiche_http_requests_total{instance_name="one",route="transacoes",status="200"} 10
+    const BEFORE: &str = r#"# TYPE guiche_http_request_duration_seconds histogram
+guiche_http_request_duration_seconds_count{instance_name="one",route="transacoes",status="200"} 10
 guiche_flushes_total{instance_name="one"} 2
 # EOF
 "#;
 
-    const AFTER: &str = r#"guiche_http_requests_total{instance_name="one",route="transacoes",status="200"} 40
-guiche_http_requests_total{instance_name="one",route="transacoes",status="422"} 5
-guiche_http_requests_total{instance_name="one",route="extrato",status="200"} 1
-guiche_http_requests_total{instance_name="one",route="transacoes",status="503"} 3
+    const AFTER: &str = r#"guiche_http_request_duration_seconds_count{instance_name="one",route="transacoes",status="200"} 40
+guiche_http_request_duration_seconds_count{instance_name="one",route="transacoes",status="422"} 5
+guiche_http_request_duration_seconds_count{instance_name="one",route="extrato",status="200"} 1
+guiche_http_request_duration_seconds_count{instance_name="one",route="transacoes",status="503"} 3
 guiche_flushes_total{instance_name="one"} 12
 guiche_transactions_total{outcome="applied",instance_name="one"} 30
 guiche_transactions_total{outcome="limit_exceeded",instance_name="one"} 5
@@ -237,8 +246,14 @@ guiche_lock_wait_seconds_total{instance_name="one"} 0.002
         let (before, after) = (counts(&[BEFORE]), counts(&[AFTER]));
         let since = after.since(&before);
         assert_eq!(since.get("guiche_flushes_total", &[]), 10.0);
-        assert_eq!(since.get("guiche_http_requests_total", &[("status", "200")]), 31.0);
-        assert_eq!(since.get("guiche_http_requests_total", &[("status", "200"), ("route", "extrato")]), 1.0);
+        assert_eq!(since.get("guiche_http_request_duration_seconds_count", &[("status", "200")]), 31.0);
+        assert_eq!(
+            since.get(
+                "guiche_http_request_duration_seconds_count",
+                &[("status", "200"), ("route", "extrato")]
+            ),
+            1.0
+        );
         assert_eq!(since.get("guiche_absent_total", &[]), 0.0);
     }
 

@@ -149,6 +149,9 @@ pub struct CallRecord<'a> {
     /// Transactions of clients that do not exist.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_client: u64,
+    /// Transactions sent that brought no outcome.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unanswered: u64,
     /// What became of it where it brought no outcomes: `not_sent`, `rolled_back`, `unknown`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Cow<'a, str>>,

@@ -209,10 +209,14 @@ impl Guiche {
     }
 
     pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::new(self.ask_metrics(&Request::get("/metrics")).await.text())
+    }
+
+    /// Sends a request to where its metrics are served.
+    pub(crate) async fn ask_metrics(&self, request: &Request) -> Response {
         let address = self.metrics.as_ref().expect("it serves metrics");
         let mut connection = Connection::open(address).await.expect("metrics are served");
-        let response = connection.ask(&Request::get("/metrics")).await.expect("metrics are answered");
-        Metrics::new(response.text())
+        connection.ask(request).await.expect("metrics are answered")
     }
 
     /// One metric of now.

@@ -1,0 +1,89 @@
+//! Metrics by labels whose values are known: each series is there from the start, and counting looks
+//! nothing up in a map.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// Counters by the values of one label.
+#[derive(Clone, Debug)]
+pub struct Labelled<const N: usize> {
+    family: Family<Vec<(&'static str, &'static str)>, Counter>,
+    counters: [(&'static str, Counter); N],
+}
+
+impl<const N: usize> Labelled<N> {
+    pub(super) fn new(label: &'static str, values: [&'static str; N]) -> Self {
+        let family = Family::<Vec<(&'static str, &'static str)>, Counter>::default();
+        let counters = values.map(|value| (value, family.get_or_create(&vec![(label, value)]).clone()));
+        Self { family, counters }
+    }
+
+    /// Counts one more of `value`, which is one of the declared ones.
+    pub fn inc(&self, value: &str) {
+        let counter = self.counters.iter().find(|(known, _)| *known == value);
+        debug_assert!(counter.is_some(), "{value} is not declared");
+        if let Some((_, counter)) = counter {
+            counter.inc();
+        }
+    }
+
+    /// Adds to every counter, in the declared order.
+    pub(super) fn add(&self, counts: [u64; N]) {
+        for ((_, counter), count) in self.counters.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            counter.inc_by(count);
+        }
+    }
+}
+
+impl<const N: usize> EncodeMetric for Labelled<N> {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.family.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.family.metric_type()
+    }
+}
+
+/// Histograms by labels, of which the known ones are found first.
+#[derive(Clone, Debug)]
+pub struct LabelledHistogram<L: Clone + Eq + Hash> {
+    family: Family<L, Histogram, fn() -> Histogram>,
+    known: Arc<[(L, Histogram)]>,
+}
+
+impl<L: Clone + Eq + Hash> LabelledHistogram<L> {
+    pub(super) fn new(known: impl Iterator<Item = L>, make: fn() -> Histogram) -> Self {
+        let family: Family<L, Histogram, fn() -> Histogram> = Family::new_with_constructor(make);
+        let known = known.map(|labels| (labels.clone(), family.get_or_create(&labels).clone())).collect();
+        Self { family, known }
+    }
+
+    /// Takes one more value into the series with these labels, which begins with it unless it is known.
+    pub(super) fn observe(&self, labels: &L, value: f64) {
+        match self.known.iter().find(|(known, _)| known == labels) {
+            Some((_, histogram)) => histogram.observe(value),
+            None => self.family.get_or_create(labels).observe(value),
+        }
+    }
+}
+
+impl<L> EncodeMetric for LabelledHistogram<L>
+where
+    L: Clone + Eq + Hash + EncodeLabelSet + Debug + Send + Sync + 'static,
+{
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.family.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.family.metric_type()
+    }
+}
