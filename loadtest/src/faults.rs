@@ -5,13 +5,15 @@ pub mod callers;
 pub mod checker;
 pub mod disaster;
 pub mod history;
+pub mod strike;
+pub mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use testbed::http::Endpoint;
 use testbed::nginx::Balancing;
@@ -22,24 +24,23 @@ use crate::contest::args::timestamp;
 use crate::report::text::{markdown_table, table};
 use callers::Callers;
 use checker::{Violation, judge};
-use disaster::Disaster;
-use history::{Call, History, Told, accounts};
-
-/// How long all goes well before a fault, and at least after it.
-const CALM: Duration = Duration::from_secs(1);
-
-/// How long it may take after a fault until all goes well again.
-const RECOVERY: Duration = Duration::from_secs(20);
+use disaster::{Disaster, Fault};
+use history::{History, accounts};
+use strike::{Strike, strike};
 
 /// Violations that are shown; the file has all.
 const SHOWN: usize = 10;
 
+/// Pairs that are played once each is, and of how many draws one is a pair.
+const PAIRS: usize = 5;
+const ONE_PAIR_IN: usize = 3;
+
 /// What `faults` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct FaultsArgs {
-    /// Only this fault; may be repeated [default: all]
-    #[arg(long, value_enum)]
-    fault: Vec<Disaster>,
+    /// Only this fault, or two at once (`hold-row+kill-instance`); may be repeated [default: all, and pairs]
+    #[arg(long, value_name = "FAULT[+FAULT]")]
+    fault: Vec<Fault>,
     /// Only this way of NGINX to share out; may be repeated [default: all]
     #[arg(long, value_enum)]
     balancing: Vec<Balancing>,
@@ -60,27 +61,20 @@ pub struct FaultsArgs {
     replay: Option<PathBuf>,
 }
 
-/// One fault under one way to share out, and what callers saw of it.
-struct Strike {
-    balancing: Balancing,
-    disaster: Disaster,
-    seen: Seen,
-    /// From when everything was there again to the last answer that was not as it should be.
-    recovery: Duration,
-}
-
-/// Answers by what they said.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    answered: u64,
-    refused: u64,
-    unknown: u64,
+/// What came of the faults that were played on one stack.
+struct Played {
+    strikes: Vec<Strike>,
+    calls: usize,
+    violations: Vec<Violation>,
+    /// Why it ended too early, if it did.
+    failure: Option<anyhow::Error>,
 }
 
 /// Plays the faults, or judges a history.
 ///
 /// # Errors
-/// When the stack does not start or stay, when it does not recover, and when a promise was broken.
+/// When a stack does not start or stay, or does not recover, and when a promise was broken; what was seen until
+/// then is reported all the same.
 pub async fn run(args: &FaultsArgs) -> Result<()> {
     if let Some(path) = &args.replay {
         let history = History::read(path)?;
@@ -94,156 +88,143 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
         .clone()
         .unwrap_or_else(|| testbed::repository_root().join(format!("reports/faults-{}", timestamp())));
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let all = |chosen: &[Balancing]| match chosen {
-        [] => Balancing::value_variants().to_vec(),
-        chosen => chosen.to_vec(),
+    let (faults, left_out) = choose(&args.fault)?;
+    left_out.iter().for_each(|line| println!("{line}"));
+    let balancings = match &args.balancing[..] {
+        [] => Balancing::value_variants(),
+        chosen => chosen,
     };
-    let (mut strikes, mut calls, mut violations) = (Vec::new(), 0, Vec::new());
-    let balancings = all(&args.balancing);
-    for balancing in &balancings {
+    let (mut strikes, mut calls, mut violations, mut failures) = (Vec::new(), 0, Vec::new(), Vec::new());
+    for balancing in balancings {
         let minutes = args.minutes.map(|minutes| minutes / balancings.len() as f64);
-        let (played, history) = LocalSet::new().run_until(play(args, *balancing, minutes, seed)).await?;
-        calls += history.calls.len();
-        strikes.extend(played);
-        let found = judge(&history);
-        if !found.is_empty() {
-            history.write(&directory.join(format!("{balancing}.jsonl")))?;
+        let of_this =
+            Session { args, faults: &faults, balancing: *balancing, minutes, seed, directory: &directory };
+        match LocalSet::new().run_until(of_this.play()).await {
+            Ok(played) => {
+                calls += played.calls;
+                strikes.extend(played.strikes);
+                violations.extend(played.violations);
+                failures.extend(played.failure);
+            }
+            Err(error) => failures.push(error.context(format!("with {balancing}"))),
         }
-        violations.extend(found);
+        failures.iter().for_each(|failure| println!("failed: {failure:#}"));
     }
-    let rows = rows(&strikes);
+    let rows = table::rows(&strikes);
     println!("\n{}", table(&rows));
     println!("{calls} calls were judged, {} promises broken", violations.len());
-    write_report(&directory, seed, calls, &rows, &violations)?;
-    verdict(&violations, Some(&directory))
-}
-
-/// Plays faults against a stack of their own.
-async fn play(
-    args: &FaultsArgs,
-    balancing: Balancing,
-    minutes: Option<f64>,
-    seed: u64,
-) -> Result<(Vec<Strike>, History)> {
-    let options = StackOptions { balancing, port: 0, ..StackOptions::default() };
-    let mut stack = Stack::start(options, &|_: &str| {}).await?;
-    let callers = Callers::start(Endpoint::Tcp(stack.nginx.address), args.callers, seed);
-    let mut random = fastrand::Rng::with_seed(seed);
-    let faults = if args.fault.is_empty() { Disaster::value_variants() } else { &args.fault };
-    let begin = Instant::now();
-    let mut strikes = Vec::new();
-    let struck = async {
-        for number in 0.. {
-            let disaster = match minutes {
-                Some(minutes) if begin.elapsed().as_secs_f64() > minutes * 60.0 => break,
-                Some(_) => faults[random.usize(..faults.len())],
-                None if number == faults.len() => break,
-                None => faults[number],
-            };
-            let strike = strike(&mut stack, &callers, balancing, disaster, &mut random).await?;
-            println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), row(&[&strike]).join("  "));
-            strikes.push(strike);
-        }
-        anyhow::Ok(())
-    };
-    let outcome = struck.await;
-    let calls = callers.stop().await;
-    let accounts = accounts(&stack.admin_url()).await;
-    stack.stop().await?;
-    outcome?;
-    Ok((strikes, History { calls, accounts: accounts? }))
-}
-
-/// Strikes once, in calm, and waits until all goes well again.
-async fn strike(
-    stack: &mut Stack,
-    callers: &Callers,
-    balancing: Balancing,
-    disaster: Disaster,
-    random: &mut fastrand::Rng,
-) -> Result<Strike> {
-    tokio::time::sleep(CALM).await;
-    let first = callers.count();
-    disaster.strike(stack, random).await.with_context(|| format!("{disaster} with {balancing}"))?;
-    let healed = callers.now();
-    let is_good = |call: &Call| !matches!(call.told, Told::Refused | Told::Unknown | Told::Wrong(_));
-    let deadline = Instant::now() + RECOVERY;
-    loop {
-        tokio::time::sleep(CALM / 4).await;
-        let (last_bad, seen) = callers.look(|calls| {
-            let of_strike = &calls[first..];
-            let last_bad = of_strike.iter().rev().find(|call| !is_good(call)).map_or(0, |call| call.end);
-            (last_bad, Seen::of(of_strike))
-        });
-        let calm_since = last_bad.max(healed);
-        if callers.now() - calm_since >= CALM.as_micros() as u64 {
-            let recovery = Duration::from_micros(calm_since - healed);
-            return Ok(Strike { balancing, disaster, seen, recovery });
-        }
-        ensure!(Instant::now() < deadline, "{disaster} with {balancing}: not well after {RECOVERY:?}");
-    }
-}
-
-impl Seen {
-    fn of(calls: &[Call]) -> Seen {
-        let mut seen = Seen::default();
-        for call in calls {
-            match call.told {
-                Told::Refused => seen.refused += 1,
-                Told::Unknown | Told::Wrong(_) => seen.unknown += 1,
-                _ => seen.answered += 1,
-            }
-        }
-        seen
-    }
-}
-
-const HEADINGS: [&str; 7] =
-    ["fault", "balancing", "times", "answered", "refused", "unknown", "normal after s, at most"];
-
-fn row(strikes: &[&Strike]) -> Vec<String> {
-    let Some(Strike { balancing, disaster, .. }) = strikes.first() else { return Vec::new() };
-    let sum =
-        |count: fn(&Seen) -> u64| strikes.iter().map(|strike| count(&strike.seen)).sum::<u64>().to_string();
-    let longest = strikes.iter().map(|strike| strike.recovery).max().unwrap_or_default();
-    vec![
-        disaster.to_string(),
-        balancing.to_string(),
-        strikes.len().to_string(),
-        sum(|seen| seen.answered),
-        sum(|seen| seen.refused),
-        sum(|seen| seen.unknown),
-        format!("{:.2}", longest.as_secs_f64()),
-    ]
-}
-
-/// Returns the headings, and a row for each fault and way to share out.
-fn rows(strikes: &[Strike]) -> Vec<Vec<String>> {
-    let mut alike = BTreeMap::<(Disaster, String), Vec<&Strike>>::new();
-    for strike in strikes {
-        alike.entry((strike.disaster, strike.balancing.to_string())).or_default().push(strike);
-    }
-    let headings = HEADINGS.map(str::to_owned).to_vec();
-    std::iter::once(headings).chain(alike.values().map(|strikes| row(strikes))).collect()
-}
-
-fn write_report(
-    directory: &Path,
-    seed: u64,
-    calls: usize,
-    rows: &[Vec<String>],
-    violations: &[Violation],
-) -> Result<()> {
     let text = format!(
-        "# Faults\n\n{} UTC, seed {seed}. {calls} calls were judged, {} promises broken.\n\n{}",
+        "# Faults\n\n{} UTC, seed {seed}. {calls} calls were judged, {} promises broken.\n\n{}\n{}\n",
         timestamp(),
         violations.len(),
-        markdown_table(rows, 2)
+        markdown_table(&rows, 2),
+        left_out.join("\n")
     );
     let path = directory.join("report.md");
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("Report: {}", path.display());
-    Ok(())
+    verdict(&violations, Some(&directory))?;
+    failures.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Returns the faults that can be had here, of those asked for or of all, and a line for each that cannot.
+fn choose(asked: &[Fault]) -> Result<(Vec<Fault>, Vec<String>)> {
+    let all = || Disaster::value_variants().iter().map(|disaster| Fault(vec![*disaster])).collect();
+    let asked: Vec<Fault> = if asked.is_empty() { all() } else { asked.to_vec() };
+    let mut left_out = BTreeMap::new();
+    for disaster in asked.iter().flat_map(|fault| &fault.0) {
+        if let Some(why) = disaster.left_out() {
+            left_out.insert(*disaster, format!("{disaster} is left out, because {why}"));
+        }
+    }
+    let can_be_had = |fault: &Fault| fault.0.iter().all(|disaster| !left_out.contains_key(disaster));
+    let faults: Vec<Fault> = asked.into_iter().filter(can_be_had).collect();
+    let left_out: Vec<String> = left_out.into_values().collect();
+    ensure!(!faults.is_empty(), "nothing is left to be played: {}", left_out.join("; "));
+    Ok((faults, left_out))
+}
+
+/// The faults that are played on one stack.
+struct Session<'a> {
+    args: &'a FaultsArgs,
+    faults: &'a [Fault],
+    balancing: Balancing,
+    minutes: Option<f64>,
+    seed: u64,
+    directory: &'a Path,
+}
+
+impl Session<'_> {
+    async fn play(&self) -> Result<Played> {
+        let balancing = self.balancing;
+        let options = StackOptions { balancing, port: 0, ..StackOptions::default() };
+        let mut stack = Stack::start(options, &|_: &str| {}).await?;
+        // It starts PostgreSQL again, the first time.
+        if self.has(Disaster::SlowDisk) {
+            stack.cluster.delay_fsync(Duration::ZERO).await?;
+        }
+        let callers = Callers::start(Endpoint::Tcp(stack.nginx.address), self.args.callers, self.seed);
+        let mut strikes = Vec::new();
+        let failure = self.strike_all(&mut stack, &callers, &mut strikes).await.err();
+        let calls = callers.stop().await;
+        let accounts = accounts(&stack.admin_url()).await;
+        let stopped = stack.stop().await;
+        let failure = failure.map(|error| anyhow!("{error:#}, with {balancing}")).or(stopped.err());
+        let accounts = match accounts {
+            Ok(accounts) => accounts,
+            Err(error) => return Err(failure.unwrap_or(error)),
+        };
+        let history = History { calls, accounts };
+        let violations = judge(&history);
+        if !violations.is_empty() {
+            history.write(&self.directory.join(format!("{balancing}.jsonl")))?;
+        }
+        strike::attribute(&mut strikes, &violations);
+        Ok(Played { strikes, calls: history.calls.len(), violations, failure })
+    }
+
+    /// Strikes as often as there is time, or with each once and a few pairs.
+    async fn strike_all(
+        &self,
+        stack: &mut Stack,
+        callers: &Callers,
+        strikes: &mut Vec<Strike>,
+    ) -> Result<()> {
+        let mut random = fastrand::Rng::with_seed(self.seed);
+        let begin = Instant::now();
+        let pairs = if self.args.fault.is_empty() { PAIRS } else { 0 };
+        for number in 0.. {
+            let fault = match self.minutes {
+                Some(minutes) if begin.elapsed().as_secs_f64() > minutes * 60.0 => break,
+                Some(_) => self.draw(&mut random),
+                None if number < self.faults.len() => self.faults[number].clone(),
+                None if number == self.faults.len() + pairs => break,
+                None => self.pair(&mut random),
+            };
+            let strike = strike(stack, callers, self.balancing, fault, &mut random).await?;
+            println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), table::line(&strike));
+            strikes.push(strike);
+        }
+        Ok(())
+    }
+
+    fn has(&self, disaster: Disaster) -> bool {
+        self.faults.iter().any(|fault| fault.0.contains(&disaster))
+    }
+
+    fn draw(&self, random: &mut fastrand::Rng) -> Fault {
+        match random.usize(..ONE_PAIR_IN) {
+            0 if self.args.fault.is_empty() => self.pair(random),
+            _ => self.faults[random.usize(..self.faults.len())].clone(),
+        }
+    }
+
+    /// Draws two that are not the same.
+    fn pair(&self, random: &mut fastrand::Rng) -> Fault {
+        let one = random.usize(..self.faults.len());
+        let other = (one + random.usize(1..self.faults.len().max(2))) % self.faults.len();
+        Fault([one, other].into_iter().flat_map(|index| self.faults[index].0.clone()).collect())
+    }
 }
 
 fn verdict(violations: &[Violation], kept: Option<&Path>) -> Result<()> {
@@ -251,7 +232,7 @@ fn verdict(violations: &[Violation], kept: Option<&Path>) -> Result<()> {
         return Ok(());
     }
     let mut kinds = BTreeMap::<_, u64>::new();
-    for Violation { kind, client, what } in violations {
+    for Violation { kind, client, what, .. } in violations {
         let count = kinds.entry(*kind).or_default();
         *count += 1;
         if *count <= SHOWN as u64 {

@@ -17,7 +17,8 @@ fn faults_under_load_break_no_promise() {
         "--balancing=least_conn",
         "--fault=kill-instance",
         "--fault=kill-database",
-        "--fault=terminate-backends",
+        "--fault=terminate-after-commit",
+        "--fault=hold-row+fill-table",
         "--seed=7",
         "--report",
         report,
@@ -27,9 +28,20 @@ fn faults_under_load_break_no_promise() {
     assert!(faults.status.success(), "{said}{complaints}");
     assert!(said.contains("seed 7") && said.contains(" 0 promises broken"), "{said}");
     let written = fs::read_to_string(home.path().join("report.md")).expect("a report");
-    for fault in ["kill-instance", "kill-database", "terminate-backends"] {
+    for fault in ["kill-instance", "kill-database", "terminate-after-commit"] {
         assert!(written.contains(fault), "{written}");
     }
+    assert!(written.contains("two at once") || written.contains("fill-table is left out"), "{written}");
+}
+
+#[test]
+fn a_fault_that_is_none_is_refused() {
+    let refused = faults(&["--fault=hold-row+flood"]);
+    let complaints = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && complaints.contains("\"flood\" is none of kill-instance"),
+        "{complaints}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod connect;
 mod database;
+mod harm;
 mod install;
 mod options;
 mod prepare;
@@ -19,9 +20,9 @@ use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
 use crate::disk::Disk;
+use crate::preload::Preload;
 use crate::process::{Launch, Process, tail};
 use crate::rundir::RunDir;
-use crate::slow_fsync;
 use crate::user::Account;
 
 pub use connect::connect;
@@ -54,7 +55,7 @@ pub struct Cluster {
     port: u16,
     options: ClusterOptions,
     account: Option<Account>,
-    fsync_delay: Option<slow_fsync::Preload>,
+    slow_fsync: Option<Preload>,
     template: Mutex<bool>,
     _own: Option<RunDir>,
 }
@@ -101,7 +102,7 @@ impl Cluster {
             port: free_port()?,
             options: options.clone(),
             account,
-            fsync_delay: None,
+            slow_fsync: None,
             template: Mutex::new(false),
             _own: None,
         };
@@ -188,7 +189,7 @@ impl Cluster {
             process.kill().await;
         }
         let deadline = Instant::now() + STOP_DEADLINE;
-        while is_working_in(&self.data) {
+        while working_in(&self.data).next().is_some() {
             ensure!(Instant::now() < deadline, "children of the killed server still run");
             tokio::time::sleep(POLL).await;
         }
@@ -218,17 +219,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops the server and starts it again with every fsync and fdatasync taking `delay` longer,
-    /// from here on. What making a database costs is thus not delayed: it syncs hundreds of files.
-    ///
-    /// # Errors
-    /// When the library that does it is missing, or as for [`Cluster::start_again`].
-    pub async fn delay_fsync(&mut self, delay: Duration) -> Result<()> {
-        self.fsync_delay = Some(slow_fsync::Preload::new(&self.directory, delay)?);
-        self.stop(StopMode::Fast).await?;
-        self.start_again().await
-    }
-
     /// Waits until the server ends, however it does; for ever if it is down already.
     pub async fn ended(&self) -> anyhow::Error {
         match &self.process {
@@ -242,7 +232,7 @@ impl Cluster {
 
     fn launch(&self) -> Launch {
         Launch::new("PostgreSQL", self.bin.join("postgres"), self.log())
-            .envs(self.fsync_delay.iter().flat_map(slow_fsync::Preload::env))
+            .envs(self.slow_fsync.iter().flat_map(Preload::env))
             .arg("-D")
             .arg(&self.data)
             .account(self.account.clone())
@@ -252,11 +242,11 @@ impl Cluster {
     }
 }
 
-/// Returns whether a process works in `directory` or below it. PostgreSQL's all work in their data directory,
+/// Returns the processes that work in `directory` or below it. PostgreSQL's all work in their data directory,
 /// which is how the children of a killed postmaster are found.
-fn is_working_in(directory: &Path) -> bool {
+fn working_in(directory: &Path) -> impl Iterator<Item = procfs::process::Process> {
     let processes = procfs::process::all_processes().into_iter().flatten().flatten();
-    processes.filter_map(|process| process.cwd().ok()).any(|cwd| cwd.starts_with(directory))
+    processes.filter(move |process| process.cwd().is_ok_and(|cwd| cwd.starts_with(directory)))
 }
 
 /// Returns a TCP port of 127.0.0.1 that nobody listens on at this moment.

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-/// How long an answer may take. A service that is throttled at its CPU limit is slow, not dead.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// How long an answer may take: longer than NGINX waits for an instance, so that its word is heard.
+const DEADLINE: Duration = Duration::from_secs(15);
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
@@ -37,7 +37,7 @@ impl Endpoint {
     /// Sends `GET path`, on a connection of its own.
     ///
     /// # Errors
-    /// When nobody listens, or no whole answer comes within 5 s.
+    /// When nobody listens, or no whole answer comes within 15 s.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(&format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")).await
     }

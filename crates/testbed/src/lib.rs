@@ -3,7 +3,7 @@
 //! From the parts to the whole:
 //!
 //! - a process and where it runs: [`process`], [`rundir`], [`programs`], [`user`], [`signals`],
-//!   [`disk`], [`slow_fsync`], [`machine`];
+//!   [`disk`], [`preload`], [`machine`];
 //! - how a service is asked: [`http`];
 //! - a service each: [`cluster`] (PostgreSQL), [`instance`] (guiche), [`nginx`];
 //! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
@@ -21,13 +21,13 @@ pub mod http;
 pub mod instance;
 pub mod machine;
 pub mod nginx;
+pub mod preload;
 pub mod process;
 pub mod programs;
 pub mod rundir;
 pub mod running;
 pub mod scrape;
 pub mod signals;
-pub mod slow_fsync;
 pub mod split;
 pub mod stack;
 pub mod usage;

@@ -144,6 +144,17 @@ impl Nginx {
         Ok(Nginx { process: launch.spawn()?, launch, address: (Ipv4Addr::LOCALHOST, port).into() })
     }
 
+    /// Returns the process ids of its workers.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn workers(&self) -> Result<Vec<i32>> {
+        let master = self.process.pid().cast_signed();
+        let processes = procfs::process::all_processes().context("cannot read /proc")?.flatten();
+        let of_master = processes.filter(|process| process.stat().is_ok_and(|stat| stat.ppid == master));
+        Ok(of_master.map(|process| process.pid).collect())
+    }
+
     /// Starts it again where it was, once it has ended.
     ///
     /// # Errors

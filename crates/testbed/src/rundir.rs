@@ -33,12 +33,16 @@ while read -r verb path; do
 done
 in_use() {
     for process in /proc/[0-9]*; do
-        case $(readlink "$process/cwd") in "$dir"/*) return 0 ;; esac
+        # One that stands still cannot end.
+        case $(readlink "$process/cwd") in "$dir"/*) kill -CONT "${process#/proc/}"; return 0 ;; esac
     done
     return 1
 }
 tries=100
 while [ -d "$dir" ] && in_use && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+while read -r _ mounted _; do
+    case $mounted in "$dir"/*) umount -l "$mounted" ;; esac
+done </proc/self/mounts
 [ -n "$keep" ] || rm -rf -- "$dir"
 for path in $cgroups; do
     tries=50

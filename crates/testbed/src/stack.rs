@@ -14,10 +14,10 @@ use crate::envelope::{Envelope, Throttling};
 use crate::http::Endpoint;
 use crate::instance::{Instance, find_guiche};
 use crate::nginx::{Nginx, Program};
+use crate::preload;
 use crate::process::tail;
 use crate::programs::built;
 use crate::rundir::RunDir;
-use crate::slow_fsync;
 use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
@@ -78,7 +78,7 @@ impl Stack {
         let nginx = Program::find(options.balancing)?;
         Cluster::check(&options.pg)?;
         if !options.fsync_delay.is_zero() {
-            built(slow_fsync::LIBRARY)?;
+            built(preload::SLOW_FSYNC)?;
         }
         // Only to say it before anything is started.
         claim(options.port)?;

@@ -1,12 +1,15 @@
 //! `fsync` and `fdatasync` that take longer on purpose, for experiments with slow disks.
 //!
 //! ```sh
-//! LD_PRELOAD=target/release/libslow_fsync.so SLOW_FSYNC_US=5000 postgres -D data
+//! echo 5000 > delay
+//! LD_PRELOAD=target/release/libslow_fsync.so SLOW_FSYNC_FILE=delay postgres -D data
 //! ```
 //!
-//! Both sleep for `SLOW_FSYNC_US` microseconds and then ask the kernel for the real thing, so
-//! that what was promised to be on the disk is. Without the variable nothing is delayed.
+//! Both sleep for as many microseconds as the file `SLOW_FSYNC_FILE` says at that moment, and then ask the
+//! kernel for the real thing, so that what was promised to be on the disk is. Without the variable nothing is
+//! delayed.
 
+use std::ffi::OsString;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
@@ -39,11 +42,10 @@ fn sync(call: c_long, fd: c_int) -> c_int {
     if outcome == 0 { 0 } else { -1 }
 }
 
-/// Read once: a process' environment does not change, and a server syncs often.
+/// Read at each sync, which takes a hundredth of what the sync does.
 fn delay() -> Duration {
-    static DELAY: OnceLock<Duration> = OnceLock::new();
-    *DELAY.get_or_init(|| {
-        let micros = std::env::var("SLOW_FSYNC_US").ok().and_then(|micros| micros.parse().ok());
-        Duration::from_micros(micros.unwrap_or(0))
-    })
+    static FILE: OnceLock<Option<OsString>> = OnceLock::new();
+    let file = FILE.get_or_init(|| std::env::var_os("SLOW_FSYNC_FILE"));
+    let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    Duration::from_micros(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
 }

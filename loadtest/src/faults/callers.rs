@@ -92,7 +92,7 @@ impl Shared {
             let start = self.now();
             let told = self.ask(client, &asked).await;
             let end = self.now();
-            let pause = matches!(told, Told::Refused | Told::Unknown);
+            let pause = matches!(told, Told::Refused | Told::Unknown | Told::Unanswered);
             self.calls.borrow_mut().push(Call { client, start, end, asked, told });
             if pause {
                 tokio::time::sleep(PATIENCE).await;
@@ -104,7 +104,7 @@ impl Shared {
         match asked {
             Asked::Statement => {
                 let answer = self.endpoint.get(&format!("/clientes/{client}/extrato")).await;
-                answer.map_or(Told::Unknown, |answer| read_statement(&answer))
+                answer.map_or(Told::Unanswered, |answer| read_statement(&answer))
             }
             Asked::Transaction { cents, description } => {
                 let kind = if *cents > 0 { "c" } else { "d" };
@@ -112,7 +112,7 @@ impl Shared {
                     serde_json::json!({ "valor": cents.abs(), "tipo": kind, "descricao": description });
                 let path = format!("/clientes/{client}/transacoes");
                 let answer = self.endpoint.post(&path, &body.to_string()).await;
-                answer.map_or(Told::Unknown, |answer| match answer.status {
+                answer.map_or(Told::Unanswered, |answer| match answer.status {
                     200 => balance(&answer).map_or(Told::Wrong(200), Told::Applied),
                     422 => Told::OverLimit,
                     _ => refusal(answer.status),

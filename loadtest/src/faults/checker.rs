@@ -26,6 +26,8 @@ pub struct Violation {
     pub client: i32,
     /// What was seen.
     pub what: String,
+    /// The start and the end of the call that shows it, where it is one call.
+    pub at: Option<(u64, u64)>,
 }
 
 /// Kinds of broken promises.
@@ -91,10 +93,10 @@ impl<'a> Judge<'a> {
         calls: &[&Call],
         violations: &'a mut Vec<Violation>,
     ) -> Judge<'a> {
-        let starts: HashMap<&str, u64> = calls
+        let sent: HashMap<&str, &Call> = calls
             .iter()
             .filter_map(|call| match &call.asked {
-                Asked::Transaction { description, .. } => Some((description.as_str(), call.start)),
+                Asked::Transaction { description, .. } => Some((description.as_str(), *call)),
                 Asked::Statement => None,
             })
             .collect();
@@ -107,30 +109,31 @@ impl<'a> Judge<'a> {
             violations,
         };
         for (place, (cents, description)) in account.rows.iter().enumerate() {
+            let sent = sent.get(description.as_str()).copied();
             if judge.places.insert(description, place).is_some() {
-                judge.violation(Kind::Doubled, format!("{description} is there again in row {place}"));
+                judge.violation(Kind::Doubled, format!("{description} is there again in row {place}"), sent);
             }
-            let sent = starts.get(description.as_str()).copied();
             if sent.is_none() {
-                judge.violation(Kind::Forged, format!("nobody sent {description}"));
+                judge.violation(Kind::Forged, format!("nobody sent {description}"), None);
             }
             let balance = judge.balances[place] + cents;
             if balance < -account.limit {
-                judge.violation(Kind::BelowLimit, format!("{balance} after {description}"));
+                judge.violation(Kind::BelowLimit, format!("{balance} after {description}"), sent);
             }
             judge.balances.push(balance);
-            judge.sent_by.push(judge.sent_by[place].max(sent.unwrap_or(0)));
+            judge.sent_by.push(judge.sent_by[place].max(sent.map_or(0, |call| call.start)));
         }
         let sum = judge.balances[account.rows.len()];
         if sum != account.balance {
-            judge
-                .violation(Kind::WrongBalance, format!("{} is stored, the rows make {sum}", account.balance));
+            let what = format!("{} is stored, the rows make {sum}", account.balance);
+            judge.violation(Kind::WrongBalance, what, None);
         }
         judge
     }
 
-    fn violation(&mut self, kind: Kind, what: String) {
-        self.violations.push(Violation { kind, client: self.client, what });
+    fn violation(&mut self, kind: Kind, what: String, at: Option<&Call>) {
+        let at = at.map(|call| (call.start, call.end));
+        self.violations.push(Violation { kind, client: self.client, what, at });
     }
 
     /// Judges the calls, which are in the order of their starts.
@@ -144,7 +147,7 @@ impl<'a> Judge<'a> {
         for (call, place) in calls.iter().zip(&places) {
             while let Some(before) = ended.next_if(|before| calls[*before].end < call.start) {
                 // Whether what has no answer has ended is not known.
-                if calls[before].told != Told::Unknown {
+                if !matches!(calls[before].told, Told::Unknown | Told::Unanswered) {
                     furthest = furthest.max(places[before].unwrap_or(0));
                 }
             }
@@ -155,27 +158,27 @@ impl<'a> Judge<'a> {
     /// Returns how many rows there are once a call has happened, and judges what it was told by itself.
     fn place(&mut self, call: &Call) -> Option<usize> {
         if let Told::Wrong(status) = call.told {
-            self.violation(Kind::WrongAnswer, format!("{status} to {:?}", call.asked));
+            self.violation(Kind::WrongAnswer, format!("{status} to {:?}", call.asked), Some(call));
         }
         match (&call.asked, &call.told) {
             (Asked::Transaction { cents, description }, told) => {
                 let place = self.places.get(description.as_str()).map(|place| place + 1);
                 match (told, place) {
                     (Told::Applied(_), None) => {
-                        self.violation(Kind::Lost, format!("{description} was acknowledged"));
+                        self.violation(Kind::Lost, format!("{description} was acknowledged"), Some(call));
                     }
                     (Told::Applied(balance), Some(place)) if self.balances[place] != *balance => {
                         let right = self.balances[place];
                         let what = format!("{description} was told {balance}, and it was {right}");
-                        self.violation(Kind::WrongBalance, what);
+                        self.violation(Kind::WrongBalance, what, Some(call));
                     }
                     (Told::OverLimit | Told::Refused, Some(_)) => {
-                        self.violation(Kind::AppliedThoughRefused, description.clone());
+                        self.violation(Kind::AppliedThoughRefused, description.clone(), Some(call));
                     }
                     _ => {}
                 }
                 if place.is_some_and(|place| self.account.rows[place - 1].0 != *cents) {
-                    self.violation(Kind::Forged, format!("{description} has another amount"));
+                    self.violation(Kind::Forged, format!("{description} has another amount"), Some(call));
                 }
                 place
             }
@@ -190,7 +193,11 @@ impl<'a> Judge<'a> {
                 };
                 let state = shown.filter(is_a_state);
                 if state.is_none() {
-                    self.violation(Kind::NeverWas, format!("a statement of {total} with {latest:?}"));
+                    self.violation(
+                        Kind::NeverWas,
+                        format!("a statement of {total} with {latest:?}"),
+                        Some(call),
+                    );
                 }
                 state
             }
@@ -203,13 +210,15 @@ impl<'a> Judge<'a> {
         match (&call.asked, &call.told, place) {
             (Asked::Transaction { description, .. }, _, Some(place)) if place <= furthest => {
                 let what = format!("{description} is row {place}, and {furthest} had been answered");
-                self.violation(Kind::OutOfOrder, what);
+                self.violation(Kind::OutOfOrder, what, Some(call));
             }
             (Asked::Statement, _, Some(place)) if place < furthest => {
-                self.violation(Kind::Stale, format!("{place} rows, and {furthest} had been answered"));
+                let what = format!("{place} rows, and {furthest} had been answered");
+                self.violation(Kind::Stale, what, Some(call));
             }
             (Asked::Statement, _, Some(place)) if self.sent_by[place] >= call.end => {
-                self.violation(Kind::NeverWas, format!("{place} rows, of which one had not been sent"));
+                let what = format!("{place} rows, of which one had not been sent");
+                self.violation(Kind::NeverWas, what, Some(call));
             }
             (Asked::Transaction { cents, description }, Told::OverLimit, None) => {
                 let last = self.sent_by.partition_point(|sent| *sent < call.end);
@@ -217,7 +226,7 @@ impl<'a> Judge<'a> {
                     .iter()
                     .any(|balance| balance + cents < -self.account.limit);
                 if !explained {
-                    self.violation(Kind::WronglyOverLimit, description.clone());
+                    self.violation(Kind::WronglyOverLimit, description.clone(), Some(call));
                 }
             }
             _ => {}

@@ -49,12 +49,21 @@ pub enum Told {
     OverLimit,
     /// 503: nothing was applied.
     Refused,
-    /// 504, or no answer: it may have been applied.
+    /// 504: it may have been applied.
     Unknown,
+    /// No answer: it may have been applied.
+    Unanswered,
     /// 200 to a statement: the balance and the latest descriptions, the newest first.
     Statement(i64, Vec<String>),
     /// Any other answer; there should be none.
     Wrong(u16),
+}
+
+impl Call {
+    /// Returns whether it was answered, and by a word on what was asked.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self.told, Told::Refused | Told::Unknown | Told::Unanswered | Told::Wrong(_))
+    }
 }
 
 /// A client's account in the end, its rows in the order in which they were applied.

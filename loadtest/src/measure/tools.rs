@@ -17,7 +17,6 @@ use testbed::instance::find_guiche;
 use testbed::machine;
 use testbed::programs::version;
 use testbed::rundir;
-use testbed::slow_fsync;
 use testbed::split::Split;
 
 /// What a run was made on.
@@ -63,7 +62,7 @@ impl Tools {
         setups().try_for_each(|setup| setup.program().map(drop))?;
         Cluster::check(&ClusterOptions::default())?;
         if any(|setup| !setup.fsync_delay.is_zero()) {
-            testbed::programs::built(slow_fsync::LIBRARY)?;
+            testbed::programs::built(testbed::preload::SLOW_FSYNC)?;
         }
         let path = rundir::fresh_path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

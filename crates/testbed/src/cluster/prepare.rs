@@ -80,7 +80,7 @@ impl Cluster {
         self.hand_over(&path)
     }
 
-    fn hand_over(&self, path: &Path) -> Result<()> {
+    pub(super) fn hand_over(&self, path: &Path) -> Result<()> {
         let Some(account) = &self.account else { return Ok(()) };
         chown(path, Some(account.uid()), Some(account.gid()))
             .with_context(|| format!("cannot give {} to {}", path.display(), account.name()))

@@ -1,0 +1,40 @@
+//! The parts of a stack, each for one disaster at a time.
+
+use anyhow::Result;
+use testbed::cluster::StopMode;
+use testbed::nginx::Nginx;
+use testbed::stack::Stack;
+use testbed::{Cluster, Instance};
+use tokio::sync::{Mutex, RwLock};
+
+/// A stack that disasters strike. Who only asks the database something reads it; who stops it writes.
+pub(super) struct Site<'a> {
+    pub(super) nginx: Mutex<&'a mut Nginx>,
+    pub(super) instances: [Mutex<&'a mut Instance>; 2],
+    pub(super) cluster: RwLock<&'a mut Cluster>,
+    pub(super) admin_url: String,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn of(stack: &'a mut Stack) -> Site<'a> {
+        let admin_url = stack.admin_url();
+        Site {
+            nginx: Mutex::new(&mut stack.nginx),
+            instances: stack.instances.each_mut().map(Mutex::new),
+            cluster: RwLock::new(&mut stack.cluster),
+            admin_url,
+        }
+    }
+
+    pub(super) async fn restart(&self, instance: usize) -> Result<()> {
+        let mut instance = self.instances[instance].lock().await;
+        instance.stop().await?;
+        instance.start_again().await
+    }
+
+    pub(super) async fn restart_database(&self, mode: StopMode) -> Result<()> {
+        let mut cluster = self.cluster.write().await;
+        cluster.stop(mode).await?;
+        cluster.start_again().await
+    }
+}
