@@ -5,6 +5,7 @@ pub mod callers;
 pub mod checker;
 pub mod disaster;
 pub mod history;
+pub mod picture;
 pub mod strike;
 pub mod table;
 
@@ -56,7 +57,7 @@ pub struct FaultsArgs {
     /// Where the report goes [default: reports/faults-TIME]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Judge a history that was kept, and do nothing else
+    /// Judge a history that was kept, draw what is wrong with it beside the file, and do nothing else
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
 }
@@ -79,7 +80,9 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
     if let Some(path) = &args.replay {
         let history = History::read(path)?;
         println!("{} calls of {} clients", history.calls.len(), history.accounts.len());
-        return verdict(&judge(&history), None);
+        let violations = judge(&history);
+        draw(&history, &violations, path)?;
+        return verdict(&violations, None);
     }
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
@@ -177,7 +180,9 @@ impl Session<'_> {
         let history = History { calls, accounts };
         let violations = judge(&history);
         if !violations.is_empty() {
-            history.write(&self.directory.join(format!("{balancing}.jsonl")))?;
+            let path = self.directory.join(format!("{balancing}.jsonl"));
+            history.write(&path)?;
+            draw(&history, &violations, &path)?;
         }
         strike::attribute(&mut strikes, &violations);
         Ok(Played { strikes, calls: history.calls.len(), violations, failure })
@@ -225,6 +230,18 @@ impl Session<'_> {
         let other = (one + random.usize(1..self.faults.len().max(2))) % self.faults.len();
         Fault([one, other].into_iter().flat_map(|index| self.faults[index].0.clone()).collect())
     }
+}
+
+/// Draws what is wrong with a history, if anything is, beside its file.
+fn draw(history: &History, violations: &[Violation], beside: &Path) -> Result<()> {
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let path = beside.with_extension("html");
+    fs::write(&path, picture::draw(history, violations))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    println!("Drawn: {}", path.display());
+    Ok(())
 }
 
 fn verdict(violations: &[Violation], kept: Option<&Path>) -> Result<()> {

@@ -56,6 +56,8 @@ fn a_history_is_judged_again() {
     assert!(!judged.status.success());
     let complaints = String::from_utf8_lossy(&judged.stderr);
     assert!(complaints.contains("1 lost"), "{complaints}");
+    let drawn = fs::read_to_string(file.with_extension("html")).expect("a picture beside it");
+    assert!(drawn.contains("lost, client 1"), "{drawn}");
 
     fs::write(&file, "rubbish\n").expect("a file");
     let judged = faults(&["--replay", file.to_str().expect("it is UTF-8")]);

@@ -1,6 +1,7 @@
 //! Histories of a bank in memory, right ones and such as a broken service would leave: each must be found.
 
 use super::super::history::{Account, Asked, Call, History, Told};
+use super::super::picture::draw;
 use super::{Kind, judge};
 
 const LIMIT: i64 = 1_000;
@@ -162,4 +163,19 @@ fn a_statement_shows_nothing_that_was_not_sent() {
 #[test]
 fn what_nobody_sent_is_found() {
     assert_eq!(kinds(&history(vec![], &["x"])), [Kind::Forged]);
+}
+
+/// Every call that shows a broken promise is marked, and no other one.
+#[test]
+fn a_picture_marks_what_is_wrong() {
+    let history = play(7, Fault::StaleStatement);
+    let violations = judge(&history);
+    let stale =
+        violations.iter().find(|violation| violation.kind == Kind::Stale).expect("one is stale").clone();
+    let page = draw(&history, std::slice::from_ref(&stale));
+    let (start, end) = stale.at.expect("one call shows it");
+    let marked: Vec<&str> = page.split("<rect ").filter(|bar| bar.contains("marked")).collect();
+    let title = format!("<title>{start} to {end} µs: Statement");
+    assert!(marked.len() == 1 && marked[0].contains(&title), "{marked:?}");
+    assert!(page.matches("<rect ").count() > 10 && page.contains("client 1"), "{page}");
 }
