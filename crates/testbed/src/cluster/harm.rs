@@ -80,7 +80,8 @@ impl Cluster {
     /// # Errors
     /// When the files cannot be moved, or as for [`Cluster::start_again`].
     pub async fn widen_log(&mut self, disk: SmallDisk) -> Result<()> {
-        self.stop(StopMode::Fast).await?;
+        // Not in order: told so during recovery, PostgreSQL 15 does not end.
+        self.stop(StopMode::Immediate).await?;
         let (log, large) = (self.data.join("pg_wal"), self.directory.join("pg_wal"));
         for segment in files(&large)?.into_iter().filter(|file| is_segment(file)) {
             fs::remove_file(&segment).context("cannot remove an old segment")?;

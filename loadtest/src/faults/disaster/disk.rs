@@ -48,7 +48,9 @@ pub(super) async fn fill_log(site: &Site<'_>) -> Result<()> {
     if let Ok(admin) = connect(&site.admin_url).await {
         // Needs the next segment, and ends in an error once there is none.
         for _ in 0..3 {
-            let _ = admin.batch_execute("SELECT pg_switch_wal(); CREATE TEMP TABLE t(i int)").await;
+            let _ = admin
+                .batch_execute("SELECT pg_switch_wal(); SELECT pg_logical_emit_message(true, 'a', 'b')")
+                .await;
         }
     }
     tokio::time::sleep(PAUSE).await;
