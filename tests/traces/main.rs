@@ -3,6 +3,7 @@
 //!
 //! - [`written`]: an instance on a real PostgreSQL with `TRACE` set;
 //! - [`command`]: the command line, on files with known contents;
+//! - [`inputs`]: whatever way a trace is given;
 //! - [`outputs`]: what it writes, and what it leaves alone;
 //! - [`page`]: the HTML page in a headless Chromium;
 //! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`).
@@ -13,6 +14,7 @@ mod harness;
 
 mod browser;
 mod command;
+mod inputs;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outputs;

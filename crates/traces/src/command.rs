@@ -11,7 +11,7 @@ use super::output::{Output, Outputs, cannot_write};
 use super::page::Page;
 use super::printable::Shown;
 use super::reader::{Damage, ReadError, Traces};
-use super::reading::{Reading, ReadingError, Wishes};
+use super::reading::{Reading, Wishes};
 use super::select::Moment;
 use super::slowest::SlowRequest;
 use super::summary::Summary;
@@ -22,7 +22,7 @@ use super::text::Report;
 /// Give the files of all instances together, rotated ones too: guiche traces api1.jsonl* api2.jsonl*
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
-    /// Trace files, in any order
+    /// Trace files, in any order, gzip too; - is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Only this client
@@ -96,17 +96,18 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
         slowest: arguments.slowest as usize,
         page_requests: arguments.html.is_some().then_some(arguments.page_requests as usize),
     };
-    let traces = Traces::open(&arguments.files)?;
+    let bar = progress_bar();
+    let traces = Traces::open(&arguments.files, bar.clone())?;
+    bar.set_length(traces.bytes());
+    let told = traces.damage.unread.len();
+    tell(&traces.damage.unread);
     let Outputs { page: page_output, export, summary: mut output } = Outputs::open(arguments, &traces.ids())?;
     let cannot_export = |cause| cannot_write(arguments.chrome.as_deref().unwrap_or("".as_ref()), cause);
     let chrome = export.map(|export| ChromeWriter::new(export.begin()?, wishes.client));
-    let bar = progress_bar(traces.bytes());
-    let read = wishes.read(traces, chrome.transpose().map_err(cannot_export)?, |bytes| bar.inc(bytes));
+    let read = wishes.read(traces, chrome.transpose().map_err(cannot_export)?);
     bar.finish_and_clear();
-    let Reading { summary, slowest, page, traces } = read.map_err(|error| match error {
-        ReadingError::Read(error) => TracesError::Read(error),
-        ReadingError::Chrome(cause) => cannot_export(cause),
-    })?;
+    let Reading { summary, slowest, page, traces } = read.map_err(cannot_export)?;
+    tell(&traces.damage.unread[told..]);
     let damage = &traces.damage;
     if let (Some(collected), Some(output), Some(path)) = (page, page_output, &arguments.html) {
         let page = Page { collected, runs: traces.runs(), summary: &summary, damage };
@@ -114,6 +115,13 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
     }
     print(&mut output, &summary, &slowest, damage, arguments.json)
         .map_err(|cause| cannot_write("standard output".as_ref(), cause))
+}
+
+/// Says what cannot be read, where whoever reads the summary or a page by a program sees it too.
+fn tell(unread: &[String]) {
+    for why in unread {
+        let _ = writeln!(io::stderr(), "guiche: {why}; it is left out");
+    }
 }
 
 fn write_page(page: Page<'_>, output: Output) -> io::Result<()> {
@@ -140,10 +148,10 @@ fn print(
 }
 
 /// Bytes read, on a terminal alone.
-fn progress_bar(bytes: u64) -> ProgressBar {
+fn progress_bar() -> ProgressBar {
     let target =
         if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(bytes), target);
+    let bar = ProgressBar::with_draw_target(None, target);
     let style = ProgressStyle::with_template("reading {bar:40} {bytes} of {total_bytes}, {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -15,6 +15,7 @@ mod chrome;
 mod collect;
 mod command;
 mod html;
+mod input;
 mod output;
 mod page;
 mod page_text;

@@ -15,7 +15,7 @@ use super::collect::{At, Collected, PageCall, PageRequest};
 use super::format::CallReport;
 use super::html::escape;
 use super::page_text::{notes, summary_table};
-use super::reader::{Damage, Run};
+use super::reader::{Damage, Run, names};
 use super::summary::Summary;
 
 /// Stands for "not known" in a column.
@@ -74,8 +74,9 @@ impl Page<'_> {
     /// # Errors
     /// When `output` fails.
     pub(super) fn write(self, output: &mut impl Write) -> io::Result<()> {
-        let title =
-            self.summary.instances.iter().map(|one| one.instance.as_str()).collect::<Vec<_>>().join(", ");
+        let mut title: Vec<&str> = self.summary.instances.iter().map(|one| one.instance.as_str()).collect();
+        title.dedup();
+        let title = title.join(", ");
         let notes = notes(&self.collected, self.summary, self.damage);
         let table = summary_table(self.summary);
         let data = self.data();
@@ -103,14 +104,13 @@ impl Page<'_> {
         let Collected { requests, calls, changes, words, .. } = self.collected;
         let (requests, calls) = (requests.into_sorted(until), calls.into_sorted(until));
         let changes = changes.into_sorted(until);
-        let mut instances: Vec<String> = self.runs.iter().map(|run| run.instance.clone()).collect();
+        let mut instances: Vec<(String, usize)> = names(self.runs).into_iter().zip(0..).collect();
         instances.sort();
-        instances.dedup();
-        let instance_of: Vec<usize> = self
-            .runs
-            .iter()
-            .map(|run| instances.binary_search(&run.instance).expect("it was just put there"))
-            .collect();
+        let mut instance_of = vec![0; instances.len()];
+        for (position, (_, run)) in instances.iter().enumerate() {
+            instance_of[*run] = position;
+        }
+        let instances: Vec<String> = instances.into_iter().map(|(name, _)| name).collect();
         let lanes = Lanes::of(&requests, &calls, &instance_of);
         let firsts = [
             requests.first().map(|one| one.at),

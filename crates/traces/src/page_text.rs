@@ -26,12 +26,16 @@ pub(super) fn notes(collected: &Collected, summary: &Summary, damage: &Damage) -
         ));
     }
     if summary.dropped > 0 {
-        notes.push(format!("{} lines are missing: the writer could not keep up.", Count(summary.dropped)));
+        notes.push(format!(
+            "{} lines are missing, which the writers dropped: what looks idle may be a gap.",
+            Count(summary.dropped)
+        ));
     }
     if damage.malformed > 0 {
         notes
             .push(format!("{} lines of the files make no sense and were left out.", Count(damage.malformed)));
     }
+    notes.extend(damage.unread.iter().cloned());
     for path in &damage.torn {
         notes.push(format!("The last line of {} is not whole.", Shown(path)));
     }

@@ -1,21 +1,30 @@
 //! Finds the lines of trace files: in bounded memory, and whatever the files hold.
+//!
+//! Runs are read side by side, in the order of their times, so that whoever stops early has seen about as
+//! much of each. A line that is in two files (a copy, a link, one file that is several put together)
+//! is visited once.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, BufRead};
+use std::path::PathBuf;
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::format::{Header, Line, VERSION};
+use super::input::{TraceFile, parse, read_line};
 use super::output::FileId;
 use super::printable::Shown;
 
-/// The longest line that is looked at; the longest that is written is a call's that spans ten
-/// thousand clients.
-const MAX_LINE_BYTES: u64 = 1 << 20;
-
 /// Runs of instances that are told apart. Real traces have a handful.
 const MAX_RUNS: usize = 1_000;
+
+/// Parts of runs whose copies are recognized.
+const MAX_PARTS: usize = 100_000;
+
+/// How far one run is read ahead of the others, in microseconds.
+const AHEAD: u64 = 100_000;
 
 /// Why files cannot be read as traces.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +36,20 @@ pub enum ReadError {
         path: PathBuf,
         /// What the system says.
         cause: io::Error,
+    },
+    /// There is nothing in it.
+    #[error("{} is empty", Shown(path))]
+    Empty {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It was given before, by this name or another.
+    #[error("{} is {} again", Shown(path), Shown(first))]
+    Again {
+        /// Which file.
+        path: PathBuf,
+        /// Its name the first time.
+        first: PathBuf,
     },
     /// Its first line is not a trace's.
     #[error(
@@ -58,7 +81,7 @@ pub(super) struct Run {
     pub(super) started: u64,
 }
 
-/// What could not be read.
+/// What could not be read, and what was not read twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Damage {
     /// Lines that make no sense.
@@ -67,33 +90,43 @@ pub(super) struct Damage {
     pub first_malformed: Option<(PathBuf, u64)>,
     /// Files whose last line is not whole: still being written, or their writer died.
     pub torn: Vec<PathBuf>,
+    /// Files that were left out, or could not be read to their end, and why.
+    pub unread: Vec<String>,
+    /// Lines that another file had already.
+    pub repeated: u64,
+    /// The first file with such lines.
+    pub first_repeated: Option<PathBuf>,
 }
 
 /// Trace files, known to be such.
 pub(super) struct Traces {
     files: Vec<TraceFile>,
     runs: Vec<Run>,
+    parts: Parts,
+    bar: ProgressBar,
     pub(super) damage: Damage,
-}
-
-struct TraceFile {
-    path: PathBuf,
-    header: Header<'static>,
-    bytes: u64,
-    id: FileId,
 }
 
 impl Traces {
     /// Looks at each file's first line, and puts the files into the order in which they were
-    /// written.
+    /// written. What cannot be read is left out, and told in [`Traces::damage`]. `bar` is told the bytes read.
     ///
     /// # Errors
-    /// [`ReadError`] for the first file that is no trace.
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, ReadError> {
-        let mut files = paths.iter().map(|path| TraceFile::open(path)).collect::<Result<Vec<_>, _>>()?;
-        files.sort_by(|a, b| a.order().cmp(&b.order()));
-        files.dedup_by(|a, b| a.path == b.path);
-        let mut traces = Self { files, runs: Vec::new(), damage: Damage::default() };
+    /// [`ReadError`] of the first file, where none can be read.
+    pub(super) fn open(paths: &[PathBuf], bar: ProgressBar) -> Result<Self, ReadError> {
+        let (mut files, mut errors) = (Vec::new(), Vec::new());
+        for path in paths {
+            match TraceFile::open(path, &files, &bar) {
+                Ok(file) => files.push(file),
+                Err(error) => errors.push(error),
+            }
+        }
+        let damage = Damage { unread: errors.iter().map(ToString::to_string).collect(), ..Damage::default() };
+        if let (true, Some(error)) = (files.is_empty(), errors.into_iter().next()) {
+            return Err(error);
+        }
+        files.sort_by(|a, b| order(a).cmp(&order(b)));
+        let mut traces = Self { files, runs: Vec::new(), parts: Parts::default(), bar, damage };
         for position in 0..traces.files.len() {
             let header = traces.files[position].header.clone();
             traces.run_of(&header);
@@ -121,43 +154,72 @@ impl Traces {
         self.files.iter().map(|file| file.header.started).min().unwrap_or(0)
     }
 
-    /// Calls `visit` with every line and the position in [`Traces::runs`] of the run it belongs
-    /// to, and `progress` with the bytes read, now and then.
+    /// Calls `visit` with every line and the position in [`Traces::runs`] of the run it belongs to. To be
+    /// called once.
     ///
     /// # Errors
-    /// When a file cannot be read on, or `visit` fails.
-    pub(super) fn each_line<E: From<ReadError>>(
+    /// When `visit` fails. A file that cannot be read on is told in [`Traces::damage`].
+    pub(super) fn each_line<E>(
         &mut self,
         mut visit: impl FnMut(&Run, usize, &Line<'_>) -> Result<(), E>,
-        mut progress: impl FnMut(u64),
     ) -> Result<(), E> {
+        let mut chains = chains(std::mem::take(&mut self.files));
         let mut buffer = Vec::new();
-        for position in 0..self.files.len() {
-            let path = self.files[position].path.clone();
-            let failed = |cause| ReadError::Io { path: path.clone(), cause };
-            let mut lines = BufReader::with_capacity(1 << 17, File::open(&path).map_err(failed)?);
-            let (mut run, mut number) = (0, 0);
-            loop {
-                let (bytes, whole) = read_line(&mut lines, &mut buffer).map_err(failed)?;
-                if bytes == 0 {
+        while let Some(first) = (0..chains.len()).min_by_key(|position| chains[*position].time) {
+            let others = chains.iter().enumerate().filter(|(position, _)| *position != first);
+            let until = others.map(|(_, chain)| chain.time).min().unwrap_or(u64::MAX).saturating_add(AHEAD);
+            let chain = &mut chains[first];
+            if !chain.open_next(&self.bar, &mut self.damage) {
+                chains.remove(first);
+                continue;
+            }
+            while chain.time < until || until == u64::MAX {
+                if !self.read(chain, &mut buffer, &mut visit)? {
+                    chain.current = None;
                     break;
                 }
-                number += 1;
-                match serde_json::from_slice(&buffer) {
-                    // A file may be several, one behind the other.
-                    Ok(Line::Trace(header)) => run = self.run_of(&header).unwrap_or(run),
-                    Ok(line) => visit(&self.runs[run], run, &line)?,
-                    Err(_) if buffer.is_empty() && whole => {}
-                    Err(_) if !whole => self.damage.torn.push(path.clone()),
-                    Err(_) => {
-                        self.damage.malformed += 1;
-                        self.damage.first_malformed.get_or_insert_with(|| (path.clone(), number));
-                    }
-                }
-                progress(bytes);
             }
         }
         Ok(())
+    }
+
+    /// Reads a line of the chain's file; returns whether there was one.
+    fn read<E>(
+        &mut self,
+        chain: &mut Chain,
+        buffer: &mut Vec<u8>,
+        visit: &mut impl FnMut(&Run, usize, &Line<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let Some(current) = &mut chain.current else { return Ok(false) };
+        let (bytes, whole) = read_line(&mut *current.lines, buffer).unwrap_or_else(|cause| {
+            self.damage.unread.push(format!("cannot read {} to its end: {cause}", Shown(&current.path)));
+            buffer.clear();
+            (0, false)
+        });
+        current.number += 1;
+        let line = parse(buffer);
+        if let Ok(Line::Trace(header)) = &line {
+            // A file may be several, one behind the other.
+            current.run = self.run_of(header).unwrap_or(current.run);
+            current.part = Part::Begun(header.part);
+        } else if bytes > 0 && !buffer.is_empty() && !self.parts.is_new(current, buffer) {
+            self.damage.repeated += 1;
+            self.damage.first_repeated.get_or_insert_with(|| current.path.clone());
+        } else {
+            match line {
+                Ok(line) => {
+                    chain.time = ended(&line);
+                    visit(&self.runs[current.run], current.run, &line)?;
+                }
+                Err(_) if buffer.is_empty() => {}
+                Err(_) if !whole => self.damage.torn.push(current.path.clone()),
+                Err(_) => {
+                    self.damage.malformed += 1;
+                    self.damage.first_malformed.get_or_insert_with(|| (current.path.clone(), current.number));
+                }
+            }
+        }
+        Ok(bytes > 0)
     }
 
     /// Returns the position of a header's run; `None` where there are too many or it is of a later version.
@@ -176,56 +238,122 @@ impl Traces {
     }
 }
 
-impl TraceFile {
-    fn open(path: &Path) -> Result<Self, ReadError> {
-        let failed = |cause| ReadError::Io { path: path.to_owned(), cause };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let (bytes, id) = (metadata.len(), FileId::of(&metadata));
-        let mut first = Vec::new();
-        read_line(&mut BufReader::new(file), &mut first).map_err(failed)?;
-        let header: Line<'_> =
-            serde_json::from_slice(&first).map_err(|_| ReadError::NotATrace { path: path.to_owned() })?;
-        let Line::Trace(header) = header else { return Err(ReadError::NotATrace { path: path.to_owned() }) };
-        if header.version > VERSION {
-            return Err(ReadError::NewerVersion { path: path.to_owned(), version: header.version });
-        }
-        Ok(Self { path: path.to_owned(), header: header.into_owned(), bytes, id })
-    }
+/// A run's files, one behind the other.
+struct Chain {
+    files: VecDeque<TraceFile>,
+    current: Option<Current>,
+    /// When what was read last was over.
+    time: u64,
+}
 
-    fn order(&self) -> (&str, u64, u64, &Path) {
-        (&self.header.instance, self.header.started, self.header.part, &self.path)
+struct Current {
+    path: PathBuf,
+    lines: Box<dyn BufRead>,
+    /// The line's number in the file.
+    number: u64,
+    run: usize,
+    part: Part,
+}
+
+/// The part of a run that is being read.
+enum Part {
+    /// Its header was read, and no other line.
+    Begun(u64),
+    /// Its position in [`Parts`], unless there are too many, and the number of its last line.
+    Within(Option<usize>, u64),
+}
+
+/// How many lines were visited of each part. A file is known by its run, its part and its first line:
+/// somebody may have cut it in pieces, each with the header.
+#[derive(Default)]
+struct Parts {
+    positions: HashMap<(usize, u64, u64), usize>,
+    visited: Vec<u64>,
+}
+
+impl Parts {
+    /// Notes that `line` was read; returns whether that is the first time. Files only grow, so two copies
+    /// have the same lines as far as the shorter goes.
+    fn is_new(&mut self, current: &mut Current, line: &[u8]) -> bool {
+        let (position, number) = match current.part {
+            Part::Within(position, number) => (position, number + 1),
+            Part::Begun(part) => {
+                let mut hasher = DefaultHasher::new();
+                line.hash(&mut hasher);
+                let key = (current.run, part, hasher.finish());
+                let known = self.positions.get(&key).copied();
+                let new = || (self.visited.len() < MAX_PARTS).then_some(self.visited.len());
+                let position = known.or_else(new);
+                if let (None, Some(position)) = (known, position) {
+                    self.positions.insert(key, position);
+                    self.visited.push(0);
+                }
+                (position, 1)
+            }
+        };
+        current.part = Part::Within(position, number);
+        let Some(visited) = position.map(|position| &mut self.visited[position]) else { return true };
+        let new = number > *visited;
+        *visited = number.max(*visited);
+        new
     }
 }
 
-/// Reads a line, without its end, into `line`; returns the bytes passed and whether the line has
-/// an end. Of a line that is too long only so much is kept that it makes no sense.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(u64, bool)> {
-    line.clear();
-    let mut bytes = input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', line)? as u64;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        return Ok((bytes, true));
+impl Chain {
+    /// Sees to it that a file is open; returns false at the end of the last.
+    fn open_next(&mut self, bar: &ProgressBar, damage: &mut Damage) -> bool {
+        while self.current.is_none() {
+            let Some(mut file) = self.files.pop_front() else { return false };
+            match file.lines(bar) {
+                Ok(lines) => {
+                    let (path, part) = (file.path, Part::Begun(file.header.part));
+                    self.current = Some(Current { path, lines, number: 0, run: 0, part });
+                }
+                Err(cause) => damage.unread.push(format!("cannot read {}: {cause}", Shown(&file.path))),
+            }
+        }
+        true
     }
-    if bytes < MAX_LINE_BYTES {
-        return Ok((bytes, false));
-    }
-    line.truncate(1);
-    let (rest, whole) = skip_line(input)?;
-    bytes += rest;
-    Ok((bytes, whole))
 }
 
-fn skip_line(input: &mut impl BufRead) -> io::Result<(u64, bool)> {
-    let mut skipped = 0;
-    loop {
-        let available = input.fill_buf()?;
-        let end = available.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(available.len(), |end| end + 1);
-        input.consume(taken);
-        skipped += taken as u64;
-        if taken == 0 || end.is_some() {
-            return Ok((skipped, end.is_some()));
+fn chains(files: Vec<TraceFile>) -> Vec<Chain> {
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut last = None;
+    for file in files {
+        let run = (file.header.instance.clone(), file.header.started);
+        if last.as_ref() != Some(&run) {
+            chains.push(Chain { files: VecDeque::new(), current: None, time: run.1 });
+            last = Some(run);
         }
+        chains.last_mut().expect("one was just put there").files.push_back(file);
     }
+    chains
+}
+
+/// By run and part; of copies the longest first.
+fn order(file: &TraceFile) -> impl Ord + use<'_> {
+    let Header { instance, started, part, .. } = &file.header;
+    (instance, started, part, std::cmp::Reverse(file.bytes), file.path.as_path())
+}
+
+/// Returns when what the line tells of was over.
+fn ended(line: &Line<'_>) -> u64 {
+    match line {
+        Line::Trace(header) => header.started,
+        Line::Request(request) => request.at.saturating_add(request.took.unwrap_or(0)),
+        Line::Call(call) => call.at.saturating_add(call.total),
+        Line::Actor(change) => change.at,
+        Line::Dropped(dropped) => dropped.at,
+        Line::End(end) => end.at,
+    }
+}
+
+/// Returns what to call each run: its instance's name, and more where several runs have that.
+pub(super) fn names(runs: &[Run]) -> Vec<String> {
+    let alone = |run: &Run| runs.iter().filter(|other| other.instance == run.instance).count() == 1;
+    let name = |run: &Run| match alone(run) {
+        true => run.instance.clone(),
+        false => format!("{} ({}, since {})", run.instance, run.mode, super::text::Timestamp(run.started)),
+    };
+    runs.iter().map(name).collect()
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::chrome::ChromeWriter;
 use super::collect::Collected;
-use super::reader::{ReadError, Traces};
+use super::reader::{Traces, names};
 use super::select::{Moment, Selection};
 use super::slowest::{SlowRequest, Slowest};
 use super::summary::{Summary, Summing};
@@ -33,51 +33,35 @@ pub(super) struct Reading {
     pub(super) traces: Traces,
 }
 
-/// Why it ended early.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadingError {
-    /// A file cannot be read on.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The trace-event file cannot be written.
-    #[error(transparent)]
-    Chrome(io::Error),
-}
-
 impl Wishes {
-    /// Reads every line once, and writes the trace-event format to `chrome` meanwhile. `progress` is
-    /// told the bytes read, now and then.
+    /// Reads every line once, and writes the trace-event format to `chrome` meanwhile.
     ///
     /// # Errors
-    /// [`ReadingError`].
+    /// When that cannot be written.
     pub(super) fn read<W: Write>(
         self,
         mut traces: Traces,
         mut chrome: Option<ChromeWriter<W>>,
-        progress: impl FnMut(u64),
-    ) -> Result<Reading, ReadingError> {
+    ) -> io::Result<Reading> {
         let selection = Selection::new(self.client, self.from, self.to, traces.started());
         let (mut summing, mut slowest) = (Summing::default(), Slowest::new(self.slowest));
         let mut page = self.page_requests.map(Collected::new);
-        traces.each_line(
-            |run, position, line| {
-                if !selection.takes(line) {
-                    return Ok(());
-                }
-                summing.add(run, line, self.client);
-                slowest.add(position, line);
-                if let Some(page) = &mut page {
-                    page.add(position, line, self.client);
-                }
-                let written = chrome.as_mut().map(|chrome| chrome.add(run, position, line));
-                written.transpose().map(drop).map_err(ReadingError::Chrome)
-            },
-            progress,
-        )?;
+        traces.each_line(|run, position, line| {
+            if !selection.takes(line) {
+                return Ok(());
+            }
+            summing.add(position, run, line, self.client);
+            slowest.add(position, line);
+            if let Some(page) = &mut page {
+                page.add(position, line, self.client);
+            }
+            let written = chrome.as_mut().map(|chrome| chrome.add(run, position, line));
+            written.transpose().map(drop)
+        })?;
         if let Some(chrome) = chrome {
-            chrome.finish().map_err(ReadingError::Chrome)?;
+            chrome.finish()?;
         }
-        let slowest = slowest.finish(|run| traces.runs()[run].instance.clone());
+        let slowest = slowest.finish(|run| names(traces.runs())[run].clone());
         Ok(Reading { summary: summing.finish(), slowest, page, traces })
     }
 }

@@ -25,7 +25,9 @@ impl std::str::FromStr for Moment {
         {
             return Ok(Self::After((seconds * 1e6) as u64));
         }
-        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(
+        // As summaries and pages print it.
+        let printed = text.strip_suffix(" UTC").map(|time| time.replacen(' ', "T", 1) + "Z");
+        let time = OffsetDateTime::parse(printed.as_deref().unwrap_or(text), &Rfc3339).map_err(
             |_| "expected a time such as 2024-06-01T12:00:00.25Z, or seconds since the start such as 1.5",
         )?;
         u64::try_from(time.unix_timestamp_nanos() / 1_000).map(Self::At).map_err(|_| "it is before 1970")
@@ -78,6 +80,7 @@ mod tests {
         assert_eq!("1.5".parse(), Ok(Moment::After(1_500_000)));
         assert_eq!("+2s".parse(), Ok(Moment::After(2_000_000)));
         assert_eq!("1970-01-01T00:00:01.000002Z".parse(), Ok(Moment::At(1_000_002)));
+        assert_eq!("1970-01-01 00:00:01.000002 UTC".parse(), Ok(Moment::At(1_000_002)), "as it is printed");
         for text in ["", "yesterday", "-1", "NaN", "1e300", "12:00"] {
             assert!(text.parse::<Moment>().is_err(), "{text}");
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::format::{ABANDONED, CallRecord, Line, RequestRecord, UNHEARD};
+use super::format::{ABANDONED, CallRecord, Dropped, Line, RequestRecord, UNHEARD};
 use super::quantiles::{Durations, Quantiles};
 use super::reader::Run;
 
@@ -24,7 +24,7 @@ pub(super) struct Summary {
     pub from: u64,
     /// See [`Summary::from`].
     pub to: u64,
-    /// What each instance traced.
+    /// What each run of an instance traced.
     pub instances: Vec<InstanceSummary>,
     /// All clients together.
     pub total: ClientSummary,
@@ -48,13 +48,15 @@ pub(super) struct Summary {
     pub others: Option<ClientSummary>,
 }
 
-/// One instance's trace.
+/// One run of an instance.
 #[derive(Debug, Serialize)]
 pub(super) struct InstanceSummary {
     /// Its name.
     pub instance: String,
     /// `direct`, `serial` or `batched`.
     pub mode: String,
+    /// When it started.
+    pub started: u64,
     /// Requests.
     pub requests: u64,
     /// Calls.
@@ -64,6 +66,8 @@ pub(super) struct InstanceSummary {
     pub span: u64,
     /// Whether it stopped in good order, all of it written.
     pub ended: bool,
+    /// Lines that its writer dropped.
+    pub dropped: u64,
 }
 
 /// One client's part, or several clients'.
@@ -104,7 +108,6 @@ pub(super) struct Summing {
     clients: HashMap<i32, Tally>,
     others: Option<Tally>,
     words: [Words; 6],
-    dropped: u64,
 }
 
 /// Which of [`Summing::words`] is what.
@@ -120,8 +123,11 @@ enum Word {
 
 #[derive(Default)]
 struct InstanceTally {
+    run: usize,
     name: String,
     mode: String,
+    started: u64,
+    dropped: u64,
     requests: u64,
     calls: u64,
     from: Option<u64>,
@@ -147,23 +153,30 @@ struct Tally {
 
 impl Summing {
     /// Counts a line of `run`.
-    pub(super) fn add(&mut self, run: &Run, line: &Line<'_>, client: Option<i32>) {
-        let instance = self.instance(run);
+    pub(super) fn add(&mut self, position: usize, run: &Run, line: &Line<'_>, client: Option<i32>) {
+        let instance = self.instance(position, run);
         match line {
             Line::Request(request) => self.add_request(instance, request),
             Line::Call(call) => self.add_call(instance, call, client),
             Line::Actor(change) => self.count(Word::Actor, &change.state),
-            Line::Dropped(dropped) => self.dropped = self.dropped.saturating_add(dropped.count),
-            Line::End(_) => self.instances[instance].ended = true,
+            Line::Dropped(Dropped { count, .. }) => {
+                self.instances[instance].dropped = self.instances[instance].dropped.saturating_add(*count);
+            }
+            Line::End(end) => {
+                let tally = &mut self.instances[instance];
+                // It counts what could not even be noted, and what was noted in files that are gone.
+                (tally.ended, tally.dropped) = (true, tally.dropped.max(end.dropped));
+            }
             Line::Trace(_) => {}
         }
     }
 
-    fn instance(&mut self, run: &Run) -> usize {
-        let known = self.instances.iter().position(|tally| tally.name == run.instance);
+    /// Returns the run's position among those that have any line.
+    fn instance(&mut self, run: usize, Run { instance, mode, started }: &Run) -> usize {
+        let known = self.instances.iter().position(|tally| tally.run == run);
         known.unwrap_or_else(|| {
-            let (name, mode) = (run.instance.clone(), run.mode.clone());
-            self.instances.push(InstanceTally { name, mode, ..InstanceTally::default() });
+            let (name, mode, started) = (instance.clone(), mode.clone(), *started);
+            self.instances.push(InstanceTally { run, name, mode, started, ..InstanceTally::default() });
             self.instances.len() - 1
         })
     }
@@ -229,6 +242,7 @@ impl Summing {
             .map(|(client, tally)| (*client, ClientSummary { busy: busy(tally), ..tally.finish() }))
             .collect();
         clients.sort_by_key(|(client, summary)| (std::cmp::Reverse(summary.requests), *client));
+        let dropped = self.instances.iter().fold(0, |sum: u64, tally| sum.saturating_add(tally.dropped));
         Summary {
             from: self.instances.iter().filter_map(|tally| tally.from).min().unwrap_or(0),
             to: self.instances.iter().map(|tally| tally.to).max().unwrap_or(0),
@@ -240,7 +254,7 @@ impl Summing {
             cuts,
             failures,
             actors,
-            dropped: self.dropped,
+            dropped,
             clients,
             others: self.others.as_ref().map(Tally::finish),
         }
@@ -259,8 +273,8 @@ impl InstanceTally {
 
     fn finish(self) -> InstanceSummary {
         let span = self.span();
-        let Self { name: instance, mode, requests, calls, ended, .. } = self;
-        InstanceSummary { instance, mode, requests, calls, span, ended }
+        let Self { name: instance, mode, started, requests, calls, ended, dropped, .. } = self;
+        InstanceSummary { instance, mode, started, requests, calls, span, ended, dropped }
     }
 }
 

@@ -11,7 +11,7 @@ use super::format::{
 };
 use super::page::Page;
 use super::reader::{ReadError, Traces};
-use super::reading::{Reading, ReadingError, Wishes};
+use super::reading::{Reading, Wishes};
 use super::select::Moment;
 use super::slowest::SlowRequest;
 use super::summary::{CLIENTS_MAX, Summary};
@@ -59,11 +59,9 @@ fn make(
     let wishes = Wishes { client, from, to, slowest: 3, page_requests: Some(50) };
     let mut chrome = Vec::new();
     let writer = ChromeWriter::new(&mut chrome, client).expect("a Vec takes everything");
-    let reading = wishes.read(Traces::open(files)?, Some(writer), |_| {});
-    let Reading { summary, slowest, page, traces } = reading.map_err(|error| match error {
-        ReadingError::Read(error) => error,
-        ReadingError::Chrome(error) => panic!("a Vec takes everything: {error}"),
-    })?;
+    let traces = Traces::open(files, indicatif::ProgressBar::hidden())?;
+    let reading = wishes.read(traces, Some(writer));
+    let Reading { summary, slowest, page, traces } = reading.expect("a Vec takes everything");
     let page = page.expect("one was asked for");
     let text = Report { summary: &summary, slowest: &slowest, damage: &traces.damage }.to_string();
     let mut html = Vec::new();
@@ -287,7 +285,10 @@ fn what_is_no_trace_is_refused() {
     let refused = |contents: &str| {
         make(&[directory.file("x", contents)], None, None, None).map(drop).expect_err("no trace")
     };
-    for contents in ["", "\n", "hello\n", "{}\n", "[1]\n", "{\"end\":{\"at\":1,\"dropped\":0}}\n"] {
+    for contents in ["", "\n"] {
+        assert!(matches!(refused(contents), ReadError::Empty { .. }), "{contents:?}");
+    }
+    for contents in ["hello\n", "{}\n", "[1]\n", "{\"end\":{\"at\":1,\"dropped\":0}}\n"] {
         assert!(matches!(refused(contents), ReadError::NotATrace { .. }), "{contents:?}");
     }
     let newer = "{\"trace\":{\"version\":2,\"instance\":\"a\",\"started\":1}}\n";

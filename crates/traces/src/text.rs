@@ -43,10 +43,12 @@ fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
     let span = Micros(summary.to.saturating_sub(summary.from));
     writeln!(f, "{span} from {}", Timestamp(summary.from))?;
     for instance in &summary.instances {
+        let alone = summary.instances.iter().filter(|other| other.instance == instance.instance).count() == 1;
+        let since = if alone { String::new() } else { format!(", since {}", Timestamp(instance.started)) };
         let end = if instance.ended { "" } else { ", without its end" };
         writeln!(
             f,
-            "  {} ({}): {} requests, {} calls{end}",
+            "  {} ({}{since}): {} requests, {} calls{end}",
             printable(&instance.instance),
             printable(&instance.mode),
             Count(instance.requests),
@@ -71,11 +73,22 @@ fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
 
 fn write_damage(f: &mut fmt::Formatter<'_>, summary: &Summary, damage: &Damage) -> fmt::Result {
     if summary.dropped > 0 {
-        writeln!(f, "missing   {} lines were dropped by the writer", Count(summary.dropped))?;
+        writeln!(
+            f,
+            "missing   {} lines were dropped by the writers: these figures lack them",
+            Count(summary.dropped)
+        )?;
     }
     if let Some((path, line)) = &damage.first_malformed {
         let count = Count(damage.malformed);
         writeln!(f, "malformed {count} lines make no sense, the first is line {line} of {}", Shown(path))?;
+    }
+    for why in &damage.unread {
+        writeln!(f, "unread    {why}")?;
+    }
+    if let Some(path) = &damage.first_repeated {
+        let count = Count(damage.repeated);
+        writeln!(f, "repeated  {count} lines are in two files and count once, the first in {}", Shown(path))?;
     }
     for path in &damage.torn {
         writeln!(f, "torn      the last line of {} is not whole", Shown(path))?;
