@@ -37,7 +37,8 @@ import http from 'k6/http';
 import { Counter, Trend } from 'k6/metrics';
 import { statementUrl, transactionUrl } from './lib/bank.js';
 import { chooser, readyBodies } from './lib/draw.js';
-import { TIMED, outcomeOf, textOf } from './lib/outcome.js';
+import { outcomeOf, textOf } from './lib/outcome.js';
+import { TIMED, spentOf } from './lib/timing.js';
 
 const setting = (name, otherwise) => Number(__ENV[name] || otherwise);
 
@@ -57,7 +58,6 @@ const right = new Trend('right', true);
 const shed = new Counter('shed');
 const wrong = new Counter('wrong');
 const timed = Object.fromEntries(TIMED.map((part) => [part, new Trend(part)]));
-const TIMING = new RegExp(TIMED.map((part) => `${part};dur=([0-9.]+)`).join('.*'));
 
 const duration = `${WARM_UP + SECONDS}s`;
 const open = (rate, users) => ({ executor: 'constant-arrival-rate', rate, timeUnit: '1s', duration, preAllocatedVUs: users, maxVUs: users });
@@ -122,7 +122,7 @@ function record(response) {
     // `blocked` lasts until there is a connection.
     const { blocked, duration } = response.timings;
     right.add(blocked + duration);
-    if (Math.random() < TIMED_SHARE) recordTiming(response.headers['Server-Timing']);
+    if (Math.random() < TIMED_SHARE) recordTiming(spentOf(response));
   } else if (status === 503) {
     shed.add(1);
   } else {
@@ -130,9 +130,8 @@ function record(response) {
   }
 }
 
-function recordTiming(header) {
-  const times = header && TIMING.exec(header);
-  if (times) TIMED.forEach((part, index) => timed[part].add(Number(times[index + 1])));
+function recordTiming(times) {
+  if (times) TIMED.forEach((part, index) => timed[part].add(times[index]));
 }
 
 export function handleSummary(data) {

@@ -85,8 +85,8 @@ pub enum Event<'a> {
 pub struct Sample<'a> {
     /// The metric's name.
     pub metric: &'a str,
-    /// When it was taken, in seconds since 1970.
-    pub unix_second: u64,
+    /// When it was taken, in milliseconds since 1970.
+    pub unix_ms: u64,
     /// Its value; of time in milliseconds.
     pub value: f64,
     /// All columns after the value.
@@ -97,12 +97,18 @@ impl<'a> Sample<'a> {
     /// Reads a row; returns `None` for the header and for what is no row.
     pub fn parse(row: &'a str) -> Option<Sample<'a>> {
         let (metric, rest) = row.split_once(',')?;
-        let (unix_second, rest) = rest.split_once(',')?;
+        let (unix_ms, rest) = rest.split_once(',')?;
         let (value, tags) = rest.split_once(',')?;
-        Some(Sample { metric, unix_second: unix_second.parse().ok()?, value: value.parse().ok()?, tags })
+        Some(Sample { metric, unix_ms: unix_ms.parse().ok()?, value: value.parse().ok()?, tags })
     }
 
-    /// Returns the value of a tag that the script gave: k6 writes those as `a=1&b=2` in one column.
+    /// Returns the second in which it was taken, since 1970.
+    pub fn unix_second(&self) -> u64 {
+        self.unix_ms / 1_000
+    }
+
+    /// Returns the value of a tag or of metadata that the script gave: k6 writes those as `a=1&b=2`, in a column
+    /// each.
     pub fn tag(&self, name: &str) -> Option<&'a str> {
         let mut pairs = self.tags.split([',', '&']).filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -175,7 +181,8 @@ impl K6 {
         let path = path.display();
         let output = match run.channel {
             Channel::Samples => {
-                let output = format!("csv=fileName={path},saveInterval={SAVE_INTERVAL},timeFormat=unix");
+                let output =
+                    format!("csv=fileName={path},saveInterval={SAVE_INTERVAL},timeFormat=unix_milli");
                 ["--out".to_owned(), output]
             }
             Channel::Console => ["--console-output".to_owned(), path.to_string()],
@@ -213,9 +220,9 @@ mod tests {
 
     #[test]
     fn a_row_is_a_sample() {
-        let row = "response_time,1795367119,0.730193,,,operation=debits&verdict=right,";
+        let row = "response_time,1795367119250,0.730193,,,operation=debits&verdict=right,";
         let sample = Sample::parse(row).expect("a sample");
-        assert_eq!((sample.metric, sample.unix_second), ("response_time", 1_795_367_119));
+        assert_eq!((sample.metric, sample.unix_ms), ("response_time", 1_795_367_119_250));
         assert!((sample.value - 0.730193).abs() < f64::EPSILON);
         assert_eq!(sample.tag("operation"), Some("debits"));
         assert_eq!(sample.tag("verdict"), Some("right"));

@@ -32,3 +32,12 @@ pub struct Spent {
     /// Of which working.
     pub work: f64,
 }
+
+impl Spent {
+    /// Reads the five numbers, in this order and with spaces between them.
+    pub fn parse(text: &str) -> Option<Spent> {
+        let parts = text.split(' ').map(|part| part.parse().ok()).collect::<Option<Vec<f64>>>()?;
+        let [queue, connection, database, lock, work] = parts[..] else { return None };
+        Some(Spent { queue, connection, database, lock, work })
+    }
+}

@@ -5,6 +5,7 @@
 //! - [`faults`] breaks a running stack, and judges what its callers were told.
 //! - [`k6`] plays the scripts of `loadtest/k6` for both.
 //! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
+//! - [`stalls`] says what slow answers waited for.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
 
 pub mod args;
@@ -18,4 +19,5 @@ pub mod latency;
 pub mod measure;
 pub mod progress;
 pub mod report;
+pub mod stalls;
 pub mod up;

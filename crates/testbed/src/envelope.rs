@@ -97,18 +97,33 @@ impl Envelope {
         Ok(Throttling { periods: number(&cpu, "nr_periods")?, throttled: number(&cpu, "nr_throttled")? })
     }
 
+    /// Returns what reads over and over again how long each service had to wait for its quota.
+    pub fn throttle_meter(&self) -> ThrottleMeter {
+        let file = |service| {
+            let mut files =
+                self.directories_of(service).into_iter().map(|directory| directory.join("cpu.stat"));
+            files.find(|path| path.exists())
+        };
+        ThrottleMeter(Service::ALL.map(file))
+    }
+
     /// Takes a process out of its cgroups: what it does from now on is not the service's. For a
     /// session of the database that only watches.
     ///
     /// # Errors
     /// When the kernel refuses, as it does where the cgroups above take no processes.
     pub fn release(&self, pid: u32) -> Result<()> {
-        for directory in self.directories_of(Service::Database) {
-            let procs = directory.parent().unwrap_or(&directory).join("cgroup.procs");
+        for procs in self.outside() {
             fs::write(&procs, pid.to_string())
                 .with_context(|| format!("cannot move process {pid} to {}", procs.display()))?;
         }
         Ok(())
+    }
+
+    /// Returns the files that take a process of the database out of its cgroups when its pid is written to them.
+    pub fn outside(&self) -> Vec<PathBuf> {
+        let parent = |directory: PathBuf| directory.parent().unwrap_or(&directory).join("cgroup.procs");
+        self.directories_of(Service::Database).into_iter().map(parent).collect()
     }
 
     /// Removes the cgroups.
@@ -129,6 +144,21 @@ impl Envelope {
         directories.sort();
         directories.dedup();
         directories
+    }
+}
+
+/// Reads cheaply how long each service had to wait for its quota; without limits nobody has to.
+#[derive(Clone, Debug, Default)]
+pub struct ThrottleMeter([Option<PathBuf>; 4]);
+
+impl ThrottleMeter {
+    /// Returns how long since the start, summed over CPUs, in the order of [`Service::ALL`]. The kernel adds a
+    /// wait when it is over. Zero where that cannot be read.
+    pub fn now(&self) -> [Duration; 4] {
+        self.0.each_ref().map(|path| {
+            let text = path.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+            throttled(&text).unwrap_or_default()
+        })
     }
 }
 
@@ -215,6 +245,12 @@ impl Files {
     }
 }
 
+/// Reads `cpu.stat` of both versions.
+fn throttled(cpu: &str) -> Result<Duration> {
+    let nanos = number(cpu, "throttled_time").map(Duration::from_nanos);
+    nanos.or_else(|_| number(cpu, "throttled_usec").map(Duration::from_micros))
+}
+
 fn first_number(text: &str) -> Option<i64> {
     text.split_whitespace().next()?.parse().ok()
 }
@@ -234,16 +270,11 @@ fn decode(cpu: &str, accounted: Option<&str>, memory: &str) -> Result<Usage> {
     let (cpu, throttled, anonymous, file) = match accounted {
         Some(nanos) => (
             Duration::from_nanos(nanos.trim().parse().context("cpuacct.usage is no number")?),
-            Duration::from_nanos(number(cpu, "throttled_time")?),
+            throttled(cpu)?,
             "rss",
             "cache",
         ),
-        None => (
-            Duration::from_micros(number(cpu, "usage_usec")?),
-            Duration::from_micros(number(cpu, "throttled_usec")?),
-            "anon",
-            "file",
-        ),
+        None => (Duration::from_micros(number(cpu, "usage_usec")?), throttled(cpu)?, "anon", "file"),
     };
     let anonymous_bytes = number(memory, anonymous)?;
     let cache_bytes = number(memory, file)?.saturating_sub(shared_bytes);

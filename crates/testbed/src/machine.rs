@@ -1,7 +1,9 @@
-//! The machine as a whole: how busy it was, and what it is.
+//! The machine as a whole: how busy it was, what its processes had to wait for, and what it is.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use procfs::{CpuInfo, CpuTime, Current, CurrentSI, KernelStats};
+use procfs::{CpuInfo, CpuPressure, CpuTime, Current, CurrentSI, IoPressure, KernelStats, MemoryPressure};
 
 /// CPU time of the whole machine since its start, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,33 @@ impl Busy {
         let idle = time.idle + time.iowait.unwrap_or(0);
         let late = [time.irq, time.softirq, time.steal].map(Option::unwrap_or_default);
         Busy { idle, all: idle + time.user + time.nice + time.system + late.iter().sum::<u64>() }
+    }
+}
+
+/// How long since the start some process of the machine had to wait, and what for; zero where the kernel does
+/// not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// For a CPU.
+    pub cpu: Duration,
+    /// For a disk.
+    pub io: Duration,
+    /// For memory.
+    pub memory: Duration,
+    /// For a CPU that the hypervisor gave to others, summed over CPUs.
+    pub steal: Duration,
+}
+
+impl Pressure {
+    /// Returns that of now.
+    pub fn now() -> Pressure {
+        let steal = KernelStats::current().ok().and_then(|stats| stats.total.steal_duration());
+        Pressure {
+            cpu: Duration::from_micros(CpuPressure::current().map_or(0, |cpu| cpu.some.total)),
+            io: Duration::from_micros(IoPressure::current().map_or(0, |io| io.some.total)),
+            memory: Duration::from_micros(MemoryPressure::current().map_or(0, |memory| memory.some.total)),
+            steal: steal.unwrap_or_default(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::docker::{DockerOptions, DockerStack};
+use crate::envelope::Envelope;
 use crate::instance::Instance;
 use crate::split::Service;
 use crate::stack::{Limits, Progress, Stack, StackOptions};
@@ -85,6 +86,14 @@ impl Running {
         match self {
             Running::Native(stack) => stack.limits == Limits::Enforced,
             Running::Docker(_) => true,
+        }
+    }
+
+    /// Returns the cgroups of its services, where they are this program's own.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        match self {
+            Running::Native(stack) => stack.envelope.as_ref(),
+            Running::Docker(_) => None,
         }
     }
 

@@ -6,10 +6,14 @@
 // Only right and fast ones count for the SLA.
 
 import { check } from 'k6';
+import exec from 'k6/execution';
 import { Counter, Rate, Trend } from 'k6/metrics';
 import { LIMITS } from './bank.js';
+import { spentOf } from './timing.js';
 
 export const FAST_MS = 250;
+// loadtest/src/stalls.rs says what is slow in the end.
+const MAY_BE_SLOW_MS = 50;
 export const VERDICTS = ['right', 'slow', 'wrong', 'inconsistent'];
 
 const responseTime = new Trend('response_time', true);
@@ -25,7 +29,11 @@ export function record(operation, response, problem) {
   const took = responseTimeMs(response);
   const verdict = problem ? problem.verdict : took <= FAST_MS ? 'right' : 'slow';
   const tags = { operation, verdict };
+  // Of an answer that may be slow, where its time went goes along.
+  const timing = took > MAY_BE_SLOW_MS && spentOf(response);
+  if (timing) exec.vu.metrics.metadata.timing = timing.join(' ');
   responseTime.add(took, tags);
+  if (timing) delete exec.vu.metrics.metadata.timing;
   responses.add(1, tags);
   withinSla.add(verdict === 'right', tags);
   if (response.request.method === 'POST') {

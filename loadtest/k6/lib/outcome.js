@@ -1,7 +1,6 @@
 // What is left of a run of experiment.js: counts and times of its measured interval.
 
-// The parts of `Server-Timing` that are durations, in the header's order.
-export const TIMED = ['queue', 'connection', 'database', 'lock', 'work'];
+import { TIMED } from './timing.js';
 
 export function outcomeOf({ metrics }) {
   const values = (name) => (metrics[name] ? metrics[name].values : {});

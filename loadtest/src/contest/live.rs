@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::plan::Operation;
 use super::score::Tally;
 use crate::k6::Sample;
+use crate::latency::Spent;
+use crate::stalls::{self, Answer, SLOW_MS, Stalls, watch::Evidence};
 
 /// The metric of the script that has one sample for each response.
 const RESPONSE_TIME: &str = "response_time";
@@ -33,6 +35,8 @@ pub struct Live {
     seconds: BTreeMap<u64, Bucket>,
     /// When the open load began.
     load_since: Option<u64>,
+    /// Those that may be slow.
+    slow: Vec<Answer>,
 }
 
 /// The responses of one second.
@@ -52,6 +56,7 @@ impl Default for Live {
             all: histogram(),
             seconds: BTreeMap::new(),
             load_since: None,
+            slow: Vec::new(),
         }
     }
 }
@@ -78,12 +83,18 @@ impl Live {
         self.all.saturating_record(micros);
         self.times.entry(operation).or_insert_with(histogram).saturating_record(micros);
 
-        let second = self.seconds.entry(sample.unix_second).or_default();
+        if sample.value > SLOW_MS {
+            let end_s = sample.unix_ms as f64 / 1e3;
+            let spent = sample.tag("timing").and_then(Spent::parse);
+            self.slow.push(Answer { start_s: end_s - sample.value / 1e3, end_s, spent });
+        }
+
+        let second = self.seconds.entry(sample.unix_second()).or_default();
         second.times_ms.push(sample.value);
         *second.responses.entry(operation).or_default() += 1;
         second.not_right += u64::from(verdict != "right");
         if operation != Operation::Validations && self.load_since.is_none() {
-            self.load_since = Some(sample.unix_second);
+            self.load_since = Some(sample.unix_second());
         }
     }
 
@@ -117,6 +128,12 @@ impl Live {
         let Some((&first, _)) = self.seconds.first_key_value() else { return Vec::new() };
         let entries = self.seconds.iter();
         entries.map(|(&unix_second, bucket)| bucket.summarize(unix_second - first)).collect()
+    }
+
+    /// Returns what slow answers waited for; seconds count as in [`Live::timeline`].
+    pub fn stalls(&self, evidence: &Evidence) -> Stalls {
+        let begin_s = self.seconds.first_key_value().map_or(0, |(second, _)| *second) as f64;
+        stalls::find(&self.slow, self.quantile_ms(0.5), evidence, begin_s)
     }
 
     /// Returns how the response times of each operation are distributed.
@@ -195,14 +212,14 @@ mod tests {
     use super::*;
 
     fn feed(live: &mut Live, second: u64, ms: f64, operation: &str, verdict: &str) {
-        let row = format!("response_time,{second},{ms},,,operation={operation}&verdict={verdict},");
+        let row = format!("response_time,{second}000,{ms},,,operation={operation}&verdict={verdict},");
         live.add(&Sample::parse(&row).expect("a sample"));
     }
 
     #[test]
     fn it_counts_by_verdict_and_second() {
         let mut live = Live::default();
-        live.add(&Sample::parse("http_reqs,100,1.0,,,operation=debits,").expect("a sample"));
+        live.add(&Sample::parse("http_reqs,100000,1.0,,,operation=debits,").expect("a sample"));
         feed(&mut live, 100, 4.0, "validations", "right");
         assert!(!live.is_loaded());
         for ms in 1..=100 {

@@ -17,6 +17,7 @@ use super::score::Score;
 use super::summary::Summary;
 use super::target::Target;
 use crate::k6::{Channel, Event, K6, Run};
+use crate::stalls::watch;
 use testbed::Running;
 use testbed::check::Books;
 
@@ -59,6 +60,8 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
         .context("the clock shows no year of our era")?;
 
     let mut watch = Watch::new(session);
+    let envelope = session.running.and_then(Running::envelope);
+    let looking_on = session.running.map(|_| watch::Watch::start(session.database_url.clone(), envelope));
     let summary_path = session.directory.join("summary.json");
     let run = Run {
         script: "contest.js",
@@ -76,6 +79,7 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
     watch.measure();
     drop(watch.progress);
     let k6_cpu = k6_cpu?;
+    let evidence = looking_on.map(watch::Watch::stop).unwrap_or_default();
 
     let books = match &session.database_url {
         Some(url) => {
@@ -95,6 +99,7 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
         books,
         timeline: watch.live.timeline(),
         curves: watch.live.curves(),
+        stalls: Some(watch.live.stalls(&evidence)),
         summary,
     };
     result.judge();

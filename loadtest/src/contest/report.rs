@@ -14,6 +14,7 @@ use crate::latency::Latency;
 use crate::report::document::{self, Chart, Picture, SUM, save};
 use crate::report::lines::{Axis, Line, LineChart, Scale};
 use crate::report::text::{BYTES_PER_MB, markdown_table, megabytes, table};
+use crate::stalls::Stalls;
 
 /// The report's words, and those of a terminal.
 const PAGE: &str = include_str!("../../templates/contest.md");
@@ -66,6 +67,8 @@ fn words(result: &ContestResult, table: impl Fn(&[Vec<String>]) -> String) -> mi
         failures,
         responses => table(&operations(result)),
         services,
+        slow => result.stalls.as_ref().map(Stalls::summary),
+        stalls => result.stalls.iter().flat_map(|stalls| stalls.lines()).collect::<Vec<_>>(),
         charts => document::described(&pictures(result)),
         started_at => conditions.started_at,
         url => conditions.url,

@@ -9,6 +9,7 @@ use super::live::{Point, Second};
 use super::plan::{Operation, Plan};
 use super::score::{Score, grouped, usd};
 use super::summary::Summary;
+use crate::stalls::Stalls;
 use testbed::check::Books;
 
 /// How far the number of requests may be from the plan's. k6 places each start on a real clock
@@ -38,6 +39,9 @@ pub struct ContestResult {
     pub timeline: Vec<Second>,
     /// How the response times are distributed.
     pub curves: BTreeMap<Operation, Vec<Point>>,
+    /// What slow answers waited for; older results do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalls: Option<Stalls>,
 }
 
 /// Under which conditions a run was played.
@@ -192,6 +196,7 @@ pub(super) mod tests {
             }),
             timeline: Vec::new(),
             curves: BTreeMap::new(),
+            stalls: None,
         };
         result.judge();
         result

@@ -101,6 +101,38 @@ impl Waits {
     }
 }
 
+/// A session that looks at the others.
+pub struct Looker {
+    /// The process of the database that serves it.
+    pub backend: u32,
+    client: tokio_postgres::Client,
+    query: tokio_postgres::Statement,
+}
+
+impl Looker {
+    /// Connects. `url` is of a superuser: others do not see what sessions wait for.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn connect(url: &str) -> Result<Looker> {
+        let client = connect(url).await?;
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.context("cannot ask for a pid")?;
+        let backend = u32::try_from(row.try_get::<_, i32>(0)?)?;
+        let query = client.prepare(QUERY).await.context("cannot prepare the look at the sessions")?;
+        Ok(Looker { backend, client, query })
+    }
+
+    /// Looks once; the sample has no time yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn look(&self) -> Result<Sample> {
+        let row = self.client.query_one(&self.query, &[]).await.context("cannot look at the sessions")?;
+        let active = u32::try_from(row.try_get::<_, i64>(0)?)?;
+        Ok(Sample::new(0.0, active, row.try_get(1)?))
+    }
+}
+
 /// Looks at least once, and until it is told to stop. Dropped, it stops too.
 #[derive(Debug)]
 pub struct Sampler {
@@ -118,13 +150,11 @@ impl Sampler {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn start(url: &str, interval: Duration) -> Result<Sampler> {
-        let client = connect(url).await?;
-        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.context("cannot ask for a pid")?;
-        let backend = u32::try_from(row.try_get::<_, i32>(0)?)?;
-        let query = client.prepare(QUERY).await.context("cannot prepare the look at the sessions")?;
+        let looker = Looker::connect(url).await?;
+        let backend = looker.backend;
         let (stop, stopped) = oneshot::channel();
         let begin = Instant::now();
-        let task = tokio::spawn(follow(client, query, (begin, interval), stopped));
+        let task = tokio::spawn(follow(looker, (begin, interval), stopped));
         Ok(Sampler { backend, begin, stop, task })
     }
 
@@ -140,8 +170,7 @@ impl Sampler {
 }
 
 async fn follow(
-    client: tokio_postgres::Client,
-    query: tokio_postgres::Statement,
+    looker: Looker,
     (begin, interval): (Instant, Duration),
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<Vec<Sample>> {
@@ -150,9 +179,8 @@ async fn follow(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks.tick().await;
     loop {
-        let row = client.query_one(&query, &[]).await.context("cannot look at the sessions")?;
-        let active = u32::try_from(row.try_get::<_, i64>(0)?)?;
-        samples.push(Sample::new(begin.elapsed().as_secs_f64(), active, row.try_get(1)?));
+        let sample = looker.look().await?;
+        samples.push(Sample { at_s: begin.elapsed().as_secs_f64(), ..sample });
         tokio::select! {
             _ = &mut stopped => return Ok(samples),
             _ = ticks.tick() => {}

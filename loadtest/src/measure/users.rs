@@ -116,7 +116,7 @@ mod tests {
     fn samples_come_to_an_outcome() {
         let mut live = Live::default();
         let mut add = |metric: &str, value: u32, verdict: &str| {
-            let row = format!("{metric},100,{value},,,operation=debits&verdict={verdict},");
+            let row = format!("{metric},100000,{value},,,operation=debits&verdict={verdict},");
             live.add(&Sample::parse(&row).expect("a sample"));
         };
         (1..=100).for_each(|millis| add("response_time", millis, "right"));
