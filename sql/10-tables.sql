@@ -39,7 +39,7 @@ CREATE TABLE clientes (
 ) WITH (fillfactor = 25, vacuum_truncate = off);
 
 -- Only ever appended to: a million rows may come before autovacuum looks at it, so that no run of the
--- contest meets one. The plans do not depend on its statistics (30-role.sql).
+-- contest meets one. The plans do not depend on its statistics (src/ledger/pinned.rs).
 CREATE TABLE transacoes (
     id           bigint                 GENERATED ALWAYS AS IDENTITY,
     cliente_id   int                    NOT NULL,

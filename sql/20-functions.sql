@@ -1,6 +1,6 @@
 -- The stored functions: the API's only way to the tables.
 --
--- After 10-tables.sql. May be run again: it replaces the functions and changes no data. Every
+-- After 10-tables.sql. May be run again, and 30-role.sql after it: it replaces the functions and changes no data. Every
 -- name is folded to lower case by SQL, so InsertTransacao is pg_proc's inserttransacao.
 --
 -- What the three writing functions share
@@ -18,7 +18,8 @@
 --     read as an interval's microseconds, which float8's date_part() gives: since PostgreSQL 14
 --     extract() is numeric and slower. A wait is cut by statement_timeout (5 s) long before the
 --     minute at which that field would wrap.
---   * NULLs and arrays of unequal length are refused with SQLSTATE 22023 before anything is locked.
+--   * NULLs, arrays of unequal length and more than 10,000 elements (the most that BATCH_MAX may be) are
+--     refused with SQLSTATE 22023 before anything is locked.
 --   * An element is read by its subscript wherever it is read: in arrays that do not begin at 1 (which
 --     only somebody who has stolen the role sends) position and subscript are different elements, and
 --     what is judged must be what is written.
@@ -29,7 +30,8 @@
 -- What makes them fast: a call is a transaction of its own, and PL/pgSQL prepares each expression
 -- anew in each transaction, about 0.2 µs per operator in it. An SQL statement more costs 10 to 20 µs.
 -- Hence few statements and few expressions outside of the loops, and no cleverness inside them.
--- Plans are generic by the role's setting (30-role.sql): planning anew would cost 30 to 60 µs a call.
+-- Plans are generic by what an instance's connections start with (src/ledger/pinned.rs): planning anew would
+-- cost 30 to 60 µs a call.
 
 BEGIN;
 
@@ -109,11 +111,11 @@ DECLARE
     resultados smallint[];
     saldos     bigint[];
 BEGIN
-    IF (n = cardinality(p_tipos) AND n = cardinality(p_descricoes)
+    IF (n <= 10000 AND n = cardinality(p_tipos) AND n = cardinality(p_descricoes)
         AND p_cliente IS NOT NULL AND array_position(p_valores, NULL) IS NULL
         AND array_position(p_tipos, NULL) IS NULL AND array_position(p_descricoes, NULL) IS NULL) IS NOT TRUE
     THEN
-        RAISE EXCEPTION 'InsertTransacoes takes arrays of one length, without NULL'
+        RAISE EXCEPTION 'InsertTransacoes takes arrays of one length, at most 10000, without NULL'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
@@ -172,13 +174,13 @@ DECLARE
     saldos     bigint[];
     tetos      bigint[];
 BEGIN
-    IF (n = cardinality(p_ordinais) AND n = cardinality(p_valores)
+    IF (n <= 10000 AND n = cardinality(p_ordinais) AND n = cardinality(p_valores)
         AND n = cardinality(p_tipos) AND n = cardinality(p_descricoes)
         AND array_position(p_clientes, NULL) IS NULL AND array_position(p_ordinais, NULL) IS NULL
         AND array_position(p_valores, NULL) IS NULL AND array_position(p_tipos, NULL) IS NULL
         AND array_position(p_descricoes, NULL) IS NULL) IS NOT TRUE
     THEN
-        RAISE EXCEPTION 'InsertTransacoesEmLote takes arrays of one length, without NULL'
+        RAISE EXCEPTION 'InsertTransacoesEmLote takes arrays of one length, at most 10000, without NULL'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
@@ -253,9 +255,13 @@ BEGIN
 END $$;
 
 -- What an instance asks at its start and /readyz now and then: which profile the tables have,
--- whether there are clients (UNLOGGED tables are empty after a crash), what the server promises.
-CREATE OR REPLACE FUNCTION EstadoDoBanco()
-RETURNS TABLE(perfil text, tem_clientes boolean, fsync text, synchronous_commit text, full_page_writes text)
+-- whether there are clients (UNLOGGED tables are empty after a crash), what the server promises, whether it
+-- takes writes, and whether the caller's role has settings of its own: nobody gives it any, but it can itself.
+SET LOCAL client_min_messages = warning;
+DROP FUNCTION IF EXISTS EstadoDoBanco();  -- other columns are another function
+CREATE FUNCTION EstadoDoBanco()
+RETURNS TABLE(perfil text, tem_clientes boolean, fsync text, synchronous_commit text, full_page_writes text,
+              so_leitura boolean, papel_alterado boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -263,7 +269,9 @@ BEGIN
     RETURN QUERY
     SELECT CASE WHEN bool_and(r.relpersistence = 'p') THEN 'durable' ELSE 'contest' END,
            EXISTS (SELECT FROM public.clientes),
-           current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
+           current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'),
+           current_setting('transaction_read_only')::boolean,
+           EXISTS (SELECT FROM pg_db_role_setting s WHERE s.setrole = to_regrole(quote_ident(session_user)))
     FROM pg_class r
     WHERE r.oid IN ('public.clientes'::regclass, 'public.transacoes'::regclass);
 END $$;
@@ -278,6 +286,9 @@ AS $$
 DECLARE
     livres int[];
 BEGIN
+    IF cardinality(p_clientes) > 10000 THEN
+        RAISE EXCEPTION 'ClientesPresos takes at most 10000' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     IF EXISTS (SELECT FROM pg_stat_activity a
                WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid()
                    AND (a.usename <> session_user OR a.state LIKE 'idle in transaction%'))

@@ -1,37 +1,63 @@
 -- The role of the API: it may log in and EXECUTE the functions, nothing else.
 --
--- After 20-functions.sql. May be run again, in this or in another database of the server, by
--- several sessions at once. A role that is there already is left as it is, password included.
+-- As the superuser, after 20-functions.sql. May be run again, in this or in another database of the server.
+-- A role that is there already keeps its password and its limit of connections.
+--
+-- What PostgreSQL grants to everybody is a way to hold the server up for whoever has stolen the role, so the
+-- half that nothing here needs is taken away. What no grant can forbid is in SECURITY.md.
 
 BEGIN;
 
--- Roles belong to the whole server: another database may have brought it, or be bringing it now.
+-- Roles belong to the whole server: another database may have brought it, or be bringing it now. It never has
+-- all slots: three are the superuser's alone (superuser_reserved_connections), nine more for who watches.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'guiche') THEN
-        CREATE ROLE guiche LOGIN PASSWORD 'guiche' NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT;
+        EXECUTE format(
+            'CREATE ROLE guiche LOGIN PASSWORD ''guiche'' NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %s',
+            greatest(current_setting('max_connections')::int - 12, 1));
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
     NULL;  -- another session was faster
 END $$;
 
--- How its sessions plan, in this database. Each statement of the functions is planned once per
--- session, for any parameters (planning anew costs about as much as running it), and by index: the
--- plan may be made while the tables are empty and is still right when they are not.
---
--- And nobody but its owner creates anything here, temporary tables included: with no object of its
--- own, a role cannot put one in the way of the functions.
+-- Nobody but its owner creates anything here, temporary tables included: with no object of its own, a role
+-- cannot put one in the way of the functions. In the databases that every server has, it has no business at
+-- all: what is revoked below is revoked in this database.
 DO $$
 DECLARE
-    banco text := quote_ident(current_database());
+    banco name;
 BEGIN
-    EXECUTE 'ALTER ROLE guiche IN DATABASE ' || banco || ' SET plan_cache_mode = force_generic_plan';
-    EXECUTE 'ALTER ROLE guiche IN DATABASE ' || banco || ' SET enable_seqscan = off';
-    EXECUTE 'ALTER ROLE guiche IN DATABASE ' || banco || ' SET enable_bitmapscan = off';
-    EXECUTE 'REVOKE CREATE, TEMPORARY ON DATABASE ' || banco || ' FROM PUBLIC';
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO guiche', current_database());
+    FOR banco IN
+        SELECT datname FROM pg_database
+        WHERE datname IN ('postgres', 'template1') AND has_database_privilege('public', oid, 'CONNECT')
+    LOOP
+        EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', banco);
+    END LOOP;
 END $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON clientes, transacoes FROM PUBLIC;
+
+-- Functions that fill what all share: the lock table, the disk with large objects, snapshots and WAL, the queue
+-- of notifications; and those that end or cancel the role's other sessions, which are the API's.
+DO $$
+DECLARE
+    funcao regprocedure;
+BEGIN
+    FOR funcao IN
+        SELECT p.oid FROM pg_proc p
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege('public', p.oid, 'EXECUTE')
+            AND (p.proname LIKE 'pg\_advisory%' OR p.proname LIKE 'pg\_try\_advisory%' OR p.proname LIKE 'lo\_%'
+                OR p.proname IN ('loread', 'lowrite', 'pg_logical_emit_message', 'pg_export_snapshot', 'pg_notify',
+                                 'pg_terminate_backend', 'pg_cancel_backend'))
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', funcao);
+    END LOOP;
+END $$;
+GRANT EXECUTE ON FUNCTION pg_terminate_backend(int, bigint), pg_cancel_backend(int) TO pg_signal_backend;
+REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;  -- no DO, no function of one's own
 
 GRANT USAGE ON SCHEMA public TO guiche;
 GRANT EXECUTE ON FUNCTION

@@ -81,5 +81,11 @@ async fn readiness(mailboxes: &Mailboxes, ledger: &PgLedger, profile: Profile) -
     if !state.has_clients {
         return Readiness::NotReady("the data was lost: the database has no clients; set it up again");
     }
+    if state.read_only {
+        return Readiness::NotReady("the database is read-only");
+    }
+    if state.role_altered {
+        return Readiness::NotReady("the database role has settings that it gave itself: see SECURITY.md");
+    }
     Readiness::Ready
 }

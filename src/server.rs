@@ -14,7 +14,7 @@ use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceResponse};
 use actix_web::http::KeepAlive;
 use actix_web::http::header::ACCEPT;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use settings::{Config, ConfigError};
+use settings::{Config, ConfigError, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 use traces::LineSender;
 
@@ -78,6 +78,7 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
         config.deadlines.statement,
         config.deadlines.call,
         config.row_waits_per_worker() > 0,
+        config.profile == Profile::Durable,
     )?;
     let observer = Observer::new(&metrics, trace);
     let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());

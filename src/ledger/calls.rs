@@ -1,6 +1,6 @@
 //! The stored functions: their texts, their parameters, and how their rows are read.
 //!
-//! Each is a bare `SELECT * FROM f(…)` outside a transaction block, with one client as its first
+//! Each is a bare `SELECT * FROM public.f(…)` outside a transaction block, with one client as its first
 //! argument or with parallel arrays keyed by an ordinal: the shapes that Citus delegates and
 //! PL/Proxy routes or splits. One statement is one database transaction, and its rows are only
 //! looked at when `ReadyForQuery` has come, which is after the commit.
@@ -15,14 +15,21 @@ use super::error::{failed, malformed};
 use crate::domain::{Applied, BankStatement, ClientId, Entry, Kind, Outcome, Rejection, Transaction};
 use crate::mailbox::{CallOutcomes, LedgerError, Run};
 
-const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
-const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
-const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
-const STATEMENT: &str = "SELECT * FROM GetSaldoClienteById($1)";
-const HELD: &str = "SELECT * FROM ClientesPresos($1)";
-pub(super) const STATE: &str = "SELECT * FROM EstadoDoBanco()";
-const STATE_COLUMNS: [&str; 5] =
-    ["perfil", "tem_clientes", "fsync", "synchronous_commit", "full_page_writes"];
+const ONE: &str = "SELECT * FROM public.InsertTransacao($1, $2, $3, $4)";
+const RUN: &str = "SELECT * FROM public.InsertTransacoes($1, $2, $3, $4)";
+const BATCH: &str = "SELECT * FROM public.InsertTransacoesEmLote($1, $2, $3, $4, $5)";
+const STATEMENT: &str = "SELECT * FROM public.GetSaldoClienteById($1)";
+const HELD: &str = "SELECT * FROM public.ClientesPresos($1)";
+pub(super) const STATE: &str = "SELECT * FROM public.EstadoDoBanco()";
+const STATE_COLUMNS: [&str; 7] = [
+    "perfil",
+    "tem_clientes",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "so_leitura",
+    "papel_alterado",
+];
 
 /// The columns of a writing function for each transaction; those of [`CallReport`] follow.
 const OUTCOME: [&str; 4] = ["ordinal", "resultado", "saldo", "limite"];

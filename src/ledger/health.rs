@@ -12,6 +12,10 @@ pub struct DatabaseState {
     pub durability: Durability,
     /// Whether it has any client. UNLOGGED tables are empty after a crash of the server.
     pub has_clients: bool,
+    /// Whether it takes no writes.
+    pub read_only: bool,
+    /// Whether the service's role has settings of its own, which only it would have given itself.
+    pub role_altered: bool,
 }
 
 /// What a database promises about committed transactions.
@@ -42,5 +46,6 @@ pub(super) async fn state(connection: &ClientWrapper) -> Result<DatabaseState, L
         (_, true) => Durability::Durable,
         (_, false) => Durability::Weakened(weak.join(" ")),
     };
-    Ok(DatabaseState { durability, has_clients: column(row, 1)? })
+    let (has_clients, read_only, role_altered) = (column(row, 1)?, column(row, 5)?, column(row, 6)?);
+    Ok(DatabaseState { durability, has_clients, read_only, role_altered })
 }

@@ -8,6 +8,7 @@ mod away;
 mod calls;
 mod error;
 mod health;
+mod pinned;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::observing::metrics::PoolMetrics;
 
 use away::Away;
 pub use health::{DatabaseState, Durability};
+use pinned::Pinned;
 
 /// How PostgreSQL is reached and how long may be waited for it.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ pub struct LedgerOptions {
     pool_size: usize,
     deadlines: Deadlines,
     away: Away,
+    pinned: Pinned,
 }
 
 /// How long is waited for what.
@@ -62,8 +65,9 @@ const BRIEF_WAIT: Duration = Duration::from_millis(150);
 const CONNECTION_WAIT: Duration = Duration::from_secs(3);
 
 impl LedgerOptions {
-    /// Reads `url`, and adds `statement_timeout` and `lock_timeout` to the options that each connection starts
-    /// with. The latter is a little shorter, or, where `rows_are_waited_for_apart`, much.
+    /// Reads `url`, and adds `statement_timeout`, `lock_timeout` and what is pinned to the options that each
+    /// connection starts with. `lock_timeout` is a little shorter, or, where `rows_are_waited_for_apart`, much;
+    /// a `durable` session's commits are waited for.
     ///
     /// # Errors
     /// [`BadDatabaseUrl`].
@@ -73,6 +77,7 @@ impl LedgerOptions {
         statement_timeout: Duration,
         call_deadline: Duration,
         rows_are_waited_for_apart: bool,
+        durable: bool,
     ) -> Result<Self, BadDatabaseUrl> {
         let mut database: tokio_postgres::Config = url.parse()?;
         if database.get_hosts().is_empty() && database.get_hostaddrs().is_empty() {
@@ -82,7 +87,9 @@ impl LedgerOptions {
         // A wait for a row ends first, and says for certain that nothing was applied.
         let long_wait = statement_timeout * 9 / 10;
         let brief_wait = if rows_are_waited_for_apart { BRIEF_WAIT.min(long_wait) } else { long_wait };
-        let own = format!("-c statement_timeout={millis} -c lock_timeout={}", brief_wait.as_millis());
+        let pinned = Pinned::new(durable);
+        let own = pinned.options()
+            + &format!("-c statement_timeout={millis} -c lock_timeout={}", brief_wait.as_millis());
         let options = database.get_options().map_or_else(|| own.clone(), |given| format!("{given} {own}"));
         database.options(options);
         if database.get_connect_timeout().is_none() {
@@ -93,6 +100,7 @@ impl LedgerOptions {
             pool_size,
             deadlines: Deadlines { call: call_deadline, brief_wait, long_wait },
             away: Away::default(),
+            pinned,
         })
     }
 }
@@ -127,6 +135,7 @@ impl PgLedger {
         let recycling_method = RecyclingMethod::Fast;
         let manager =
             Manager::from_config(options.database.clone(), NoTls, ManagerConfig { recycling_method });
+        let pinned = options.pinned.clone();
         let pool = Pool::builder(manager)
             .max_size(options.pool_size)
             // The connection used last has the warmest caches, here and in its server process.
@@ -134,7 +143,13 @@ impl PgLedger {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(CONNECTION_WAIT))
             .create_timeout(Some(CONNECTION_WAIT))
-            .post_create(Hook::async_fn(|connection, _| Box::pin(calls::prepare_all(connection))))
+            .post_create(Hook::async_fn(move |connection, _| {
+                let pinned = pinned.clone();
+                Box::pin(async move {
+                    pinned.check(connection).await?;
+                    calls::prepare_all(connection).await
+                })
+            }))
             .build()
             .expect("a runtime is given, which is all that timeouts need");
         Self {

@@ -9,7 +9,7 @@ use crate::harness::{Database, Guiche, MODES, Request};
 async fn at_commit(database: &Database, action: &str) {
     database
         .execute(&format!(
-            "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+            "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
              BEGIN {action}; RETURN NULL; END $$;
              CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON transacoes
              DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit()"

@@ -153,7 +153,10 @@ impl Context<'_> {
             return Ok(None);
         }
         let holder = connect(&self.stack.admin_url()).await?;
-        let sql = format!("BEGIN; SELECT FROM clientes WHERE id <= {locked} ORDER BY id FOR UPDATE");
+        let sql = format!(
+            "SET idle_in_transaction_session_timeout = 0;
+             BEGIN; SELECT FROM clientes WHERE id <= {locked} ORDER BY id FOR UPDATE"
+        );
         holder.batch_execute(&sql).await.context("cannot hold the rows")?;
         Ok(Some(holder))
     }
