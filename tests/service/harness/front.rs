@@ -110,8 +110,12 @@ impl Front {
     }
 
     pub(crate) async fn requests(&self) -> [u64; 2] {
-        let count =
-            async |instance: &Guiche| instance.metric("guiche_http_transaction_duration_seconds_count").await;
+        let count = async |instance: &Guiche| {
+            instance
+                .metrics()
+                .await
+                .with("guiche_http_request_duration_seconds_count", "route=\"transacoes\"")
+        };
         [count(&self.instances[0]).await, count(&self.instances[1]).await]
     }
 }
