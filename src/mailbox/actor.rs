@@ -64,6 +64,7 @@ impl Handler<Panic> for ClientActor {
     type Result = ();
 
     fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
-        panic!("asked to");
+        // Unlike `panic!` this prints nothing.
+        std::panic::resume_unwind(Box::new("asked to"));
     }
 }

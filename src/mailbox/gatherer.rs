@@ -62,18 +62,18 @@ pub(super) struct Gatherer {
     /// Its position among the registry's threads.
     position: usize,
     /// Mailboxes that have something to send and nothing in flight, longest ready first.
-    ready: RefCell<VecDeque<Rc<Mailbox>>>,
+    pub(super) ready: RefCell<VecDeque<Rc<Mailbox>>>,
     /// Calls sent and not yet answered, and the requests that they carry.
-    calls: Cell<usize>,
-    carried: Cell<usize>,
+    pub(super) calls: Cell<usize>,
+    pub(super) carried: Cell<usize>,
     /// Clients that wait apart.
-    apart: Cell<usize>,
+    pub(super) apart: Cell<usize>,
     /// Tells the gatherer to look again.
     wake: Notify,
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Gatherer>>> = const { RefCell::new(None) };
+    pub(super) static CURRENT: RefCell<Option<Rc<Gatherer>>> = const { RefCell::new(None) };
 }
 
 /// A call on its way. Dropping it, however that happens, makes room for the next call and lets its
@@ -166,7 +166,7 @@ impl Gatherer {
         }
     }
 
-    fn may_send(&self) -> bool {
+    pub(super) fn may_send(&self) -> bool {
         let few = self.carried.get() < self.options.overlap_below;
         let calls = if few { self.options.overlap_calls } else { self.options.calls_in_flight };
         self.calls.get() < calls

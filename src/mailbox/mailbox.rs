@@ -8,6 +8,8 @@ use settings::Mode;
 use super::idle::Slot;
 use super::job::Job;
 use super::queue::{Cut, Queue};
+#[cfg(test)]
+use super::simulation::Fault;
 use crate::domain::ClientId;
 
 /// A client's mailbox. Its actor owns it; the gatherer holds it while it is ready or in flight.
@@ -66,6 +68,10 @@ impl Mailbox {
         self.queue.borrow_mut().push(job);
         self.state.get() == State::Idle && {
             self.state.set(State::Ready);
+            #[cfg(test)]
+            if Fault::ForgottenWakeUp.is_seeded() {
+                return false;
+            }
             true
         }
     }
@@ -94,6 +100,10 @@ impl Mailbox {
     /// Counts the run's `jobs` out: they are answered or dropped.
     pub(super) fn settle(&self, jobs: usize) -> Settled {
         self.slot.load.leave(jobs);
+        #[cfg(test)]
+        if Fault::CountedOutTwice.is_seeded() {
+            self.slot.load.leave(jobs);
+        }
         if self.state.get() == State::Closed {
             return Settled::Closed;
         }
@@ -111,6 +121,8 @@ impl Mailbox {
     /// Closes it: its actor has ended.
     pub(super) fn close(&self) -> Closed {
         let before = self.state.replace(State::Closed);
+        #[cfg(test)]
+        let before = if Fault::SecondRun.is_seeded() { State::Idle } else { before };
         Closed { lost: self.queue.borrow_mut().clear(), in_flight: before == State::InFlight }
     }
 }

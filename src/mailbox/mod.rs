@@ -255,4 +255,6 @@ mod sync {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

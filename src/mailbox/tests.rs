@@ -188,11 +188,11 @@ fn gathering() -> GathererOptions {
     }
 }
 
-fn client(id: i32) -> ClientId {
+pub(super) fn client(id: i32) -> ClientId {
     id.to_string().parse().expect("digits")
 }
 
-fn credit(cents: i64) -> Transaction {
+pub(super) fn credit(cents: i64) -> Transaction {
     Transaction {
         amount: Amount::try_from(cents).expect("positive"),
         kind: Kind::Credit,
