@@ -60,12 +60,10 @@ pub(super) async fn no_such_path(api: Data<Api>) -> HttpResponse {
 
 /// A route's path with another method.
 pub(super) async fn method_not_allowed(
-    request: HttpRequest,
     api: Data<Api>,
+    route: Option<&'static str>,
     allowed: &'static str,
 ) -> HttpResponse {
-    let last = request.path().rsplit('/').next();
-    let route = ["transacoes", "extrato", "healthz", "readyz"].into_iter().find(|route| last == Some(route));
     counted(&api, route, Instant::now(), Problem::MethodNotAllowed(allowed).response())
 }
 

@@ -59,16 +59,18 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// A path that takes a POST; who sends something else is told so.
-fn posted(path: &str, route: Route) -> Resource {
-    web::resource(path).route(route).default_service(refuse("POST"))
+fn posted(path: &'static str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(refuse(path, "POST"))
 }
 
 /// A path that takes a GET, or a HEAD: the same without a body.
-fn got(path: &str, route: impl Fn() -> Route) -> Resource {
+fn got(path: &'static str, route: impl Fn() -> Route) -> Resource {
     let resource = web::resource(path).route(route().guard(guard::Get())).route(route().guard(guard::Head()));
-    resource.default_service(refuse("GET, HEAD"))
+    resource.default_service(refuse(path, "GET, HEAD"))
 }
 
-fn refuse(allowed: &'static str) -> Route {
-    web::route().to(move |request, api| handlers::method_not_allowed(request, api, allowed))
+fn refuse(path: &'static str, allowed: &'static str) -> Route {
+    // As metrics name it.
+    let route = path.rsplit('/').next();
+    web::route().to(move |api| handlers::method_not_allowed(api, route, allowed))
 }

@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::chrome::ChromeWriter;
-use super::output::{Output, Outputs, cannot_write};
+use super::input::ReadError;
+use super::output::{CannotWrite, Output, Outputs, cannot_write};
 use super::page::Page;
-use super::printable::Shown;
-use super::reader::{Damage, ReadError, Traces};
+use super::reader::{Damage, Traces};
 use super::reading::{Reading, Wishes};
 use super::select::Moment;
 use super::slowest::SlowRequest;
@@ -39,13 +39,13 @@ pub struct Arguments {
     slowest: u32,
     /// The summary as JSON
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
     /// Write a page with a lane for each client and instance; - is standard output
     #[arg(long, value_name = "OUT")]
-    pub(super) html: Option<PathBuf>,
+    html: Option<PathBuf>,
     /// Write the trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open; - is standard output
     #[arg(long, value_name = "OUT")]
-    pub(super) chrome: Option<PathBuf>,
+    chrome: Option<PathBuf>,
     /// How many requests the page shows at most, the earliest ones
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     page_requests: u32,
@@ -58,13 +58,8 @@ pub enum TracesError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// What was asked for cannot be written.
-    #[error("cannot write {}: {cause}", Shown(path))]
-    Write {
-        /// Where to.
-        path: PathBuf,
-        /// What the system says.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] CannotWrite),
 }
 
 /// Everything as `--json` shows it.
@@ -83,7 +78,7 @@ struct JsonReport<'a> {
 /// [`TracesError`]; a reader who leaves (`| head`) is none.
 pub fn run(arguments: &Arguments) -> Result<(), TracesError> {
     match read_and_write(arguments) {
-        Err(TracesError::Write { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(TracesError::Write(error)) if error.cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
 }
@@ -101,20 +96,22 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
     bar.set_length(traces.bytes());
     let told = traces.damage.unread.len();
     tell(&traces.damage.unread);
-    let Outputs { page: page_output, export, summary: mut output } = Outputs::open(arguments, &traces.ids())?;
-    let cannot_export = |cause| cannot_write(arguments.chrome.as_deref().unwrap_or("".as_ref()), cause);
-    let chrome = export.map(|export| ChromeWriter::new(export.begin()?, wishes.client));
-    let read = wishes.read(traces, chrome.transpose().map_err(cannot_export)?);
+    let (html, chrome) = (arguments.html.as_deref(), arguments.chrome.as_deref());
+    let Outputs { page: page_output, export, summary: mut output } =
+        Outputs::open(html, chrome, arguments.json, &traces.ids())?;
+    let cannot_export = |cause| cannot_write(chrome.unwrap_or("".as_ref()), cause);
+    let export = export.map(|export| ChromeWriter::new(export.begin()?, wishes.client));
+    let read = wishes.read(traces, export.transpose().map_err(cannot_export)?);
     bar.finish_and_clear();
     let Reading { summary, slowest, page, traces } = read.map_err(cannot_export)?;
     tell(&traces.damage.unread[told..]);
     let damage = &traces.damage;
-    if let (Some(collected), Some(output), Some(path)) = (page, page_output, &arguments.html) {
+    if let (Some(collected), Some(output), Some(path)) = (page, page_output, html) {
         let page = Page { collected, runs: traces.runs(), summary: &summary, damage };
         write_page(page, output).map_err(|cause| cannot_write(path, cause))?;
     }
     print(&mut output, &summary, &slowest, damage, arguments.json)
-        .map_err(|cause| cannot_write("standard output".as_ref(), cause))
+        .map_err(|cause| cannot_write("standard output".as_ref(), cause).into())
 }
 
 /// Says what cannot be read, where whoever reads the summary or a page by a program sees it too.

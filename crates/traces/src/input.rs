@@ -1,15 +1,15 @@
 //! Opens trace files: plain or gzip, in a directory or from a pipe, each of them once.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 
 use super::format::{Header, Line, VERSION};
-use super::output::FileId;
-use super::reader::ReadError;
+use super::printable::Shown;
 
 /// The longest line that is looked at; the longest that is written is a call's that spans ten
 /// thousand clients.
@@ -21,6 +21,66 @@ const OPEN_MAX: usize = 500;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Why files cannot be read as traces.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refuses.
+    #[error("cannot read {}: {cause}", Shown(path))]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// There is nothing in it.
+    #[error("{} is empty", Shown(path))]
+    Empty {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It was given before, by this name or another.
+    #[error("{} is {} again", Shown(path), Shown(first))]
+    Again {
+        /// Which file.
+        path: PathBuf,
+        /// Its name the first time.
+        first: PathBuf,
+    },
+    /// Its first line is not a trace's.
+    #[error(
+        "{} is not a trace: its first line is no header of one (an instance writes traces with TRACE=FILE)",
+        Shown(path)
+    )]
+    NotATrace {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A later program wrote it.
+    #[error(
+        "{} has format version {version}; this program reads up to {VERSION}: use a newer guiche",
+        Shown(path)
+    )]
+    NewerVersion {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+/// A file by whatever name: links and other paths to it are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
 
 /// A file whose first line is known to be a trace's.
 pub(super) struct TraceFile {

@@ -11,6 +11,7 @@
 
 pub mod format;
 
+mod chains;
 mod chrome;
 mod collect;
 mod command;

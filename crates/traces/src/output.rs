@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::command::{Arguments, TracesError};
+use super::input::FileId;
+use super::printable::Shown;
 
 /// What a page has in its first [`HEAD_BYTES`] bytes.
 const PAGE_MARK: &str = "<meta name=\"generator\" content=\"guiche traces\">";
@@ -17,17 +17,14 @@ const HEAD_BYTES: u64 = 512;
 
 const STANDARD_OUTPUT: &str = "/dev/stdout";
 
-/// A file by whatever name: links and other paths to it are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
+/// Why what was asked for cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {cause}", Shown(path))]
+pub struct CannotWrite {
+    /// Where to.
+    path: PathBuf,
+    /// What the system says, or why it must not be.
+    pub(super) cause: io::Error,
 }
 
 /// Where everything that was asked for goes.
@@ -39,11 +36,17 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    /// Opens what `arguments` name, and changes nothing that is there yet; `inputs` are the traces.
+    /// Opens where a page and an export are to go, and changes nothing that is there yet; `inputs` are the
+    /// traces, and the summary is `json` or text.
     ///
     /// # Errors
-    /// [`TracesError::Write`], of the first that cannot be written or must not be.
-    pub(super) fn open(arguments: &Arguments, inputs: &[FileId]) -> Result<Self, TracesError> {
+    /// [`CannotWrite`], of the first that cannot be written or must not be.
+    pub(super) fn open(
+        html: Option<&Path>,
+        chrome: Option<&Path>,
+        json: bool,
+        inputs: &[FileId],
+    ) -> Result<Self, CannotWrite> {
         let standard = standard_output();
         if standard.is_some_and(|id| inputs.contains(&id)) {
             return Err(cannot_write(
@@ -51,28 +54,25 @@ impl Outputs {
                 refused("it is one of the traces to be read"),
             ));
         }
-        let open = |path: &Option<_>, mark| {
-            let open = |path: &std::path::PathBuf| {
-                Output::open(path, mark, inputs, standard).map_err(|cause| cannot_write(path, cause))
-            };
-            path.as_ref().map(open).transpose()
+        let open = |path: Option<&Path>, mark| {
+            let open =
+                |path| Output::open(path, mark, inputs, standard).map_err(|cause| cannot_write(path, cause));
+            path.map(open).transpose()
         };
-        let page = open(&arguments.html, PAGE_MARK)?;
-        let export = open(&arguments.chrome, EXPORT_MARK)?;
+        let page = open(html, PAGE_MARK)?;
+        let export = open(chrome, EXPORT_MARK)?;
         let to_standard =
             |output: &Option<Output>| output.as_ref().is_some_and(|output| output.file.is_none());
         let taken = to_standard(&page) || to_standard(&export);
         let same = page.as_ref().zip(export.as_ref()).is_some_and(|(page, export)| page.id == export.id);
         let conflict = if same {
             Some("the page and the export cannot both go there")
-        } else if taken && arguments.json {
+        } else if taken && json {
             Some("the summary (--json) goes there")
         } else {
             None
         };
-        if let (Some(conflict), Some(path)) =
-            (conflict, arguments.chrome.as_ref().or(arguments.html.as_ref()))
-        {
+        if let (Some(conflict), Some(path)) = (conflict, chrome.or(html)) {
             return Err(cannot_write(path, refused(conflict)));
         }
         let summary: Box<dyn Write> = if taken { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
@@ -123,8 +123,8 @@ impl Output {
     }
 }
 
-pub(super) fn cannot_write(path: &Path, cause: io::Error) -> TracesError {
-    TracesError::Write { path: path.to_owned(), cause }
+pub(super) fn cannot_write(path: &Path, cause: io::Error) -> CannotWrite {
+    CannotWrite { path: path.to_owned(), cause }
 }
 
 fn refused(why: &str) -> io::Error {

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::collect::Collected;
 use super::html::escape;
-use super::printable::Shown;
+use super::printable::{Shown, Timestamp};
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::summary::{ClientSummary, Summary};
-use super::text::{Count, Micros, Timestamp};
+use super::text::{Count, Micros};
 
 /// Clients in the page's table.
 const CLIENTS_SHOWN: usize = 50;

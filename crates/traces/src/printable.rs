@@ -1,7 +1,10 @@
-//! Names and texts from files, made safe to print.
+//! Names and texts from files, made safe to print; and times.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
+
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// Returns the text without what would move a terminal's cursor, colour it, or turn text around.
 pub(super) fn printable(text: &str) -> String {
@@ -16,6 +19,21 @@ pub(super) struct Shown<'a>(pub(super) &'a Path);
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Printable(&self.0.to_string_lossy()))
+    }
+}
+
+/// Microseconds since the epoch as date and time, UTC.
+pub(super) struct Timestamp(pub(super) u64);
+
+impl Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format =
+            format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6] UTC");
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).ok();
+        match time.and_then(|time| time.format(format).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{} µs", self.0),
+        }
     }
 }
 

@@ -4,74 +4,21 @@
 //! much of each. A line that is in two files (a copy, a link, one file that is several put together)
 //! is visited once.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead};
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::chains::{Chain, Part, Parts, chains, order};
 use super::format::{Header, Line, VERSION};
-use super::input::{TraceFile, parse, read_line};
-use super::output::FileId;
-use super::printable::Shown;
+use super::input::{FileId, ReadError, TraceFile, parse, read_line};
+use super::printable::{Shown, Timestamp};
 
 /// Runs of instances that are told apart. Real traces have a handful.
 const MAX_RUNS: usize = 1_000;
 
-/// Parts of runs whose copies are recognized.
-const MAX_PARTS: usize = 100_000;
-
 /// How far one run is read ahead of the others, in microseconds.
 const AHEAD: u64 = 100_000;
-
-/// Why files cannot be read as traces.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system refuses.
-    #[error("cannot read {}: {cause}", Shown(path))]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// There is nothing in it.
-    #[error("{} is empty", Shown(path))]
-    Empty {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// It was given before, by this name or another.
-    #[error("{} is {} again", Shown(path), Shown(first))]
-    Again {
-        /// Which file.
-        path: PathBuf,
-        /// Its name the first time.
-        first: PathBuf,
-    },
-    /// Its first line is not a trace's.
-    #[error(
-        "{} is not a trace: its first line is no header of one (an instance writes traces with TRACE=FILE)",
-        Shown(path)
-    )]
-    NotATrace {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A later program wrote it.
-    #[error(
-        "{} has format version {version}; this program reads up to {VERSION}: use a newer guiche",
-        Shown(path)
-    )]
-    NewerVersion {
-        /// Which file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
-}
 
 /// One instance's run, from its start to its stop. Numbers of calls are unique in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +116,7 @@ impl Traces {
             let others = chains.iter().enumerate().filter(|(position, _)| *position != first);
             let until = others.map(|(_, chain)| chain.time).min().unwrap_or(u64::MAX).saturating_add(AHEAD);
             let chain = &mut chains[first];
-            if !chain.open_next(&self.bar, &mut self.damage) {
+            if !chain.open_next(&self.bar, &mut self.damage.unread) {
                 chains.remove(first);
                 continue;
             }
@@ -238,104 +185,6 @@ impl Traces {
     }
 }
 
-/// A run's files, one behind the other.
-struct Chain {
-    files: VecDeque<TraceFile>,
-    current: Option<Current>,
-    /// When what was read last was over.
-    time: u64,
-}
-
-struct Current {
-    path: PathBuf,
-    lines: Box<dyn BufRead>,
-    /// The line's number in the file.
-    number: u64,
-    run: usize,
-    part: Part,
-}
-
-/// The part of a run that is being read.
-enum Part {
-    /// Its header was read, and no other line.
-    Begun(u64),
-    /// Its position in [`Parts`], unless there are too many, and the number of its last line.
-    Within(Option<usize>, u64),
-}
-
-/// How many lines were visited of each part. A file is known by its run, its part and its first line:
-/// somebody may have cut it in pieces, each with the header.
-#[derive(Default)]
-struct Parts {
-    positions: HashMap<(usize, u64, u64), usize>,
-    visited: Vec<u64>,
-}
-
-impl Parts {
-    /// Notes that `line` was read; returns whether that is the first time. Files only grow, so two copies
-    /// have the same lines as far as the shorter goes.
-    fn is_new(&mut self, current: &mut Current, line: &[u8]) -> bool {
-        let (position, number) = match current.part {
-            Part::Within(position, number) => (position, number + 1),
-            Part::Begun(part) => {
-                let mut hasher = DefaultHasher::new();
-                line.hash(&mut hasher);
-                let key = (current.run, part, hasher.finish());
-                let known = self.positions.get(&key).copied();
-                let new = || (self.visited.len() < MAX_PARTS).then_some(self.visited.len());
-                let position = known.or_else(new);
-                if let (None, Some(position)) = (known, position) {
-                    self.positions.insert(key, position);
-                    self.visited.push(0);
-                }
-                (position, 1)
-            }
-        };
-        current.part = Part::Within(position, number);
-        let Some(visited) = position.map(|position| &mut self.visited[position]) else { return true };
-        let new = number > *visited;
-        *visited = number.max(*visited);
-        new
-    }
-}
-
-impl Chain {
-    /// Sees to it that a file is open; returns false at the end of the last.
-    fn open_next(&mut self, bar: &ProgressBar, damage: &mut Damage) -> bool {
-        while self.current.is_none() {
-            let Some(mut file) = self.files.pop_front() else { return false };
-            match file.lines(bar) {
-                Ok(lines) => {
-                    let (path, part) = (file.path, Part::Begun(file.header.part));
-                    self.current = Some(Current { path, lines, number: 0, run: 0, part });
-                }
-                Err(cause) => damage.unread.push(format!("cannot read {}: {cause}", Shown(&file.path))),
-            }
-        }
-        true
-    }
-}
-
-fn chains(files: Vec<TraceFile>) -> Vec<Chain> {
-    let mut chains: Vec<Chain> = Vec::new();
-    let mut last = None;
-    for file in files {
-        let run = (file.header.instance.clone(), file.header.started);
-        if last.as_ref() != Some(&run) {
-            chains.push(Chain { files: VecDeque::new(), current: None, time: run.1 });
-            last = Some(run);
-        }
-        chains.last_mut().expect("one was just put there").files.push_back(file);
-    }
-    chains
-}
-
-/// By run and part; of copies the longest first.
-fn order(file: &TraceFile) -> impl Ord + use<'_> {
-    let Header { instance, started, part, .. } = &file.header;
-    (instance, started, part, std::cmp::Reverse(file.bytes), file.path.as_path())
-}
-
 /// Returns when what the line tells of was over.
 fn ended(line: &Line<'_>) -> u64 {
     match line {
@@ -353,7 +202,7 @@ pub(super) fn names(runs: &[Run]) -> Vec<String> {
     let alone = |run: &Run| runs.iter().filter(|other| other.instance == run.instance).count() == 1;
     let name = |run: &Run| match alone(run) {
         true => run.instance.clone(),
-        false => format!("{} ({}, since {})", run.instance, run.mode, super::text::Timestamp(run.started)),
+        false => format!("{} ({}, since {})", run.instance, run.mode, Timestamp(run.started)),
     };
     runs.iter().map(name).collect()
 }

@@ -9,8 +9,9 @@ use super::chrome::ChromeWriter;
 use super::format::{
     ActorChange, CallRecord, CallReport, Dropped, End, Header, Line, RequestRecord, Unit, VERSION,
 };
+use super::input::ReadError;
 use super::page::Page;
-use super::reader::{ReadError, Traces};
+use super::reader::Traces;
 use super::reading::{Reading, Wishes};
 use super::select::Moment;
 use super::slowest::SlowRequest;

@@ -2,11 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
-use time::OffsetDateTime;
-use time::macros::format_description;
-
 use super::format::{CallReport, Unit};
-use super::printable::{Shown, printable};
+use super::printable::{Shown, Timestamp, printable};
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::slowest::SlowRequest;
@@ -307,20 +304,5 @@ impl Display for TimeOfDay {
         let text = Timestamp(self.0).to_string();
         let time = text.strip_suffix(" UTC").and_then(|text| Some(text.split_once(' ')?.1));
         f.write_str(time.unwrap_or(&text))
-    }
-}
-
-/// Microseconds since the epoch as date and time, UTC.
-pub(super) struct Timestamp(pub(super) u64);
-
-impl Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format =
-            format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6] UTC");
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).ok();
-        match time.and_then(|time| time.format(format).ok()) {
-            Some(text) => f.write_str(&text),
-            None => write!(f, "{} µs", self.0),
-        }
     }
 }

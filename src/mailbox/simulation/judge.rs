@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::{Bound, MailboxOptions, Refusal};
-use super::ledger::{Pending, Say};
 use crate::domain::{Applied, Outcome, Rejection};
 
 /// Clients from here on do not exist.
@@ -11,6 +10,18 @@ pub(super) const UNKNOWN: i32 = 1_000;
 
 /// Requests of a schedule at most: each is a bit of its client's balance.
 pub(super) const MOST: usize = 60;
+
+/// What the ledger says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    Yes,
+    NotSent,
+    RolledBack,
+    RowHeld,
+    /// The answer is lost: of what is not committed, it never will be.
+    Unknown,
+    Panic,
+}
 
 /// What is known of a request.
 #[derive(Default)]
@@ -215,10 +226,8 @@ impl Judge {
         *self.tally.entry(name).or_default() += 1;
     }
 
-    /// No task has anything to do: all that the ledger still owes an answer is `pending`.
-    pub(super) fn rests(&mut self, pending: &mut Vec<Pending>) {
-        // A panic beside it, on the same connection, takes a call with it.
-        pending.retain(|call| call.is_waited_for());
+    /// No task has anything to do; `no_answer` says that the ledger owes none, so that nobody may wait.
+    pub(super) fn rests(&mut self, no_answer: bool) {
         let bound = self.options.queue_per_client;
         let mut queued: HashMap<i32, usize> = HashMap::new();
         for request in self.requests.iter().filter(|request| !request.over) {
@@ -226,7 +235,7 @@ impl Judge {
         }
         let most = queued.into_values().max().unwrap_or(0);
         self.check(most <= bound, || format!("{most} requests of a client wait, of {bound}"));
-        if pending.is_empty() {
+        if no_answer {
             let waiting = self.waiting();
             self.check(waiting.is_empty(), || format!("{waiting:?} wait for ever"));
             self.requests.iter_mut().for_each(|request| request.released = true);

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalFuture, RowWait, Run};
 use super::fault::Fault;
-use super::judge::Judge;
+use super::judge::{Judge, Say};
 use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
 
 /// What the schedule and the ledgers of all threads share.
@@ -40,28 +40,17 @@ pub(super) enum Asked {
     Statement,
 }
 
-/// What the ledger says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Say {
-    Yes,
-    NotSent,
-    RolledBack,
-    RowHeld,
-    /// The answer is lost: of what is not committed, it never will be.
-    Unknown,
-    Panic,
-}
-
 /// How that reaches the one who asked.
 struct Said(Say, Option<Vec<Outcome>>);
 
-impl Pending {
-    pub(super) fn is_waited_for(&self) -> bool {
-        !self.answer.is_closed()
-    }
-}
-
 impl World {
+    /// No task has anything to do.
+    pub(super) fn rests(&mut self) {
+        // A panic beside it, on the same connection, takes a call with it.
+        self.pending.retain(|call| !call.answer.is_closed());
+        self.judge.rests(self.pending.is_empty());
+    }
+
     /// Commits a call whose answer is still to come.
     pub(super) fn commit(&mut self, position: usize) {
         let Asked::Runs(runs) = &self.pending[position].asked else { return };

@@ -12,8 +12,8 @@ use tracing::Span;
 use super::super::tests::{client, credit};
 use super::super::{GathererOptions, MailboxOptions, Mailboxes, Ticket};
 use super::choices::Choices;
-use super::judge::{Judge, UNKNOWN};
-use super::ledger::{Asked, Say, SharedWorld, SimulatedLedger, World};
+use super::judge::{Judge, Say, UNKNOWN};
+use super::ledger::{Asked, SharedWorld, SimulatedLedger, World};
 use super::stage::{self, Shard};
 use crate::observing::Observer;
 
@@ -184,7 +184,7 @@ impl Play<'_> {
     fn rest(&mut self) {
         stage::rest(&self.shards);
         let world = &mut *self.world.borrow_mut();
-        world.judge.rests(&mut world.pending);
+        world.rests();
         if self.shards.iter().any(|shard| shard.gatherer.forgets()) {
             world.judge.wrong("something is ready, and nobody sends it".into());
         }
