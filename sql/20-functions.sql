@@ -271,7 +271,10 @@ BEGIN
            EXISTS (SELECT FROM public.clientes),
            current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'),
            current_setting('transaction_read_only')::boolean,
-           EXISTS (SELECT FROM pg_db_role_setting s WHERE s.setrole = to_regrole(quote_ident(session_user)))
+           EXISTS (SELECT FROM pg_db_role_setting s
+                   WHERE s.setrole = to_regrole(quote_ident(session_user))
+                       AND (s.setdatabase = 0
+                            OR s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())))
     FROM pg_class r
     WHERE r.oid IN ('public.clientes'::regclass, 'public.transacoes'::regclass);
 END $$;

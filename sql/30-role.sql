@@ -1,7 +1,7 @@
 -- The role of the API: it may log in and EXECUTE the functions, nothing else.
 --
 -- As the superuser, after 20-functions.sql. May be run again, in this or in another database of the server.
--- A role that is there already keeps its password and its limit of connections.
+-- A role that is there already keeps its password and its limit of connections, and loses settings of its own.
 --
 -- What PostgreSQL grants to everybody is a way to hold the server up for whoever has stolen the role, so the
 -- half that nothing here needs is taken away. What no grant can forbid is in SECURITY.md.
@@ -19,6 +19,22 @@ BEGIN
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
     NULL;  -- another session was faster
+END $$;
+
+-- Its sessions start with all the settings that they need (src/ledger/pinned.rs): those that it has of its own were
+-- given by an earlier version of this file, or by whoever stole it, and an instance is not ready while there are any.
+DO $$
+DECLARE
+    ort text;
+BEGIN
+    FOR ort IN
+        SELECT CASE WHEN setdatabase = 0 THEN '' ELSE format('IN DATABASE %I', current_database()) END
+        FROM pg_db_role_setting
+        WHERE setrole = 'guiche'::regrole
+            AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    LOOP
+        EXECUTE format('ALTER ROLE guiche %s RESET ALL', ort);
+    END LOOP;
 END $$;
 
 -- Nobody but its owner creates anything here, temporary tables included: with no object of its own, a role

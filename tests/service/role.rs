@@ -159,9 +159,7 @@ async fn what_it_sets_for_itself_for_good_changes_nothing_and_is_told() {
     assert_eq!(guiche.statement(1).await.status, 200);
     let detail = guiche.get("/readyz").await.json()["detail"].to_string();
     assert!(detail.contains("settings that it gave itself"), "{detail}");
-    for place in ["".to_owned(), format!("IN DATABASE {name}")] {
-        database.execute(&format!("ALTER ROLE guiche {place} RESET ALL")).await;
-    }
+    database.execute(include_str!("../../sql/30-role.sql")).await;
     guiche.until_ready().await;
 }
 
