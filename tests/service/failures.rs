@@ -92,6 +92,16 @@ async fn a_backend_that_ends_after_the_commit_leaves_the_outcome_unknown() {
     assert_eq!(guiche.credit(1, 1, "before").await.balance(), 1);
     database.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
     database.execute("SELECT pg_reload_conf()").await;
+    // Commits wait once the checkpointer has read it, whose word it is.
+    let probe = database.admin().await;
+    let probing = tokio::spawn(async move {
+        while probe.batch_execute("SELECT pg_logical_emit_message(true, '', '')").await.is_ok() {}
+    });
+    let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let count = format!("SELECT count(*) {waiting}");
+    until("a commit waits for the standby", async || database.value::<i64>(&count).await == 1).await;
+    database.execute(&format!("SELECT pg_terminate_backend(pid) {waiting}")).await;
+    probing.await.expect("it ends with its session");
     for (how, description) in [("terminate", "ended"), ("cancel", "cancelled")] {
         let mut caller = guiche.begin(&Request::transaction(1, 1, "c", description)).await;
         until("the commit waits for the standby", async || {
