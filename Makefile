@@ -48,7 +48,7 @@ experiment: servers k6 build ## ask one question of the stack under contention: 
 	@target/release/loadtest experiment $(or $(NAME),--list) $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 .PHONY: experiments
-experiments: servers k6 build ## play all experiments, about an hour; QUICK=1 takes a quarter
+experiments: servers k6 build ## play all experiments, an hour and a half; QUICK=1 takes a quarter
 	@target/release/loadtest experiment --all $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 .PHONY: faults

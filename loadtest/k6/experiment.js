@@ -21,6 +21,8 @@
 // | READS    | 0                     | share of the requests that are statements, 0 to 1       |
 // | CREDITS  | 0.333                 | share of the transactions that are credits, 0 to 1      |
 // | TIMEOUT  | 15000                 | milliseconds that a user waits for an answer            |
+// | AFTER    | 0                     | seconds of 20 requests/s after the load, which tell     |
+// |          |                       | when all is as it was                                   |
 // | SUMMARY  |                       | a file that takes the outcome as JSON                   |
 //
 // Where an open load is to stay open past saturation, USERS must be at least RATE times TIMEOUT
@@ -49,14 +51,20 @@ const SECONDS = setting('SECONDS', 10);
 const FLOOD = __ENV.FLOOD === undefined ? null : Number(__ENV.FLOOD);
 const READS = setting('READS', 0);
 const TIMEOUT = setting('TIMEOUT', 15000);
+const AFTER = setting('AFTER', 0);
+
+// Of what comes after the load: arrivals a second, and within how many milliseconds each is to be answered.
+const AFTER_RATE = 20;
+const WELL = 250;
 
 // The share of the answers that are asked where their time went.
 const TIMED_SHARE = 1 / 8;
 
 const begun = new Counter('begun');
 const right = new Trend('right', true);
-const shed = new Counter('shed');
+const shed = new Trend('shed', true);
 const wrong = new Counter('wrong');
+const unwell = new Trend('unwell');
 const timed = Object.fromEntries(TIMED.map((part) => [part, new Trend(part)]));
 
 const duration = `${WARM_UP + SECONDS}s`;
@@ -69,6 +77,7 @@ export const options = {
   scenarios: {
     load: { ...load, exec: 'request', gracefulStop },
     ...(FLOOD && { flood: { ...open(FLOOD, setting('FLOOD_USERS', 1)), exec: 'flood', gracefulStop } }),
+    ...(AFTER && { after: { ...open(AFTER_RATE, AFTER_RATE * AFTER), startTime: duration, duration: `${AFTER}s`, exec: 'after', gracefulStop } }),
     warm: mark('warm', WARM_UP / 2),
     begin: mark('begin', WARM_UP),
     end: mark('end', WARM_UP + SECONDS),
@@ -110,21 +119,30 @@ export function flood() {
   http.post(transactionUrl(1), anyBody(), POST);
 }
 
+export function after() {
+  const { status, timings } = http.post(transactionUrl(client()), anyBody(), POST);
+  const ended = (Date.now() - exec.scenario.startTime) / 1000;
+  unwell.add(isRight(status) && timings.blocked + timings.duration <= WELL ? 0 : ended);
+}
+
 export const warm = () => console.log('half of the warm-up is over');
 export const begin = () => console.log('measured interval begins');
 export const end = () => console.log('measured interval ends');
 
-// 422 is the answer to a debit beyond the limit, so it is right; 503 is the service's refusal of
-// more than it can take. Anything else is wrong: no answer in time has the status 0.
+// 422 is the answer to a debit beyond the limit.
+const isRight = (status) => status === 200 || status === 422;
+
+// 503 is the service's refusal of more than it can take. What is neither that nor right is wrong: no answer in
+// time has the status 0.
 function record(response) {
-  const { status } = response;
-  if (status === 200 || status === 422) {
-    // `blocked` lasts until there is a connection.
-    const { blocked, duration } = response.timings;
-    right.add(blocked + duration);
+  const { status, timings } = response;
+  // `blocked` lasts until there is a connection.
+  const took = timings.blocked + timings.duration;
+  if (isRight(status)) {
+    right.add(took);
     if (Math.random() < TIMED_SHARE) recordTiming(spentOf(response));
   } else if (status === 503) {
-    shed.add(1);
+    shed.add(took);
   } else {
     wrong.add(1);
   }

@@ -82,8 +82,10 @@ impl Envelope {
         let files = Files(self.directories_of(service));
         let (cpu, memory) = (files.read("cpu.stat")?, files.read("memory.stat")?);
         let mut usage = decode(&cpu, files.read("cpuacct.usage").ok().as_deref(), &memory)?;
-        // Each version has the count in a file of its own, and old kernels have none.
+        // Each version has these in files of its own, and old kernels have none.
         let events = files.read("memory.events").or_else(|_| files.read("memory.oom_control"));
+        let peak = files.read("memory.peak").or_else(|_| files.read("memory.max_usage_in_bytes"));
+        usage.peak_bytes = peak.ok().and_then(|peak| peak.trim().parse().ok()).unwrap_or(0);
         usage.oom_kills = number(&events.unwrap_or_default(), "oom_kill").unwrap_or(0);
         Ok(usage)
     }
@@ -278,7 +280,7 @@ fn decode(cpu: &str, accounted: Option<&str>, memory: &str) -> Result<Usage> {
     };
     let anonymous_bytes = number(memory, anonymous)?;
     let cache_bytes = number(memory, file)?.saturating_sub(shared_bytes);
-    Ok(Usage { cpu, throttled, anonymous_bytes, shared_bytes, cache_bytes, oom_kills: 0 })
+    Ok(Usage { cpu, throttled, anonymous_bytes, shared_bytes, cache_bytes, ..Usage::default() })
 }
 
 #[cfg(test)]

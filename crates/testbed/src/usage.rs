@@ -20,6 +20,9 @@ pub struct Usage {
     pub shared_bytes: u64,
     /// Page cache charged to it, which the kernel drops when asked; unknown (0) without a cgroup.
     pub cache_bytes: u64,
+    /// The most that was ever charged to it, page cache and the kernel's part included; unknown (0) without a
+    /// cgroup.
+    pub peak_bytes: u64,
     /// Processes that the kernel killed at the memory limit.
     pub oom_kills: u64,
 }

@@ -71,6 +71,8 @@ figures! {
     "p95", "p95 ms", "ms", millis, Neither, "95% of the response times were at most this", OfRun(|run| run.answered(run.latency_ms.p95));
     "errors", "errors", "", whole, Cases, "Answers other than 2xx and 422, and connections that failed", OfRun(|run| Some((run.shed + run.wrong) as f64));
     "shed", "shed/s", "1/s", whole, Points, "Answers of 503: refused at once because a bound was reached", OfRun(|run| run.per_s(run.shed));
+    "shed_p99", "shed p99 ms", "ms", millis, Points, "In what time 99% of these came", OfRun(|run| run.shed_p99_ms);
+    "unwell", "normal after s", "s", tenths, Points, "From the load's end to the last answer that was wrong or took over 250 ms, of 20 requests/s that are sent then", OfRun(|run| run.unwell_s);
     "wrong", "wrong", "", whole, Neither, "Answers that were neither right nor shed, and those that did not come", OfRun(|run| Some(run.wrong as f64));
     "dropped", "dropped", "", whole, Neither, "Iterations that k6 could not start in time", OfRun(|run| Some(run.dropped as f64));
     "cpu_us", "CPU µs/request", "µs", whole, Every, "CPU of the four services for one request, by the cgroups' accounting", OfRun(|run| per_request(run, |one| one.cpu_share));

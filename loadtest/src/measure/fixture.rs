@@ -117,6 +117,8 @@ pub(crate) fn run(goodput: f64) -> Run {
         requests: right + shed,
         right,
         shed,
+        shed_p99_ms: Some(5.0),
+        unwell_s: Some(0.5),
         latency_ms: Latency {
             p50: 10_000.0 / goodput,
             p95: 30_000.0 / goodput,

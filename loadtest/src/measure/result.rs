@@ -125,6 +125,13 @@ pub struct Run {
     pub right: u64,
     /// Answers of 503: refused because a bound was reached.
     pub shed: u64,
+    /// The time in which 99 % of those came, in milliseconds; nothing where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shed_p99_ms: Option<f64>,
+    /// Seconds from the load's end until the last answer that was wrong or slow, of the few that are asked for
+    /// then; nothing where none were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unwell_s: Option<f64>,
     /// Everything else that should not be, answers that did not come included.
     pub wrong: u64,
     /// Answers of 400 and above where the generator, which is wrk, does not tell them apart.

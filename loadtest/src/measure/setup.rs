@@ -9,6 +9,7 @@
 //! | pace                                                     | `contest`: 340 requests/s, a connection each  |
 //! | timeout_ms, zipf, reads                                  | how long k6's users wait, whom and what they ask |
 //! | flood                                                    | arrivals per second for client 1, which do not count |
+//! | after                                                    | so many seconds of a trickle after the load tell when all is well |
 //! | locked                                                   | so many clients' rows are held by somebody else |
 //! | limits                                                   | `contest`, or `large`: nothing is refused     |
 //! | fsync_ms                                                 | by how much an fsync is slower                |
@@ -44,8 +45,8 @@ const SPLIT: Split = Split { api: 0.25, nginx: 0.4, postgres: 0.6 };
 /// be asked for more than some 4,000 a second.
 const SCALE: f64 = 5.0;
 
-/// Callers at once: NGINX has 2048 connections, and a request takes two.
-const MOST_CALLERS: f64 = 1_000.0;
+/// Callers at once: more than these are too many connections, and too much memory, for k6.
+const MOST_CALLERS: f64 = 10_000.0;
 
 /// How much longer than its timeout an arrival may keep its user: what k6 itself takes.
 const SLACK: f64 = 1.1;
@@ -142,6 +143,8 @@ pub struct Setup {
     pub zipf: f64,
     /// What client 1 is sent besides, in arrivals per second; the load is then for the others alone.
     pub flood: Option<f64>,
+    /// For how many seconds a few requests are sent after the load, to tell when all is as it was.
+    pub after: u32,
     /// Of the first so many clients somebody else holds the rows while it is measured.
     pub locked: u32,
     /// The share of statements among the requests.
@@ -178,6 +181,7 @@ impl Default for Setup {
             timeout: Duration::from_secs(15),
             zipf: 0.0,
             flood: None,
+            after: 0,
             locked: 0,
             reads: 0.0,
             fsync_delay: Duration::ZERO,
@@ -217,7 +221,7 @@ impl Setup {
         let callers = self.callers() + self.flood.map_or(0, |rate| self.callers_at(rate));
         ensure!(
             f64::from(callers) <= MOST_CALLERS,
-            "{callers} callers may wait at once, and NGINX takes {MOST_CALLERS}: rate times timeout_ms is too much"
+            "{callers} callers may wait at once, and k6 plays {MOST_CALLERS}: rate times timeout_ms is too much"
         );
         let shares = self.scaled_split();
         // To the microsecond, which is what the kernel takes.

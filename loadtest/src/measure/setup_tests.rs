@@ -41,10 +41,10 @@ fn a_load_has_one_generator() {
 #[test]
 fn mistakes_are_named() {
     for (text, says) in [
-        ("users=0", "users=0: expected 1 to 1000"),
+        ("users=0", "users=0: expected 1 to 10000"),
         ("users=1.5", "expected a whole number"),
         ("rate=fast", "rate=fast: expected a number"),
-        ("rate=2000,timeout_ms=1000", "2201 callers may wait at once"),
+        ("rate=10000,timeout_ms=1000", "11001 callers may wait at once"),
         ("connection=4", "\"connection\" is none of users, rate"),
         ("connections=0", "at least 1"),
         ("connections=many", "whole number"),
@@ -53,7 +53,7 @@ fn mistakes_are_named() {
         ("color=red", "\"color\" is none of"),
         ("mode", "\"mode\" is not key=value"),
         ("clients=1,flood=5", "a flood is told from the load of other clients"),
-        ("users=900,flood=1000,timeout_ms=500", "1451 callers may wait at once"),
+        ("users=9900,flood=1000,timeout_ms=500", "10451 callers may wait at once"),
     ] {
         let error = format!("{:#}", with(text).expect_err(text));
         assert!(error.contains(says), "{text}: {error}");

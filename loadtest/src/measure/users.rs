@@ -37,6 +37,9 @@ pub fn env(setup: &Setup, url: &str, times: Times, summary: &Path) -> Vec<(&'sta
     if let Arrivals::Open { rate } = setup.arrivals {
         env.push(("RATE", rate.to_string()));
     }
+    if setup.after > 0 {
+        env.push(("AFTER", setup.after.to_string()));
+    }
     if let Some(flood) = setup.flood {
         env.push(("FLOOD", flood.to_string()));
         env.push(("FLOOD_USERS", setup.callers_at(flood).to_string()));
@@ -109,6 +112,7 @@ mod tests {
         let flooded = of("users=7,flood=1000,timeout_ms=500");
         assert_eq!(value(&flooded, "FLOOD").as_deref(), Some("1000"));
         assert_eq!(value(&flooded, "FLOOD_USERS").as_deref(), Some("551"));
+        assert_eq!((value(&flooded, "AFTER"), value(&of("after=3"), "AFTER").as_deref()), (None, Some("3")));
         assert_eq!(value(&of("flood=0"), "FLOOD").as_deref(), Some("0"), "the load is for the others");
     }
 

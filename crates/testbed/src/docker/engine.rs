@@ -91,6 +91,7 @@ fn usage(stats: &Value) -> Usage {
         shared_bytes,
         // The kernel counts shared memory as cache.
         cache_bytes: either("file", "total_cache").saturating_sub(shared_bytes),
+        peak_bytes: stats["memory_stats"]["max_usage"].as_u64().unwrap_or_default(),
         oom_kills: 0,
     }
 }
@@ -103,7 +104,8 @@ mod tests {
     fn both_kinds_of_cgroups_are_read() {
         let cpu = r#""cpu_stats": {"cpu_usage": {"total_usage": 2500000000}, "throttling_data": {"throttled_time": 7}}"#;
         let of = |memory: &str| {
-            let text = format!(r#"{{{cpu}, "memory_stats": {{"usage": 9, "stats": {memory}}}}}"#);
+            let text =
+                format!(r#"{{{cpu}, "memory_stats": {{"usage": 9, "max_usage": 300, "stats": {memory}}}}}"#);
             usage(&serde_json::from_str(&text).expect("it is what the engine answers"))
         };
         let expected = Usage {
@@ -112,6 +114,7 @@ mod tests {
             anonymous_bytes: 100,
             shared_bytes: 30,
             cache_bytes: 20,
+            peak_bytes: 300,
             oom_kills: 0,
         };
         assert_eq!(of(r#"{"anon": 100, "file": 50, "shmem": 30, "slab": 1}"#), expected);

@@ -9,7 +9,7 @@ use super::{Arrivals, MOST_CALLERS, Setup};
 use testbed::split::CPU_BUDGET;
 
 /// All words but the names of settings of the service and of PostgreSQL.
-const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, locked, reads, fsync_ms, mode, profile, \
+const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, fsync_ms, mode, profile, \
                      clients, balancing, split, transport, mix, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
@@ -77,6 +77,7 @@ impl Setup {
             "timeout_ms" => self.timeout = millis(within(value, 10.0, 60_000.0)?),
             "zipf" => self.zipf = within(value, 0.0, 10.0)?,
             "flood" => self.flood = Some(within(value, 0.0, 20_000.0)?),
+            "after" => self.after = within(value, 0.0, 60.0)?.round() as u32,
             "locked" => {
                 self.locked = value.parse().context("expected a whole number")?;
             }
@@ -124,6 +125,7 @@ impl Setup {
                 ("reads", self.reads.to_string()),
             ]);
             own.extend(self.flood.map(|rate| ("flood", rate.to_string())));
+            own.extend((self.after > 0).then(|| ("after", self.after.to_string())));
             own.extend((self.locked > 0).then(|| ("locked", self.locked.to_string())));
         }
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
