@@ -72,6 +72,7 @@ pub(super) enum CutReason {
 impl Part {
     /// What was cut from a mailbox.
     pub(super) fn of(mailbox: Rc<Mailbox>, cut: Cut) -> Self {
+        mailbox.goes_out(cut.len());
         Self { mailbox: Some(Rc::clone(&mailbox)), ..Self::past_the_mailbox(mailbox.client, cut) }
     }
 

@@ -137,7 +137,7 @@ impl Gatherer {
         let closed = mailbox.close();
         let observer = &self.caller.observer;
         observer.mailbox.depth.dec_by(closed.lost as i64);
-        if !closed.in_flight {
+        if !closed.is_out {
             self.owner.has_ended(mailbox.client, &mailbox.slot);
         }
         if panicked {
@@ -241,13 +241,19 @@ impl Gatherer {
     /// A run is over. The mailbox is ready again, or idle, or, where the client turned out not to
     /// exist, forgotten at once.
     fn settle(self: &Rc<Self>, mailbox: &Rc<Mailbox>, part: &Part) {
+        self.has_settled(mailbox, mailbox.settle(part.jobs), part.unknown_client);
+    }
+
+    fn has_settled(self: &Rc<Self>, mailbox: &Rc<Mailbox>, settled: Settled, unknown_client: bool) {
         let Mailbox { client, slot, .. } = &**mailbox;
-        match mailbox.settle(part.jobs) {
+        match settled {
             Settled::Ready => self.list(mailbox),
-            Settled::Idle if part.unknown_client => self.owner.is_unknown(*client, slot),
+            Settled::Idle if unknown_client => self.owner.is_unknown(*client, slot),
             Settled::Idle => self.owner.idles(*client, slot),
-            // Only now may the client have a new actor: two runs of it are never out at once.
-            Settled::Closed => self.owner.has_ended(*client, slot),
+            // Only now may the client have a new actor: two runs of it are never out at once, and what the
+            // old one had is within the client's bound.
+            Settled::Ended => self.owner.has_ended(*client, slot),
+            Settled::Busy => {}
         }
     }
 
@@ -284,9 +290,7 @@ impl Drop for Flight {
         for part in self.call.parts() {
             if let Some(mailbox) = &part.mailbox {
                 if part.aside {
-                    if mailbox.leave(part.jobs) {
-                        gatherer.owner.idles(mailbox.client, &mailbox.slot);
-                    }
+                    gatherer.has_settled(mailbox, mailbox.leave(part.jobs), false);
                     continue;
                 }
                 let known = self.call.row_was_held().filter(|_| self.apart);

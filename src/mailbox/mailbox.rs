@@ -18,6 +18,8 @@ pub(super) struct Mailbox {
     pub(super) slot: Arc<Slot>,
     queue: RefCell<Queue>,
     state: Cell<State>,
+    /// Requests that belong to a call which is not over.
+    out: Cell<usize>,
     /// Whether somebody else held the client's row when it was last wanted.
     pub(super) row_held: Cell<bool>,
 }
@@ -34,22 +36,24 @@ enum State {
     Closed,
 }
 
-/// How a mailbox is once its run is over.
+/// How a mailbox is once requests of it are over.
 pub(super) enum Settled {
+    /// Others of it are out or listed, and will settle it.
+    Busy,
     /// More is queued: it belongs into the gatherer's list again.
     Ready,
     /// Nothing is queued.
     Idle,
-    /// Its actor has ended meanwhile.
-    Closed,
+    /// Its actor has ended meanwhile, and nothing of it is out any more.
+    Ended,
 }
 
 /// What a mailbox held when its actor ended.
 pub(super) struct Closed {
     /// Requests that waited: their callers are told by dropping them.
     pub(super) lost: usize,
-    /// Whether a run of it is still out.
-    pub(super) in_flight: bool,
+    /// Whether requests of it are still out.
+    pub(super) is_out: bool,
 }
 
 impl Mailbox {
@@ -59,6 +63,7 @@ impl Mailbox {
             slot,
             queue: RefCell::default(),
             state: Cell::new(State::Idle),
+            out: Cell::new(0),
             row_held: Cell::new(false),
         }
     }
@@ -91,21 +96,35 @@ impl Mailbox {
         Some(self.queue.borrow_mut().take_statements()).filter(|cut| !cut.statements.is_empty())
     }
 
-    /// Counts `jobs` out that were no part of a run. Returns whether it is idle.
-    pub(super) fn leave(&self, jobs: usize) -> bool {
+    /// Counts `jobs` as out: they belong to a call.
+    pub(super) fn goes_out(&self, jobs: usize) {
+        self.out.set(self.out.get() + jobs);
+    }
+
+    fn counts_out(&self, jobs: usize) {
         self.slot.load.leave(jobs);
-        self.state.get() == State::Idle
+        self.out.set(self.out.get() - jobs);
+    }
+
+    /// Counts `jobs` out that were no part of a run.
+    pub(super) fn leave(&self, jobs: usize) -> Settled {
+        self.counts_out(jobs);
+        match self.state.get() {
+            State::Idle => Settled::Idle,
+            State::Closed => self.closed(),
+            State::Ready | State::InFlight => Settled::Busy,
+        }
     }
 
     /// Counts the run's `jobs` out: they are answered or dropped.
     pub(super) fn settle(&self, jobs: usize) -> Settled {
-        self.slot.load.leave(jobs);
+        self.counts_out(jobs);
         #[cfg(test)]
         if Fault::CountedOutTwice.is_seeded() {
             self.slot.load.leave(jobs);
         }
         if self.state.get() == State::Closed {
-            return Settled::Closed;
+            return self.closed();
         }
         let mut queue = self.queue.borrow_mut();
         if queue.is_empty() {
@@ -118,11 +137,16 @@ impl Mailbox {
         }
     }
 
+    fn closed(&self) -> Settled {
+        if self.out.get() == 0 { Settled::Ended } else { Settled::Busy }
+    }
+
     /// Closes it: its actor has ended.
     pub(super) fn close(&self) -> Closed {
-        let before = self.state.replace(State::Closed);
+        self.state.set(State::Closed);
+        let is_out = self.out.get() > 0;
         #[cfg(test)]
-        let before = if Fault::SecondRun.is_seeded() { State::Idle } else { before };
-        Closed { lost: self.queue.borrow_mut().clear(), in_flight: before == State::InFlight }
+        let is_out = is_out && !Fault::SecondRun.is_seeded();
+        Closed { lost: self.queue.borrow_mut().clear(), is_out }
     }
 }

@@ -86,6 +86,27 @@ async fn statements_do_not_wait_for_a_held_row() {
     tokio::time::timeout(Duration::from_secs(10), forgotten).await.expect("nothing is held any more");
 }
 
+/// Statements that went past a waiting run are out as well: until they are back an actor that panicked is the
+/// client's, or more than its bound could be out.
+#[actix_rt::test]
+async fn a_client_whose_statements_are_out_gets_no_new_actor() {
+    let bank = Bank::new(World::held(), options(), GathererOptions { row_waits: 3, ..gathering() });
+    bank.world.with(|state| state.rows_held.insert(2));
+    let held = bank.credit_sent(2, 1).await;
+    let statement = bank.statement(2);
+    bank.queued(1).await;
+    bank.let_calls_through(1);
+    bank.statements_sent(1).await;
+    bank.let_calls_through(1);
+    assert_eq!(held.refusal().await, Refusal::Unavailable, "the row was held for too long");
+    bank.world.with(|state| state.rows_held.clear());
+    bank.mailboxes.inner.registry.panic_in(client(2));
+    assert_eq!(bank.credit(2, 2).refusal().await, Refusal::MailboxLost, "the statement is out");
+    bank.let_calls_through(2);
+    assert!(statement.answer().await.expect("an answer").is_some());
+    assert_eq!(bank.credit(2, 4).balance().await, 4, "the client has a new actor");
+}
+
 /// A run whose callers have all left is not sent: whether the row is free is not known, so the next one waits
 /// apart as well.
 #[actix_rt::test]
