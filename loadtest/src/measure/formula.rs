@@ -19,17 +19,24 @@
 //! and `fixed(DIGITS)` show it as a factor, without a fraction, with so many digits behind the point.
 //! A condition is `FORMULA OP NUMBER`, where `OP` is one of `>=`, `<=`, `>`, `<`.
 //!
+//! Whether a condition holds is told by the rounds, see the `rounds` module; a largest of the rounds (`most`) is
+//! what it is.
+//!
 //! Only valid runs count. A point without any gives "(no valid figure)", and a condition that rests on it
 //! cannot be told. The extremes skip such points. In a measurement of several comparisons, a condition is
 //! judged within the first of them that has all its cases: the machine is another from one hour to the next.
 
 mod functions;
+mod rounds;
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 
-use super::result::{Axis, Expectation, Measurement};
+use super::result::{Axis, Comparison, Expectation, Measurement};
 use crate::report::text::significant;
 use functions::Formulas;
+use rounds::Told;
 
 /// What is said where there is nothing to say.
 const NOTHING: &str = "(no valid figure)";
@@ -45,6 +52,8 @@ pub struct Verdict {
     pub goal: String,
     /// `None`: it cannot be told.
     pub held: Option<bool>,
+    /// Why it cannot be told although it was measured, or what it rests on; empty where there is nothing to say.
+    pub doubt: String,
 }
 
 /// Refuses an answer that cannot be filled in whatever the data: unknown figures and labels, and what is
@@ -102,8 +111,12 @@ fn judge(expectation: &Expectation, result: &Measurement) -> Result<Verdict> {
         let conditions = conditions.collect::<Result<Vec<Condition<'_>>>>()?;
         let values = conditions.iter().map(|one| one.measure(&formulas, comparison.axes.as_ref()));
         let values = values.collect::<Result<Vec<Option<f64>>>>()?;
-        let held = values.iter().zip(&conditions).map(|(value, one)| value.map(|value| one.holds(value)));
-        let held = held.collect::<Option<Vec<bool>>>().map(|all| all.into_iter().all(|one| one));
+        let told = values
+            .iter()
+            .zip(&conditions)
+            .map(|(value, one)| value.map(|value| one.judge(value, result, comparison)).transpose());
+        let told = told.collect::<Result<Option<Vec<Told>>>>()?;
+        let told = told.and_then(|all| all.into_iter().reduce(Told::and));
         let shown = values.iter().map(|value| value.map_or("no valid figure".to_owned(), significant));
         let bounds = conditions.iter().map(|one| format!("{} {}", one.operator, one.bound));
         let or = |text: &str, otherwise: String| match text {
@@ -114,9 +127,19 @@ fn judge(expectation: &Expectation, result: &Measurement) -> Result<Verdict> {
             says: formulas.text(&expectation.says)?,
             measured: or(&expectation.measured, shown.collect::<Vec<_>>().join(", "))?,
             goal: or(&expectation.goal, bounds.collect::<Vec<_>>().join(", "))?,
-            held,
+            held: match told {
+                Some(Told::Clearly(held) | Told::Once(held)) => Some(held),
+                Some(Told::Not(_)) | None => None,
+            },
+            doubt: match told {
+                Some(Told::Once(_)) => "one round".to_owned(),
+                Some(Told::Not(Some(1))) => "1 more round might tell".to_owned(),
+                Some(Told::Not(Some(more))) => format!("{more} more rounds might tell"),
+                Some(Told::Not(None)) => "the rounds differ by more".to_owned(),
+                Some(Told::Clearly(_)) | None => String::new(),
+            },
         };
-        if held.is_some() {
+        if told.is_some() {
             break;
         }
     }
@@ -125,7 +148,7 @@ fn judge(expectation: &Expectation, result: &Measurement) -> Result<Verdict> {
 
 fn unknown(expectation: &Expectation, measured: String) -> Verdict {
     let Expectation { says, goal, .. } = expectation.clone();
-    Verdict { says, measured, goal, held: None }
+    Verdict { says, measured, goal, held: None, doubt: String::new() }
 }
 
 impl Measurement {
@@ -161,6 +184,21 @@ impl<'a> Condition<'a> {
     /// Returns the value of its formula; nothing where it is not known.
     fn measure(&self, formulas: &Formulas, axes: Option<&[Axis; 2]>) -> Result<Option<f64>> {
         formulas.measure(self.formula, axes).with_context(|| format!("the condition {:?}", self.text))
+    }
+
+    /// Judges it by what its formula is in each round in which it has a value.
+    fn judge(&self, median: f64, result: &Measurement, comparison: &Comparison) -> Result<Told> {
+        let holds = |value| self.holds(value);
+        if self.formula.contains("most(") {
+            return Ok(Told::Clearly(holds(median)));
+        }
+        let rounds = comparison.cases.iter().flat_map(|case| case.valid().map(|run| run.round));
+        let rounds = rounds.collect::<BTreeSet<u32>>().into_iter().map(|round| {
+            let formulas = Formulas::of(&result.of_round(round), &comparison.of_round(round))?;
+            self.measure(&formulas, comparison.axes.as_ref())
+        });
+        let values: Vec<f64> = rounds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        Ok(rounds::judge(&values, median, self.bound, &holds))
     }
 
     /// Compares the value itself: rounded, a miss could look like a hit.

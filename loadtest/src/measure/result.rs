@@ -202,6 +202,12 @@ impl Measurement {
             .flat_map(|comparison| comparison.cases.iter().map(move |case| (comparison, case)))
     }
 
+    /// Returns what one round alone would have given.
+    pub(super) fn of_round(&self, round: u32) -> Measurement {
+        let comparisons = self.comparisons.iter().map(|comparison| comparison.of_round(round));
+        Measurement { comparisons: comparisons.collect(), ..self.clone() }
+    }
+
     /// Returns everything that makes the command fail, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let of_case = |(_, case): (&Comparison, &Case)| {
@@ -214,6 +220,13 @@ impl Measurement {
 }
 
 impl Comparison {
+    /// Returns what one round alone would have given.
+    pub(super) fn of_round(&self, round: u32) -> Comparison {
+        let mut one = self.clone();
+        one.cases.iter_mut().for_each(|case| case.runs.retain(|run| run.round == round));
+        one
+    }
+
     /// Returns the place of a case: its values on the axes, or its label.
     pub fn place(&self, case: usize) -> Vec<&str> {
         match &self.axes {

@@ -10,7 +10,9 @@ use crate::report::text::grouped;
 
 /// How medians are to be read.
 const MEDIANS: &str = "Figures are medians over the valid rounds. ±\u{a0}% is half the way from the least to the most, \
-                       as a share of the median; the thin lines in the charts go from the least to the most.";
+                       as a share of the median; the thin lines in the charts go from the least to the most. \
+                       What is expected holds where the 95% interval of the rounds’ mean (Student’s t) is all on one \
+                       side; the rounds of all cases are run in turn and compared with each other.";
 
 /// When a run is invalid.
 const INVALID: &str = "A run in which k6 used over 80% of its core or dropped iterations says something about k6 and \
@@ -52,25 +54,27 @@ pub fn answer(result: &Measurement) -> Result<String, String> {
 /// was measured are left out.
 pub fn verdicts(result: &Measurement) -> Vec<Verdict> {
     let all = formula::verdicts(result).into_iter();
-    all.filter(|verdict| !result.question.is_empty() || verdict.held.is_some()).collect()
+    all.filter(|verdict| !result.question.is_empty() || verdict.held.is_some() || !verdict.doubt.is_empty())
+        .collect()
 }
 
-/// Returns a sign and a word for what became of an expectation.
-pub fn outcome(verdict: &Verdict) -> &'static str {
-    match (verdict.held, verdict.goal.starts_with(['>', '<'])) {
+/// Returns a sign and a word for what became of an expectation, and what is to be said of that.
+pub fn outcome(verdict: &Verdict) -> String {
+    let word = match (verdict.held, verdict.goal.starts_with(['>', '<'])) {
         (Some(true), true) => "✓ held",
         (Some(false), true) => "✗ not held",
         (Some(true), false) => "met",
         (Some(false), false) => "missed",
         (None, _) => "? cannot be told",
-    }
+    };
+    if verdict.doubt.is_empty() { word.to_owned() } else { format!("{word} ({})", verdict.doubt) }
 }
 
 /// Returns the goals as rows of text, the header first; empty where none was judged.
 pub fn goals(result: &Measurement) -> Vec<Vec<String>> {
     let rows: Vec<Vec<String>> = verdicts(result)
         .iter()
-        .map(|one| vec![one.says.clone(), one.measured.clone(), one.goal.clone(), outcome(one).to_owned()])
+        .map(|one| vec![one.says.clone(), one.measured.clone(), one.goal.clone(), outcome(one)])
         .collect();
     let header = ["what", "measured", "goal", ""].map(str::to_owned).to_vec();
     if rows.is_empty() { rows } else { std::iter::once(header).chain(rows).collect() }

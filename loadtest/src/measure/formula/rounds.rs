@@ -1,0 +1,117 @@
+//! What rounds can tell: whether a value that differs from round to round is on one side of a bound.
+//!
+//! The rounds of all cases are run in turn, so that a formula over several cases has a value in each round, in
+//! which the machine was the same for all of them. A bound is passed where all of the 95 % interval of the
+//! values' mean (Student's t) is beyond it.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// Where the interval's upper end is among all values that the mean may have.
+const UPPER: f64 = 0.975;
+
+/// More rounds than these nobody will play.
+const MOST: usize = 30;
+
+/// What rounds tell of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Whether it holds.
+    Clearly(bool),
+    /// Whether it held in the only round.
+    Once(bool),
+    /// Neither: about so many more rounds might tell, or none that anybody would play.
+    Not(Option<usize>),
+}
+
+/// Judges the values of the rounds by `holds`, which changes at `bound`; `median` stands for them where they are
+/// all the same.
+pub(super) fn judge(values: &[f64], median: f64, bound: f64, holds: &dyn Fn(f64) -> bool) -> Told {
+    let rounds = values.len();
+    if rounds < 2 {
+        return Told::Once(holds(median));
+    }
+    let mean = values.iter().sum::<f64>() / rounds as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let deviation = (squares / (rounds - 1) as f64).sqrt();
+    let half = |rounds: usize| quantile(rounds - 1) * deviation / (rounds as f64).sqrt();
+    // Equal numbers have a mean that is next to them.
+    if deviation <= 1e-9 * mean.abs() {
+        return Told::Clearly(holds(median));
+    }
+    let (least, most) = (holds(mean - half(rounds)), holds(mean + half(rounds)));
+    if least == most {
+        return Told::Clearly(least);
+    }
+    let enough = (rounds + 1..=MOST).find(|rounds| half(*rounds) < (mean - bound).abs());
+    Told::Not(enough.map(|enough| enough - rounds))
+}
+
+/// Returns how many standard errors the interval's end is from the mean.
+fn quantile(freedom: usize) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom as f64).map_or(f64::INFINITY, |t| t.inverse_cdf(UPPER))
+}
+
+impl Told {
+    /// Returns what two conditions come to that are both to hold.
+    pub(super) fn and(self, other: Told) -> Told {
+        match (self, other) {
+            (Told::Clearly(true), other) | (other, Told::Clearly(true)) => other,
+            (no @ (Told::Clearly(false) | Told::Once(false)), _)
+            | (_, no @ (Told::Clearly(false) | Told::Once(false))) => no,
+            (Told::Not(one), Told::Not(other)) => {
+                Told::Not(one.zip(other).map(|(one, other)| one.max(other)))
+            }
+            (Told::Not(rounds), _) | (_, Told::Not(rounds)) => Told::Not(rounds),
+            (once @ Told::Once(true), Told::Once(true)) => once,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_least_one(values: &[f64]) -> Told {
+        judge(values, values[0], 1.0, &|value| value >= 1.0)
+    }
+
+    #[test]
+    fn the_same_thing_twice_is_no_winner() {
+        assert_eq!(at_least_one(&[1.01, 0.99, 1.001]), Told::Not(None));
+        assert_eq!(at_least_one(&[1.03, 0.98, 1.04]), Told::Not(Some(14)));
+    }
+
+    #[test]
+    fn what_is_clear_is_told() {
+        assert_eq!(at_least_one(&[2.0, 2.1, 1.9]), Told::Clearly(true));
+        assert_eq!(at_least_one(&[0.5, 0.6, 0.4]), Told::Clearly(false));
+    }
+
+    #[test]
+    fn rounds_that_agree_are_judged_as_they_are() {
+        assert_eq!(at_least_one(&[1.0, 1.0, 1.0]), Told::Clearly(true));
+        assert_eq!(at_least_one(&[0.999, 0.999]), Told::Clearly(false));
+    }
+
+    #[test]
+    fn one_round_is_said_to_be_one() {
+        assert_eq!(at_least_one(&[1.5]), Told::Once(true));
+    }
+
+    #[test]
+    fn the_interval_is_students() {
+        assert!((quantile(2) - 4.303).abs() < 1e-3, "{}", quantile(2));
+        assert!((quantile(10) - 2.228).abs() < 1e-3, "{}", quantile(10));
+    }
+
+    #[test]
+    fn of_several_conditions_all_are_to_hold() {
+        let (yes, no, untold) = (Told::Clearly(true), Told::Clearly(false), Told::Not(Some(2)));
+        assert_eq!((yes.and(untold), untold.and(no), yes.and(yes)), (untold, no, yes));
+        assert_eq!(untold.and(Told::Not(None)), Told::Not(None));
+        assert_eq!(
+            (Told::Once(true).and(yes), Told::Once(true).and(Told::Once(false))),
+            (Told::Once(true), Told::Once(false))
+        );
+    }
+}
