@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use settings::Listen;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -74,6 +74,35 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     Ok(socket.into())
+}
+
+/// The name by which callers find a unix socket; an address has none.
+pub(crate) struct Signpost(Option<(PathBuf, FileId)>);
+
+/// A file's device and number.
+type FileId = (u64, u64);
+
+impl Signpost {
+    /// Returns that of an address that was just bound.
+    pub(crate) fn to(address: &Listen) -> Self {
+        let Listen::Unix(path) = address else { return Self(None) };
+        Self(file_id(path).map(|id| (path.clone(), id)))
+    }
+
+    /// Removes the name, unless it is another socket's by now: connections that are new find nobody, and
+    /// none of those that wait to be accepted is lost when the socket is closed.
+    pub(crate) fn take_down(&self) {
+        if let Some((path, id)) = &self.0
+            && file_id(path) == Some(*id)
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(%error, path = %path.display(), "its socket cannot be removed");
+        }
+    }
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn cannot_listen(address: &impl ToString, cause: io::Error) -> CannotListen {

@@ -20,7 +20,7 @@ use traces::LineSender;
 
 use crate::http::{self, Api, Door, DoorOptions, Stream};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
-use crate::listen::{CannotListen, Listener, bind, bind_tcp};
+use crate::listen::{CannotListen, Listener, Signpost, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
 use crate::observing::metrics::Metrics;
 use crate::observing::{Observer, exposition, lag};
@@ -30,8 +30,9 @@ use crate::readiness::{self, WrongProfile, check_profile};
 /// connection that was just closed would be a 502.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long connections that idle are left open once it is told to end: NGINX sends on one that it kept without
-/// knowing that it is being closed. Whoever is answered meanwhile is told that it will be.
+/// How long it goes on once it is told to end. Nobody new finds its unix socket any more; who has come to it
+/// already is heard, and NGINX sends on connections that it kept without knowing that they are being closed.
+/// Whoever is answered meanwhile is told that they will be.
 const LAME: Duration = Duration::from_secs(1);
 
 /// What the threads that serve are called in messages of the server.
@@ -92,10 +93,13 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
     let ending = Arc::<AtomicBool>::default();
     let server = serve(&config, &mailboxes, &ledger_options, &metrics, &observer, &ending)?;
     let handle = server.handle();
+    let signpost = Signpost::to(&config.listen);
     let stop = async {
         stop_requested.await;
         tracing::info!("draining");
         ending.store(true, Ordering::Relaxed);
+        signpost.take_down();
+        tokio::time::sleep(LAME).await;
         handle.stop(true).await;
         Ok::<_, StartError>(())
     };
@@ -193,16 +197,13 @@ fn serve(
     let server = Server::build()
         .workers(config.workers)
         .worker_max_blocking_threads(1)
-        .shutdown_timeout(config.deadlines.drain.as_secs().max(1))
+        .shutdown_timeout(config.deadlines.drain.saturating_sub(LAME).as_secs().max(1))
         .max_concurrent_connections(connections)
         .disable_signals();
     let signal = server.graceful_shutdown_signal();
     let draining = move || {
         let signal = signal.clone();
-        async move {
-            signal.notified().await;
-            tokio::time::sleep(LAME).await;
-        }
+        async move { signal.notified().await }
     };
     let server = match bind(&config.listen)? {
         Listener::Tcp(listener) => server

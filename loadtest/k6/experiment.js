@@ -135,6 +135,7 @@ const isRight = (status) => status === 200 || status === 422;
 // 503 is the service's refusal of more than it can take. What is neither that nor right is wrong: no answer in
 // time has the status 0.
 function record(response) {
+  tellIfSlow(response);
   const { status, timings } = response;
   // `blocked` lasts until there is a connection.
   const took = timings.blocked + timings.duration;
@@ -146,6 +147,19 @@ function record(response) {
   } else {
     wrong.add(1);
   }
+}
+
+// An answer that may be slow is told at once, with where its time went, but one a second of each user at
+// most: loadtest/src/measure/slow.rs reads it.
+const MAY_BE_SLOW_MS = 50;
+let tellsAgainAt = 0;
+
+function tellIfSlow(response) {
+  const took = response.timings.blocked + response.timings.duration;
+  const now = Date.now();
+  if (took <= MAY_BE_SLOW_MS || now < tellsAgainAt) return;
+  tellsAgainAt = now + 1000;
+  console.log(`slow answer: ${[now, took, ...(spentOf(response) || [])].join(' ')}`);
 }
 
 function recordTiming(times) {

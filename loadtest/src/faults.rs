@@ -92,17 +92,23 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
         .unwrap_or_else(|| testbed::repository_root().join(format!("reports/faults-{}", timestamp())));
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let (faults, left_out) = choose(&args.fault)?;
+    // Behind proxies a stack is another one: what dies behind one is not refused at once.
+    let linked: Vec<Fault> = faults.iter().filter(|fault| fault.needs_links()).cloned().collect();
+    let plain: Vec<Fault> = faults.iter().filter(|fault| !fault.needs_links()).cloned().collect();
+    let groups = [(&plain, &plain), (&linked, &faults)];
     left_out.iter().for_each(|line| println!("{line}"));
     let balancings = match &args.balancing[..] {
         [] => Balancing::value_variants(),
         chosen => chosen,
     };
     let (mut strikes, mut calls, mut violations, mut failures) = (Vec::new(), 0, Vec::new(), Vec::new());
-    for balancing in balancings {
-        let minutes = args.minutes.map(|minutes| minutes / balancings.len() as f64);
-        let of_this =
-            Session { args, faults: &faults, balancing: *balancing, minutes, seed, directory: &directory };
-        match LocalSet::new().run_until(of_this.play()).await {
+    let sessions = balancings.iter().flat_map(|balancing| groups.map(|group| (*balancing, group)));
+    for (balancing, (own, partners)) in sessions.filter(|(_, (own, _))| !own.is_empty()) {
+        let share = own.len() as f64 / (faults.len() * balancings.len()) as f64;
+        let minutes = args.minutes.map(|minutes| minutes * share);
+        let session =
+            Session { args, faults: own, partners, balancing, minutes, seed, directory: &directory };
+        match LocalSet::new().run_until(session.play()).await {
             Ok(played) => {
                 calls += played.calls;
                 strikes.extend(played.strikes);
@@ -117,11 +123,12 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
     println!("\n{}", table(&rows));
     println!("{calls} calls were judged, {} promises broken", violations.len());
     let text = format!(
-        "# Faults\n\n{} UTC, seed {seed}. {calls} calls were judged, {} promises broken.\n\n{}\n{}\n",
+        "# Faults\n\n{} UTC, seed {seed}. {calls} calls were judged, {} promises broken.\n\n{}\n{}\n{}",
         timestamp(),
         violations.len(),
         markdown_table(&rows, 2),
-        left_out.join("\n")
+        left_out.join("\n"),
+        table::waits(&strikes),
     );
     let path = directory.join("report.md");
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -132,7 +139,7 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
 
 /// Returns the faults that can be had here, of those asked for or of all, and a line for each that cannot.
 fn choose(asked: &[Fault]) -> Result<(Vec<Fault>, Vec<String>)> {
-    let all = || Disaster::value_variants().iter().map(|disaster| Fault(vec![*disaster])).collect();
+    let all = || Disaster::all().map(|disaster| Fault(vec![disaster])).collect();
     let asked: Vec<Fault> = if asked.is_empty() { all() } else { asked.to_vec() };
     let mut left_out = BTreeMap::new();
     for disaster in asked.iter().flat_map(|fault| &fault.0) {
@@ -151,6 +158,8 @@ fn choose(asked: &[Fault]) -> Result<(Vec<Fault>, Vec<String>)> {
 struct Session<'a> {
     args: &'a FaultsArgs,
     faults: &'a [Fault],
+    /// What may come together with one of these.
+    partners: &'a [Fault],
     balancing: Balancing,
     minutes: Option<f64>,
     seed: u64,
@@ -160,7 +169,9 @@ struct Session<'a> {
 impl Session<'_> {
     async fn play(&self) -> Result<Played> {
         let balancing = self.balancing;
-        let options = StackOptions { balancing, port: 0, ..StackOptions::default() };
+        let linked = self.faults.iter().any(Fault::needs_links);
+        let links = linked.then_some(self.seed);
+        let options = StackOptions { balancing, port: 0, links, ..StackOptions::default() };
         let mut stack = Stack::start(options, &|_: &str| {}).await?;
         // It starts PostgreSQL again, the first time.
         if self.has(Disaster::SlowDisk) {
@@ -180,7 +191,8 @@ impl Session<'_> {
         let history = History { calls, accounts };
         let violations = judge(&history);
         if !violations.is_empty() {
-            let path = self.directory.join(format!("{balancing}.jsonl"));
+            let name = if linked { format!("{balancing}-links") } else { balancing.to_string() };
+            let path = self.directory.join(format!("{name}.jsonl"));
             history.write(&path)?;
             draw(&history, &violations, &path)?;
         }
@@ -208,13 +220,14 @@ impl Session<'_> {
             };
             let strike = strike(stack, callers, self.balancing, fault, &mut random).await?;
             println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), table::line(&strike));
+            table::stalls(&strike).for_each(|line| println!("          {line}"));
             strikes.push(strike);
         }
         Ok(())
     }
 
     fn has(&self, disaster: Disaster) -> bool {
-        self.faults.iter().any(|fault| fault.0.contains(&disaster))
+        self.partners.iter().any(|fault| fault.0.contains(&disaster))
     }
 
     fn draw(&self, random: &mut fastrand::Rng) -> Fault {
@@ -224,11 +237,12 @@ impl Session<'_> {
         }
     }
 
-    /// Draws two that are not the same.
+    /// Draws one of these, and a partner that is not the same.
     fn pair(&self, random: &mut fastrand::Rng) -> Fault {
-        let one = random.usize(..self.faults.len());
-        let other = (one + random.usize(1..self.faults.len().max(2))) % self.faults.len();
-        Fault([one, other].into_iter().flat_map(|index| self.faults[index].0.clone()).collect())
+        let one = &self.faults[random.usize(..self.faults.len())];
+        let others: Vec<&Fault> = self.partners.iter().filter(|partner| *partner != one).collect();
+        let other = random.choice(others).unwrap_or(one);
+        Fault([one, other].into_iter().flat_map(|fault| fault.0.clone()).collect())
     }
 }
 

@@ -74,8 +74,8 @@ pub enum Channel {
 pub enum Event<'a> {
     /// A sample of a metric.
     Sample(Sample<'a>),
-    /// A line of its console, and the CPU that k6 has used so far.
-    Line(&'a str, Duration),
+    /// A line of its console, and k6's process id.
+    Line(&'a str, u32),
     /// About a second has passed.
     Tick,
 }
@@ -209,7 +209,7 @@ impl Channel {
         let line = String::from_utf8_lossy(line);
         match self {
             Channel::Samples => Sample::parse(&line).into_iter().for_each(|one| observe(Event::Sample(one))),
-            Channel::Console => observe(Event::Line(&line, Usage::of_tree(k6).cpu)),
+            Channel::Console => observe(Event::Line(&line, k6)),
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | ------------------------- | -------------------------------------------------------------------- |
 //! | [`setup`], [`axis`]       | the settings of a case in words, and what sets them                  |
 //! | [`tools`], [`cores`]      | what a run needs, and who runs on which core                         |
-//! | [`load`], [`instructions`] | what came back; what an instance does by itself                     |
+//! | [`load`], [`slow`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
 //! | [`formula`]               | answers and expectations, computed from the figures                  |
 //! | [`table`], [`charts`], [`words`], [`report`], [`index`] | the outcome on paper                   |
@@ -42,6 +42,7 @@ pub mod result;
 pub mod run;
 pub mod sampler;
 pub mod setup;
+pub mod slow;
 pub mod table;
 pub mod tools;
 pub mod users;

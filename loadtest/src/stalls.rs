@@ -19,8 +19,11 @@ use watch::{Evidence, share};
 /// Below this many milliseconds no answer is slow.
 pub const SLOW_MS: f64 = 50.0;
 
-/// Nor is one that took less than so many medians.
+/// Nor is one that took less than so many medians …
 const MEDIANS: f64 = 10.0;
+
+/// … but one that took more milliseconds than this is slow in any case: the contest counts it as wrong.
+const TOO_SLOW_MS: f64 = 250.0;
 
 /// The most stalls that are told.
 const TOLD: usize = 10;
@@ -78,7 +81,7 @@ pub struct Finding {
 
 /// Returns how long an answer must take to be slow, in milliseconds.
 pub fn slow_ms(median_ms: f64) -> f64 {
-    SLOW_MS.max(MEDIANS * median_ms)
+    (MEDIANS * median_ms).clamp(SLOW_MS, TOO_SLOW_MS)
 }
 
 /// Groups the slow ones of some `answers` into stalls and says what for; `begin_s` is the run's beginning.

@@ -35,6 +35,8 @@ fn slow_answers_that_overlap_are_one_stall() {
     assert_eq!((first.answers, first.ms.round(), second.at_s), (3, 260.0, 8.0));
     assert_eq!(first.what_for(), "not known");
     assert_eq!(find(&answers, 9.5, &Evidence::default(), 1.0).answers, 1, "slow is ten medians at least");
+    let late = [answer(1.0, 251.0), answer(1.0, 249.0)];
+    assert_eq!(find(&late, 100.0, &Evidence::default(), 1.0).answers, 1, "and 250 ms at most");
 }
 
 #[test]

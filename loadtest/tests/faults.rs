@@ -35,6 +35,32 @@ fn faults_under_load_break_no_promise() {
 }
 
 #[test]
+fn harmed_links_break_no_promise() {
+    let home = RunDir::create().expect("a run directory");
+    let faults = faults(&[
+        "--balancing=affinity",
+        "--fault=reset-nginx-instance",
+        "--fault=cut-instance-database+hold-row",
+        "--seed=7",
+        "--report",
+        home.path().to_str().expect("it is UTF-8"),
+    ]);
+    let said = String::from_utf8_lossy(&faults.stdout);
+    let complaints = String::from_utf8_lossy(&faults.stderr);
+    assert!(faults.status.success(), "{said}{complaints}");
+    assert!(said.contains(" 0 promises broken"), "{said}");
+    let written = fs::read_to_string(home.path().join("report.md")).expect("a report");
+    for harmed in ["| reset-nginx-instance", "| two at once"] {
+        let row = written.lines().find(|line| line.starts_with(harmed)).expect(&written);
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        // Somebody was refused or heard nothing: the link was harmed.
+        assert_ne!(cells[5..8], ["0", "0", "0"], "{written}");
+    }
+    // Whose row is held waits as long, and it is seen what for.
+    assert!(written.contains("waiting for a row lock"), "{written}");
+}
+
+#[test]
 fn a_fault_that_is_none_is_refused() {
     let refused = faults(&["--fault=hold-row+flood"]);
     let complaints = String::from_utf8_lossy(&refused.stderr);

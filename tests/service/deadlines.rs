@@ -1,8 +1,9 @@
 //! What is refused, what was rolled back, and what nobody knows are told apart; and deadlines nest.
 
 use futures_util::future::join_all;
+use testbed::{Flow, Proxy};
 
-use crate::harness::{Database, Guiche, Launcher, MODES, Proxy, Request, until};
+use crate::harness::{Database, Guiche, Launcher, MODES, Request, until};
 
 /// Deadlines that pass quickly: 1 s for a statement, 2 s for a call, 10 s for an answer.
 fn hasty(launcher: Launcher) -> Launcher {
@@ -13,7 +14,7 @@ fn hasty(launcher: Launcher) -> Launcher {
 /// has a balance of 1.
 async fn behind_proxy(mode: &str) -> (Database, Proxy, Guiche) {
     let database = Database::create().await;
-    let proxy = Proxy::to(&database).await;
+    let proxy = database.proxy();
     let guiche = hasty(Guiche::behind(&proxy, &database)).mode(mode).start().await;
     guiche.credit(1, 1, "before").await.balance();
     (database, proxy, guiche)
@@ -45,11 +46,11 @@ async fn an_answer_that_is_lost_leaves_the_outcome_unknown_and_the_transaction_a
         let (database, proxy, guiche) = behind_proxy(mode).await;
         let (accepted, open) = (proxy.accepted(), proxy.open());
 
-        proxy.hold_answers(true);
+        proxy.answers(Flow::Stalled);
         guiche.credit(1, 10, "lost").await.assert_unknown();
         assert_eq!(database.balance(1).await, 11, "{mode}: it was applied");
         until("the connection is discarded", async || proxy.open() < open).await;
-        proxy.hold_answers(false);
+        proxy.answers(Flow::Free);
 
         assert_eq!(guiche.credit(1, 100, "after").await.balance(), 111, "{mode}");
         assert_eq!(guiche.metrics().await.with("guiche_database_failures_total", "unknown"), 1, "{mode}");
@@ -69,10 +70,12 @@ async fn a_question_that_is_lost_leaves_the_outcome_unknown_and_nothing_applied(
         let (database, proxy, guiche) = behind_proxy(mode).await;
         let open = proxy.open();
 
-        proxy.hold_questions(true);
+        proxy.questions(Flow::Stalled);
         guiche.credit(1, 10, "lost").await.assert_unknown();
         until("the connection is discarded", async || proxy.open() < open).await;
-        proxy.hold_questions(false);
+        // What waits on the way never arrives.
+        proxy.cut();
+        proxy.questions(Flow::Free);
 
         assert_eq!(guiche.credit(1, 100, "after").await.balance(), 101, "{mode}");
         assert_eq!(database.descriptions(1).await, ["before", "after"], "{mode}");
@@ -84,7 +87,7 @@ async fn a_question_that_is_lost_leaves_the_outcome_unknown_and_nothing_applied(
 async fn a_connection_that_is_cut_leaves_the_outcome_unknown() {
     in_every_mode(async |mode| {
         let database = Database::create().await;
-        let mut proxy = Proxy::to(&database).await;
+        let mut proxy = database.proxy();
         let guiche = Guiche::behind(&proxy, &database).mode(mode).start().await;
         guiche.credit(1, 1, "before").await.balance();
 
@@ -95,7 +98,7 @@ async fn a_connection_that_is_cut_leaves_the_outcome_unknown() {
         guiche.credit(1, 10, "refused").await.assert_refused("unavailable");
         guiche.statement(1).await.assert_refused("unavailable");
         drop(queue);
-        proxy.come_up().await;
+        proxy.come_up().expect("its port is free");
         guiche.until_ready().await;
 
         let balance = guiche.credit(1, 100, "after").await.balance();
@@ -111,10 +114,10 @@ async fn a_statement_whose_answer_is_lost_may_be_asked_for_again() {
     in_every_mode(async |mode| {
         let (_database, proxy, guiche) = behind_proxy(mode).await;
         let open = proxy.open();
-        proxy.hold_answers(true);
+        proxy.answers(Flow::Stalled);
         guiche.statement(1).await.assert_refused("unavailable");
         until("the connection is discarded", async || proxy.open() < open).await;
-        proxy.hold_answers(false);
+        proxy.answers(Flow::Free);
         assert_eq!(guiche.statement(1).await.json()["saldo"]["total"], 1, "{mode}");
     })
     .await;

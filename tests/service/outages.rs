@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use testbed::{Profile, StopMode};
 
-use crate::harness::{Database, Fate, Guiche, Load, Proxy, own_cluster, reckon, until};
+use crate::harness::{Database, Fate, Guiche, Load, own_cluster, reckon, until};
 
 /// Callers at once: enough for batches to be out when something dies.
 const CALLERS: usize = 16;
@@ -68,7 +68,7 @@ async fn a_database_that_is_away_is_left_alone() {
     const POOL: usize = 16;
     let mut cluster = own_cluster(Profile::Durable, &[]).await;
     let database = Database::create_in(&cluster).await;
-    let proxy = Proxy::to(&database).await;
+    let proxy = database.proxy();
     let launcher = Guiche::behind(&proxy, &database).mode("direct").set("POOL_SIZE", POOL);
     let guiche = launcher.start().await;
     let load = Load::start("n", &[guiche.address()], CALLERS);

@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use testbed::nginx::Balancing;
 
-use crate::harness::{Connection, Database, Guiche, Launcher, Load, MODES, Request, reckon, until};
+use crate::harness::{
+    BY_REQUEST, Connection, Database, Fate, Front, Guiche, Launcher, Load, MODES, Request, at_a_socket,
+    reckon, until,
+};
 
 #[tokio::test]
 async fn what_is_queued_is_finished() {
@@ -31,6 +35,39 @@ async fn what_is_queued_is_finished() {
         assert!(idle.is_closed().await);
         until("its connections are closed", async || database.sessions("").await == 0).await;
     }
+}
+
+/// Those whom the kernel has let in at a unix socket are heard, though they were not accepted yet.
+#[tokio::test]
+async fn who_waits_at_its_socket_is_heard_and_nobody_new_finds_it() {
+    let database = Database::create().await;
+    let mut guiche = at_a_socket(Guiche::launcher(&database)).start().await;
+    guiche.signal(Signal::SIGSTOP);
+    let mut callers = Vec::new();
+    for number in 0..40 {
+        callers.push(guiche.begin(&Request::transaction(1, 1, "c", &format!("n{number}"))).await);
+    }
+    guiche.signal(Signal::SIGTERM);
+    guiche.signal(Signal::SIGCONT);
+    guiche.until_logged("draining").await;
+    until("its socket is gone", async || !guiche.socket().exists()).await;
+    for caller in &mut callers {
+        caller.receive().await.expect("an answer").balance();
+    }
+    assert_eq!(guiche.ended().await.code(), Some(0));
+    assert_eq!(database.balance(1).await, 40);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_a_successors_by_now_is_left_to_it() {
+    let database = Database::create().await;
+    let mut guiche = at_a_socket(Guiche::launcher(&database)).start().await;
+    let place = guiche.address().clone();
+    std::fs::remove_file(guiche.socket()).expect("it is there");
+    let successor = Guiche::launcher(&database).set("LISTEN", place).start().await;
+    guiche.signal(Signal::SIGTERM);
+    assert_eq!(guiche.ended().await.code(), Some(0));
+    successor.credit(1, 1, "x").await.balance();
 }
 
 #[tokio::test]
@@ -87,4 +124,31 @@ async fn an_instance_that_ends_under_load_loses_nothing() {
     load.until_applied(100).await;
     let attempts = load.stop().await;
     reckon(&database, &attempts).await;
+}
+
+/// Each instance ends and is started again where it was, one after the other: nobody notices.
+#[tokio::test]
+async fn a_rolling_restart_behind_nginx_fails_nobody() {
+    for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
+        let database = Database::create().await;
+        let mut front = Front::on(balancing, &database).await;
+        let loads = [Load::start("k", &[&front.address], 14), Load::start_anew("n", &[&front.address], 14)];
+        for index in [0, 1, 0] {
+            for load in &loads {
+                load.until_applied(50).await;
+            }
+            let place = front.instances[index].address().clone();
+            front.instances[index].signal(Signal::SIGTERM);
+            assert_eq!(front.instances[index].ended().await.code(), Some(0));
+            front.instances[index] = Guiche::launcher(&database).set("LISTEN", place).start().await;
+        }
+        let mut attempts = Vec::new();
+        for load in loads {
+            load.until_applied(50).await;
+            attempts.extend(load.stop().await);
+        }
+        let failed: Vec<_> = attempts.iter().filter(|attempt| attempt.fate != Fate::Applied).collect();
+        assert!(failed.is_empty(), "{balancing}: of {}: {failed:?}", attempts.len());
+        reckon(&database, &attempts).await;
+    }
 }

@@ -1,6 +1,6 @@
 //! How an instance starts, or says why not.
 
-use crate::harness::{Database, Guiche, Launcher, Proxy, until};
+use crate::harness::{Database, Guiche, Launcher, until};
 
 /// A password that must never be shown.
 const SECRET: &str = "hunter2";
@@ -61,7 +61,7 @@ async fn a_database_is_required() {
 #[tokio::test]
 async fn it_waits_for_its_database_and_says_so() {
     let database = Database::create().await;
-    let mut proxy = Proxy::to(&database).await;
+    let mut proxy = database.proxy();
     proxy.go_down().await;
     let guiche = Guiche::behind(&proxy, &database).start_listening().await;
     let waiting = guiche.until_logged("waiting for the database").await;
@@ -76,7 +76,7 @@ async fn it_waits_for_its_database_and_says_so() {
     guiche.credit(1, 1, "early").await.assert_refused("unavailable");
     guiche.statement(1).await.assert_refused("unavailable");
 
-    proxy.come_up().await;
+    proxy.come_up().expect("its port is free");
     guiche.until_logged("ready").await;
     assert_eq!(guiche.get("/readyz").await.text(), "Ready");
     assert_eq!(guiche.credit(1, 1, "late").await.balance(), 1);

@@ -2,8 +2,9 @@
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use testbed::Flow;
 
-use crate::harness::{Database, Guiche, MODES, Proxy, Request, Response, until};
+use crate::harness::{Database, Guiche, MODES, Request, Response, until};
 
 /// Writers credit one cent at a time, so the total is the number of transactions applied, and
 /// must belong to exactly the ten entries that were the newest of that many.
@@ -84,26 +85,27 @@ async fn after_a_200_either_instance_shows_it() {
 async fn a_statement_never_joins_a_query_already_sent() {
     for mode in MODES {
         let database = Database::create().await;
-        let proxy = Proxy::to(&database).await;
+        let proxy = database.proxy();
         let (guiche, other) =
             tokio::join!(Guiche::behind(&proxy, &database).mode(mode).start(), Guiche::on(&database));
         // The connections that the two statements may take are there.
         join_all((0..4).map(|_| guiche.statement(1))).await;
-        let (held, queries) = (proxy.held_bytes(), guiche.metric("guiche_statement_queries_total").await);
+        let (held, queries) =
+            (proxy.stalled_answers(), guiche.metric("guiche_statement_queries_total").await);
 
-        proxy.hold_answers(true);
+        proxy.answers(Flow::Stalled);
         let mut early = guiche.begin(&Request::statement(1)).await;
-        until("the query is answered", async || proxy.held_bytes() > held).await;
+        until("the query is answered", async || proxy.stalled_answers() > held).await;
         other.credit(1, 1, "meanwhile").await.balance();
         let mut late = if mode == "direct" {
-            let held = proxy.held_bytes();
+            let held = proxy.stalled_answers();
             let late = guiche.begin(&Request::statement(1)).await;
-            until("the second query is answered", async || proxy.held_bytes() > held).await;
+            until("the second query is answered", async || proxy.stalled_answers() > held).await;
             late
         } else {
             guiche.queue(&Request::statement(1)).await
         };
-        proxy.hold_answers(false);
+        proxy.answers(Flow::Free);
 
         assert_eq!(total(&early.receive().await.expect("an answer")), 0, "{mode}");
         assert_eq!(total(&late.receive().await.expect("an answer")), 1, "{mode}");
@@ -116,17 +118,17 @@ async fn a_statement_never_joins_a_query_already_sent() {
 async fn statements_that_wait_side_by_side_share_one_query() {
     for (mode, expected) in [("batched", 2), ("serial", 6)] {
         let database = Database::create().await;
-        let proxy = Proxy::to(&database).await;
+        let proxy = database.proxy();
         let guiche = Guiche::behind(&proxy, &database).mode(mode).start().await;
         guiche.statement(1).await;
         let before = guiche.metrics().await;
-        proxy.hold_answers(true);
+        proxy.answers(Flow::Stalled);
         let mut callers = vec![guiche.begin(&Request::statement(1)).await];
-        until("the query is answered", async || proxy.held_bytes() > 0).await;
+        until("the query is answered", async || proxy.stalled_answers() > 0).await;
         for _ in 0..5 {
             callers.push(guiche.queue(&Request::statement(1)).await);
         }
-        proxy.hold_answers(false);
+        proxy.answers(Flow::Free);
         for caller in &mut callers {
             assert_eq!(total(&caller.receive().await.expect("an answer")), 0);
         }

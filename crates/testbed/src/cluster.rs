@@ -20,6 +20,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
 use crate::disk::Disk;
+use crate::http::Endpoint;
 use crate::preload::Preload;
 use crate::process::{Launch, Process, tail};
 use crate::rundir::RunDir;
@@ -121,6 +122,11 @@ impl Cluster {
         self.port
     }
 
+    /// Returns where the server listens, apart from TCP.
+    pub fn socket(&self) -> Endpoint {
+        Endpoint::Unix(socket_in(&self.socket_dir(), self.port))
+    }
+
     /// Returns the process id of the postmaster, or `None` while it is down.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().filter(|process| process.exit_status().is_none()).map(Process::pid)
@@ -156,11 +162,13 @@ impl Cluster {
 
     /// Returns how the service connects to `database`: through the socket, as the restricted role.
     pub fn api_url(&self, database: &str) -> String {
-        format!(
-            "host={} port={} user=guiche password=guiche dbname={database}",
-            self.socket_dir().display(),
-            self.port
-        )
+        self.api_url_in(&self.socket_dir(), database)
+    }
+
+    /// Returns the same where a proxy's socket for this server is in `directory`, named by [`socket_in`].
+    pub fn api_url_in(&self, directory: &Path, database: &str) -> String {
+        let directory = directory.display();
+        format!("host={directory} port={} user=guiche password=guiche dbname={database}", self.port)
     }
 
     /// Returns the same over TCP, where the password is asked for.
@@ -247,6 +255,11 @@ impl Cluster {
 fn working_in(directory: &Path) -> impl Iterator<Item = procfs::process::Process> {
     let processes = procfs::process::all_processes().into_iter().flatten().flatten();
     processes.filter(move |process| process.cwd().is_ok_and(|cwd| cwd.starts_with(directory)))
+}
+
+/// Returns the socket that clients look for in `directory`.
+pub fn socket_in(directory: &Path, port: u16) -> PathBuf {
+    directory.join(format!(".s.PGSQL.{port}"))
 }
 
 /// Returns a TCP port of 127.0.0.1 that nobody listens on at this moment.

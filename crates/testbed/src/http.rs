@@ -90,13 +90,17 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut bytes).await?;
-    parse(&String::from_utf8_lossy(&bytes)).context("what it sent is not HTTP")
+    parse(&String::from_utf8_lossy(&bytes)).context("what it sent is no whole answer")
 }
 
+/// Returns an answer, or `None` where it is none or ends before its `Content-Length`.
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, body: body.to_owned() })
+    let headers = head.lines().filter_map(|line| line.split_once(':'));
+    let mut lengths = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length: usize = lengths.next().map_or(Some(0), |(_, value)| value.trim().parse().ok())?;
+    (body.len() >= length).then(|| Answer { status, body: body.to_owned() })
 }
 
 #[cfg(test)]
@@ -109,5 +113,7 @@ mod tests {
         assert_eq!(answer, Answer { status: 503, body: "{}\r\n\r\n".into() });
         assert_eq!(parse("HTTP/1.1 200 OK\r\n"), None);
         assert_eq!(parse("SSH-2.0\r\n\r\n"), None);
+        assert!(parse("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").is_some());
+        assert_eq!(parse("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{"), None);
     }
 }

@@ -8,6 +8,7 @@
 //! - a service each: [`cluster`] (PostgreSQL), [`instance`] (guiche), [`nginx`];
 //! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
 //! - all together: [`stack`] natively, [`docker`] in containers, [`running`] for either;
+//! - a link that can be broken: [`proxy`];
 //! - what a running stack says of itself: [`scrape`], [`check`].
 //!
 //! Both the service's tests and `loadtest` stand on it. It knows nothing of loads and reports.
@@ -24,6 +25,7 @@ pub mod nginx;
 pub mod preload;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod rundir;
 pub mod running;
 pub mod scrape;
@@ -36,6 +38,7 @@ pub mod user;
 pub use cluster::{Cluster, ClusterOptions, StopMode};
 pub use instance::Instance;
 pub use nginx::Balancing;
+pub use proxy::{Flow, Proxy};
 pub use running::{Running, Topology};
 pub use settings::{Mode, Profile};
 pub use split::{Service, Split};

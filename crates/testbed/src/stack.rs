@@ -1,5 +1,6 @@
 //! The whole topology on this machine: PostgreSQL, two instances, NGINX, on loopback.
 
+mod links;
 mod options;
 mod placement;
 
@@ -21,6 +22,7 @@ use crate::rundir::RunDir;
 use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
+pub use links::Links;
 pub use options::{Limits, Pinning, StackOptions, Transport};
 use placement::{Placement, claim, loopback, make_envelope};
 
@@ -45,6 +47,8 @@ pub struct Stack {
     // Dropped from the outside in, the directory last.
     /// The load balancer.
     pub nginx: Nginx,
+    /// The links between the parts, where [`StackOptions::links`] asks for proxies in them.
+    pub links: Option<Links>,
     /// The instances, which may be stopped, killed and started again.
     pub instances: [Instance; 2],
     /// Where the instances serve their metrics: at `/metrics`, one address each; none unless
@@ -108,23 +112,43 @@ impl Stack {
         disk::settle(cluster.data_dir()).await?;
 
         progress(&format!("starting two instances, mode {}", options.mode));
-        let url = cluster.api_url(DATABASE);
+        let mut links = options.links.map(|seed| Links::start(&dir, &cluster, seed)).transpose()?;
+        let urls = match &links {
+            Some(links) => links.database_urls(&cluster),
+            None => [cluster.api_url(DATABASE), cluster.api_url(DATABASE)],
+        };
         let metrics = if options.metrics { vec![loopback()?, loopback()?] } else { Vec::new() };
-        let start = |service, index| {
-            placement.start_instance(service, guiche.clone(), &dir, &url, metrics.get(index))
+        let start = |service, index: usize| {
+            placement.start_instance(service, guiche.clone(), &dir, &urls[index], metrics.get(index))
         };
         let (one, two) = tokio::try_join!(start(Service::Api1, 0), start(Service::Api2, 1))?;
 
         progress(&format!("starting NGINX, {}", options.balancing));
         // A free one may be taken at any moment, so it is looked for as late as can be.
         let port = claim(options.port)?;
-        let launch = nginx.launch(options.balancing, dir.path(), port, [&one.endpoint, &two.endpoint])?;
+        let endpoints = [&one.endpoint, &two.endpoint];
+        let endpoints = match &mut links {
+            Some(links) => links.add_instances(&dir, endpoints)?,
+            None => endpoints.map(Clone::clone),
+        };
+        let launch = nginx.launch(options.balancing, dir.path(), port, endpoints.each_ref())?;
         let nginx = Nginx::start(&placement.place(launch, Service::Nginx), port)?;
         options.port = port;
         let instances = [one, two];
         let cold_start = Duration::ZERO;
-        let mut stack =
-            Stack { nginx, instances, metrics, cluster, envelope, limits, options, disk, cold_start, dir };
+        let mut stack = Stack {
+            nginx,
+            links,
+            instances,
+            metrics,
+            cluster,
+            envelope,
+            limits,
+            options,
+            disk,
+            cold_start,
+            dir,
+        };
         stack.ready().await?;
         stack.cold_start = begin.elapsed();
         Ok(stack)

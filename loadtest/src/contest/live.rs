@@ -98,6 +98,11 @@ impl Live {
         }
     }
 
+    /// Returns the answers so far that may be slow.
+    pub fn slow(&self) -> &[Answer] {
+        &self.slow
+    }
+
     /// Returns all responses so far, by verdict.
     pub fn tally(&self) -> Tally {
         self.tally

@@ -124,7 +124,8 @@ impl Shared {
 
 fn refusal(status: u16) -> Told {
     match status {
-        503 => Told::Refused,
+        // 408: it did not arrive in time, so nobody has read it.
+        503 | 408 => Told::Refused,
         504 => Told::Unknown,
         status => Told::Wrong(status),
     }

@@ -2,6 +2,7 @@
 
 mod database;
 mod disk;
+mod link;
 mod site;
 
 use std::fmt;
@@ -9,13 +10,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
+use strum::IntoEnumIterator;
 use testbed::cluster::StopMode;
 use testbed::programs::built;
 use testbed::stack::Stack;
 
+pub use link::{Harm, Link};
 use site::Site;
 
 /// How long what stands still or is held does so: less than any deadline that would end it.
@@ -25,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 const TOO_LONG: Duration = Duration::from_secs(7);
 
 /// A fault, from its beginning until everything is there again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Disaster {
     /// An instance is killed, and started again.
@@ -72,6 +74,9 @@ pub enum Disaster {
     KillNginxWorker,
     /// NGINX reads its file again.
     ReloadNginx,
+    /// A link between two parts is harmed.
+    #[strum(to_string = "{0}-{1}")]
+    Link(Harm, Link),
 }
 
 /// One disaster, or several at once.
@@ -90,9 +95,9 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Fault, String> {
         let disasters = text.split('+').map(|name| {
-            Disaster::from_str(name, false).map_err(|_| {
-                let names = Disaster::value_variants().iter().map(ToString::to_string);
-                format!("{name:?} is none of {}", names.collect::<Vec<_>>().join(", "))
+            Disaster::all().find(|disaster| disaster.to_string() == name).ok_or_else(|| {
+                let names: Vec<String> = Disaster::all().map(|disaster| disaster.to_string()).collect();
+                format!("{name:?} is none of {}", names.join(", "))
             })
         });
         disasters.collect::<Result<_, _>>().map(Fault)
@@ -100,6 +105,11 @@ impl FromStr for Fault {
 }
 
 impl Fault {
+    /// Returns whether it harms a link, for which the stack must have been started with proxies.
+    pub fn needs_links(&self) -> bool {
+        self.0.iter().any(|disaster| matches!(disaster, Disaster::Link(..)))
+    }
+
     /// Does it, and returns once every part that it ended has been started again. What needs the same part
     /// comes one after the other.
     ///
@@ -126,6 +136,12 @@ impl Fault {
 }
 
 impl Disaster {
+    /// Returns all there are.
+    pub fn all() -> impl Iterator<Item = Disaster> {
+        let of_parts = Disaster::iter().filter(|disaster| !matches!(disaster, Disaster::Link(..)));
+        of_parts.chain(link::all())
+    }
+
     /// Returns why it cannot be had on this machine, if so.
     pub fn left_out(self) -> Option<String> {
         match self {
@@ -198,6 +214,7 @@ impl Disaster {
                 site.nginx.lock().await.process.signal(Signal::SIGHUP);
                 Ok(())
             }
+            Disaster::Link(harm, link) => link::strike(site, (harm, link), victim, random).await,
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum Told {
     Applied(i64),
     /// 422: it would have passed the limit.
     OverLimit,
-    /// 503: nothing was applied.
+    /// 503, or 408: nothing was applied.
     Refused,
     /// 504: it may have been applied.
     Unknown,

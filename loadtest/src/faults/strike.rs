@@ -11,6 +11,8 @@ use super::callers::Callers;
 use super::checker::{Kind, Violation};
 use super::disaster::Fault;
 use super::history::{Call, Told};
+use crate::stalls::watch::{Watch, now_s};
+use crate::stalls::{self, Answer, Stalls};
 
 /// How long all goes well before a fault, and at least after it.
 const CALM: Duration = Duration::from_secs(1);
@@ -28,6 +30,8 @@ pub struct Strike {
     pub seen: Seen,
     /// From when everything was there again to the last answer that was not as it should be.
     pub recovery: Duration,
+    /// What slow answers waited for; its seconds count from the fault's beginning.
+    pub stalls: Stalls,
     /// The promises that were broken meanwhile.
     pub broken: BTreeMap<Kind, u64>,
     /// When the calm was there again, in microseconds of the history.
@@ -58,8 +62,10 @@ pub async fn strike(
     fault: Fault,
     random: &mut fastrand::Rng,
 ) -> Result<Strike> {
+    let watch = Watch::start(Some(stack.admin_url()), None);
     tokio::time::sleep(CALM).await;
     let first = callers.count();
+    let began_us = callers.now();
     fault.strike(stack, random).await.with_context(|| fault.to_string())?;
     let healed = callers.now();
     let deadline = Instant::now() + RECOVERY;
@@ -76,10 +82,30 @@ pub async fn strike(
         let answers = callers.look(|calls| calls.last().is_some_and(|call| call.end > calm_since));
         if answers && end - calm_since >= CALM.as_micros() as u64 {
             let recovery = Duration::from_micros(calm_since - healed);
-            return Ok(Strike { balancing, fault, seen, recovery, broken: BTreeMap::new(), end });
+            // It waits for its thread, and callers are not to.
+            let evidence = tokio::task::spawn_blocking(|| watch.stop()).await.context("the watch died")?;
+            let history_s = now_s() - callers.now() as f64 / 1e6;
+            let stalls = callers.look(|calls| {
+                let answers: Vec<Answer> =
+                    calls[first..].iter().map(|call| answer(call, history_s)).collect();
+                stalls::find(&answers, median_ms(&answers), &evidence, history_s + began_us as f64 / 1e6)
+            });
+            return Ok(Strike { balancing, fault, seen, recovery, stalls, broken: BTreeMap::new(), end });
         }
         ensure!(Instant::now() < deadline, "{fault}: not well after {RECOVERY:?}");
     }
+}
+
+/// Returns a call as an answer; `history_s` is when the history began, in seconds since 1970.
+fn answer(call: &Call, history_s: f64) -> Answer {
+    let [start_s, end_s] = [call.start, call.end].map(|us| history_s + us as f64 / 1e6);
+    Answer { start_s, end_s, spent: None }
+}
+
+fn median_ms(answers: &[Answer]) -> f64 {
+    let mut times: Vec<f64> = answers.iter().map(|answer| (answer.end_s - answer.start_s) * 1e3).collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// Counts each violation with the strike in which its call ended.

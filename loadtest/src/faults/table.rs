@@ -16,6 +16,9 @@ const HEADINGS: [&str; 9] = [
     "verdict",
 ];
 
+/// How many stalls of a strike are told.
+const STALLS: usize = 3;
+
 /// Returns the headings, and a row for each fault and way to share out; all pairs are one fault.
 pub fn rows(strikes: &[Strike]) -> Vec<Vec<String>> {
     let mut alike = BTreeMap::<_, Vec<&Strike>>::new();
@@ -42,6 +45,24 @@ pub fn line(strike: &Strike) -> String {
         heading => format!("{heading}: {cell}"),
     });
     format!("{} {}  {}", row[1], row[0], cells.collect::<Vec<_>>().join("  "))
+}
+
+/// Returns a line for each of the longest stalls of a strike.
+pub fn stalls(strike: &Strike) -> impl Iterator<Item = String> {
+    strike.stalls.lines().into_iter().take(STALLS)
+}
+
+/// Returns what slow answers waited for, strike by strike, as Markdown.
+pub fn waits(strikes: &[Strike]) -> String {
+    let mut text = "\n## What slow answers waited for\n\nThe longest stalls of each, counted from the \
+                    fault’s beginning.\n\n"
+        .to_owned();
+    for strike in strikes {
+        let (summary, fault) = (strike.stalls.summary(), &strike.fault);
+        text.push_str(&format!("- {fault}, {}: {summary}\n", strike.balancing));
+        stalls(strike).for_each(|line| text.push_str(&format!("  - {line}\n")));
+    }
+    text
 }
 
 fn row(name: &str, strikes: &[&Strike]) -> Vec<String> {

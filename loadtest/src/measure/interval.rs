@@ -12,6 +12,8 @@ use tokio_postgres::Client;
 use super::result::{Run, ServiceUse};
 use super::sampler::{Sample, Sampler, Waits};
 use crate::contest::costs::Meter;
+use crate::stalls;
+use crate::stalls::watch::{Watch, now_s};
 use testbed::envelope::Throttling;
 use testbed::machine::Busy;
 use testbed::scrape::{Counts, Work};
@@ -71,8 +73,8 @@ impl Totals {
     }
 }
 
-/// Adds to a run what was seen between the two ends of its interval, of which `sampler` has been started to
-/// look at the sessions.
+/// Adds to a run what was seen between the two ends of its interval, at the sessions and the machine of
+/// which somebody has looked.
 ///
 /// # Errors
 /// When the sampler failed, or the server's log cannot be read.
@@ -82,7 +84,7 @@ pub async fn observed(
     (begun, ended): (Mark, Mark),
     (before, after): (&Totals, &Totals),
     meter: Meter,
-    sampler: Sampler,
+    (sampler, watch): (Sampler, Option<Watch>),
 ) -> Result<Run> {
     let elapsed_s = (ended.at - begun.at).as_secs_f64();
     let offset = (begun.at - sampler.begin).as_secs_f64();
@@ -96,7 +98,14 @@ pub async fn observed(
     });
     // Where the readings do not have the generator's CPU, the run has it.
     let generator_cpu = ended.generator_cpu.saturating_sub(begun.generator_cpu).as_secs_f64();
-    let samples = cut(&sampler.stop().await?, offset, elapsed_s);
+    let sampled_s = now_s() - sampler.begin.elapsed().as_secs_f64();
+    let samples = sampler.stop().await?;
+    let stalls = run.slow.as_ref().zip(watch).map(|(slow, watch)| {
+        let (begin_s, end_s) = (sampled_s + offset, sampled_s + offset + elapsed_s);
+        let evidence = watch.stop().with_samples(&samples, sampled_s).within(begin_s, end_s);
+        stalls::find(slow, run.latency_ms.p50, &evidence, begin_s)
+    });
+    let samples = cut(&samples, offset, elapsed_s);
     let per_s = |before: u64, after: u64| after.saturating_sub(before) as f64 / elapsed_s;
     Ok(Run {
         generator_cpu_share: run.generator_cpu_share + generator_cpu / elapsed_s,
@@ -104,6 +113,7 @@ pub async fn observed(
         work: Work::of(&after.counts.since(&before.counts)),
         waits: Waits::of(&samples),
         samples,
+        stalls,
         commits_per_s: per_s(before.commits, after.commits),
         rows_per_s: per_s(before.rows, after.rows),
         logged_lock_waits: count_in(&stack.cluster.log(), begun.log_bytes, ended.log_bytes)?,

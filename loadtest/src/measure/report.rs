@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use minijinja::context;
 
 use super::result::{Measurement, RESULTS};
-use super::{charts, index, table, words};
+use super::{charts, index, slow, table, words};
 use crate::report::document::{self, save};
 use crate::report::text::markdown_table;
 
@@ -71,6 +71,7 @@ pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
         problems => words::problems(result),
         charts => document::described(&charts::pictures(result)),
         comparisons,
+        slow => slow::lines(result),
         invalid => words::invalid(result),
         conditions => words::conditions(result),
         notes => words::notes(result, with_files),

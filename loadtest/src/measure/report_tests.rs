@@ -107,9 +107,15 @@ fn the_page_says_everything() {
 #[test]
 fn the_benchmarks_page_says_everything() {
     let page = page_of(&bench(&[&[("mode=direct", 1_000), ("mode=batched", 6_000)]]));
-    for part in
-        ["<svg", "batched to direct", "6.00 (6,000 : 1,000)", "mode=direct", "2 CPUs", ">met (one round)<", ">missed (one round)<"]
-    {
+    for part in [
+        "<svg",
+        "batched to direct",
+        "6.00 (6,000 : 1,000)",
+        "mode=direct",
+        "2 CPUs",
+        ">met (one round)<",
+        ">missed (one round)<",
+    ] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
 }

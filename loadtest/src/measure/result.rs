@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::sampler::{Sample, Waits};
 use crate::latency::{Latency, Spent};
+use crate::stalls::{Answer, Stalls};
 use testbed::scrape::Work;
 
 /// The file that everything else can be written from again.
@@ -154,6 +155,12 @@ pub struct Run {
     /// PostgreSQL's sessions over time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
+    /// Answers that may be slow, where the generator tells; `None` where it does not.
+    #[serde(skip)]
+    pub slow: Option<Vec<Answer>>,
+    /// What slow answers waited for, where it is known which were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalls: Option<Stalls>,
     /// Commits per second, from `pg_stat_database`.
     pub commits_per_s: f64,
     /// Rows inserted and updated per second, from the same.

@@ -14,15 +14,19 @@ use super::load::{self, Times};
 use super::result::Run;
 use super::sampler::Sampler;
 use super::setup::{Arrivals, ClientLimits, Setup};
+use super::slow;
 use super::tools::{Platform, Tools};
 use super::users;
 use super::wrk;
 use crate::contest::costs::Meter;
 use crate::k6::{self, Channel, Event, K6};
+use crate::stalls::Answer;
+use crate::stalls::watch::Watch;
 use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
 use testbed::scrape::Work;
 use testbed::stack::{Limits, Stack, StackOptions};
+use testbed::usage::Usage;
 
 /// The contest's clients, which are there from the beginning.
 const SHIPPED_CLIENTS: u32 = 5;
@@ -191,6 +195,8 @@ impl Context<'_> {
         self.scale(true)?;
         let sampler = Sampler::start(&stack.admin_url(), look_every).await?;
         self.aside(sampler.backend)?;
+        let tells_slow = self.setup.arrivals == Arrivals::Contest;
+        let watch = tells_slow.then(|| Watch::start(None, stack.envelope.as_ref()));
         let before = Totals::read(stack, client, true).await?;
         let mut meter = Meter::default();
         meter.sample(stack.usage());
@@ -199,7 +205,7 @@ impl Context<'_> {
         meter.sample(stack.usage());
         let ended = Mark::now(stack, Duration::ZERO)?;
         let after = Totals::read(stack, client, true).await?;
-        interval::observed(stack, run, (begun, ended), (&before, &after), meter, sampler).await
+        interval::observed(stack, run, (begun, ended), (&before, &after), meter, (sampler, watch)).await
     }
 
     /// Sends the load of a generator that measures all of it.
@@ -226,6 +232,7 @@ impl Context<'_> {
     /// their functions, some 10 ms of CPU each, for which the scaled one would take seconds.
     async fn play_marked(&self, client: &Client, sampler: Sampler) -> Result<Run> {
         let stack = self.stack;
+        let watch = Some(Watch::start(None, stack.envelope.as_ref()));
         let summary = stack.dir().join("outcome.json");
         let run = k6::Run {
             script: "experiment.js",
@@ -235,8 +242,14 @@ impl Context<'_> {
             cpus: self.generator_cpus(),
         };
         let (marks, mut marked) = mpsc::unbounded_channel();
-        let mut follower =
-            Follower { context: self, marks, meter: Meter::default(), scaled: Ok(()), seen: Vec::new() };
+        let mut follower = Follower {
+            context: self,
+            marks,
+            meter: Meter::default(),
+            scaled: Ok(()),
+            seen: Vec::new(),
+            slow: Vec::new(),
+        };
         let playing = async move {
             self.k6()?.run(&run, &mut |event| follower.follow(event)).await?;
             follower.scaled?;
@@ -244,7 +257,7 @@ impl Context<'_> {
             let [begun, ended] = seen[..] else {
                 anyhow::bail!("k6 never said that the measured interval began and ended");
             };
-            Ok(((begun, ended), follower.meter))
+            Ok(((begun, ended), follower.meter, follower.slow))
         };
         let reading = async {
             // Without a mark k6 has failed, and says why.
@@ -253,9 +266,10 @@ impl Context<'_> {
             marked.recv().await;
             anyhow::Ok((before, Totals::read(stack, client, false).await?))
         };
-        let ((ends, meter), (before, after)) = tokio::try_join!(playing, reading)?;
-        let run = Run { seconds: self.times.measured.as_secs_f64(), ..load::read(&summary)? };
-        interval::observed(stack, run, ends, (&before, &after), meter, sampler).await
+        let ((ends, meter, slow), (before, after)) = tokio::try_join!(playing, reading)?;
+        let seconds = self.times.measured.as_secs_f64();
+        let run = Run { seconds, slow: Some(slow), ..load::read(&summary)? };
+        interval::observed(stack, run, ends, (&before, &after), meter, (sampler, watch)).await
     }
 }
 
@@ -267,6 +281,8 @@ struct Follower<'a> {
     scaled: Result<()>,
     /// The interval's ends.
     seen: Vec<Result<Mark>>,
+    /// Answers that may be slow.
+    slow: Vec<Answer>,
 }
 
 impl Follower<'_> {
@@ -274,14 +290,15 @@ impl Follower<'_> {
         let stack = self.context.stack;
         match event {
             Event::Line(line, _) if line.contains(users::WARM) => self.scaled = self.context.scale(true),
-            Event::Line(line, cpu) if line.contains(users::BEGINS) || line.contains(users::ENDS) => {
-                self.seen.push(Mark::now(stack, cpu));
+            Event::Line(line, k6) if line.contains(users::BEGINS) || line.contains(users::ENDS) => {
+                self.seen.push(Mark::now(stack, Usage::of_tree(k6).cpu));
                 self.meter.sample(stack.usage());
                 // Nobody listens any more when reading has failed, which is an error of its own.
                 let _ = self.marks.send(());
             }
             Event::Tick if self.seen.len() == 1 => self.meter.sample(stack.usage()),
-            Event::Line(..) | Event::Tick | Event::Sample(_) => {}
+            Event::Line(line, _) => self.slow.extend(slow::parse(line)),
+            Event::Tick | Event::Sample(_) => {}
         }
     }
 }

@@ -25,6 +25,9 @@ const QUERY: &str = "
 pub struct Sample {
     /// Seconds since the sampler began.
     pub at_s: f64,
+    /// How long the database took to answer.
+    #[serde(skip)]
+    pub took_s: f64,
     /// Sessions with a call under way.
     pub active: u32,
     /// Of these, waiting for a row lock.
@@ -179,8 +182,10 @@ async fn follow(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks.tick().await;
     loop {
+        let asked_s = begin.elapsed().as_secs_f64();
         let sample = looker.look().await?;
-        samples.push(Sample { at_s: begin.elapsed().as_secs_f64(), ..sample });
+        let at_s = begin.elapsed().as_secs_f64();
+        samples.push(Sample { at_s, took_s: at_s - asked_s, ..sample });
         tokio::select! {
             _ = &mut stopped => return Ok(samples),
             _ = ticks.tick() => {}
@@ -207,6 +212,7 @@ mod tests {
         let others = [("LWLock:LockManager", 2), ("Lock:relation", 1)];
         let expected = Sample {
             at_s: 0.5,
+            took_s: 0.0,
             active: 9,
             row_lock: 2,
             wal: 2,

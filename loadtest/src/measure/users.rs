@@ -82,6 +82,7 @@ fn outcome(live: &Live) -> Run {
         right: tally.right + tally.slow,
         wrong: tally.wrong + tally.inconsistent,
         dropped: live.dropped(),
+        slow: Some(live.slow().to_vec()),
         latency_ms: Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max: at(1.0) },
         ..Run::default()
     }

@@ -78,6 +78,25 @@ impl Evidence {
         if cause.is_of_sessions() { &self.sessions } else { &self.machine }
     }
 
+    /// Adds what a sampler saw of the sessions; its times count from `begin_s`.
+    pub fn with_samples(mut self, samples: &[Sample], begin_s: f64) -> Evidence {
+        let asked = samples.iter().map(|sample| {
+            let answered_s = begin_s + sample.at_s;
+            Asked { at_s: answered_s - sample.took_s, answer: Some((answered_s, sample.clone())) }
+        });
+        let end_s = samples.last().map_or(begin_s, |last| begin_s + last.at_s);
+        self.sessions.extend(of_sessions(&asked.collect::<Vec<_>>(), end_s));
+        self
+    }
+
+    /// Keeps what was seen between two moments.
+    pub fn within(mut self, from_s: f64, to_s: f64) -> Evidence {
+        for looks in [&mut self.sessions, &mut self.machine] {
+            looks.retain(|look| look.to_s > from_s && look.from_s < to_s);
+        }
+        self
+    }
+
     /// Returns what was seen outside of these spans.
     pub(super) fn outside(&self, spans: &[(f64, f64)]) -> Evidence {
         let is_outside =

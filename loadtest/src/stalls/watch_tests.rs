@@ -51,6 +51,17 @@ fn a_look_tells_what_sessions_wait_for_until_the_next() {
 }
 
 #[test]
+fn samples_of_a_sampler_are_evidence() {
+    let sample = |at_s, took_s| Sample { at_s, took_s, active: 1, row_lock: 1, ..Sample::default() };
+    let samples = [sample(1.0, 0.001), sample(1.5, 0.3), sample(1.6, 0.001), sample(1.7, 0.001)];
+    let evidence = Evidence::default().with_samples(&samples, 10.0).within(11.1, 11.65);
+    let times: Vec<f64> = evidence.sessions.iter().map(|look| (look.from_s * 1e3).round()).collect();
+    assert_eq!(times, [10_999.0, 11_200.0, 11_599.0], "the last look has no length");
+    assert!((evidence.sessions[1].held(Cause::Silence) - 0.3).abs() < 1e-9, "{evidence:?}");
+    assert!((evidence.sessions[1].held(Cause::Row) - 0.099).abs() < 1e-9, "{evidence:?}");
+}
+
+#[test]
 fn who_never_answers_is_silent() {
     let looks = of_sessions(&[Asked { at_s: 1.0, answer: None }], 3.0);
     assert_eq!(looks[0].held(Cause::Silence), 2.0);

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use testbed::Proxy;
 use testbed::process::{Launch, Process};
 use testbed::rundir::RunDir;
 
-use super::{Address, Connection, Database, Metrics, PATIENCE, Proxy, Request, Response, until};
+use super::{Address, Connection, Database, Metrics, PATIENCE, Request, Response, until};
 
 /// Every value of `MODE`.
 pub(crate) const MODES: [&str; 3] = ["direct", "serial", "batched"];
@@ -148,7 +149,7 @@ impl Guiche {
 
     /// The same, reaching its database through a proxy.
     pub(crate) fn behind(proxy: &Proxy, database: &Database) -> Launcher {
-        Launcher::on(&proxy.url(database.name()))
+        Launcher::on(&database.url_through(proxy))
     }
 
     pub(crate) fn address(&self) -> &Address {

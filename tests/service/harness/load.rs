@@ -50,12 +50,21 @@ impl Load {
     /// Starts `workers` callers. Each stays with one of the addresses until that fails it, and
     /// then turns to the next. All descriptions start with `name`, which is short.
     pub(crate) fn start(name: &'static str, addresses: &[&Address], workers: usize) -> Self {
+        Self::start_by(name, addresses, workers, true)
+    }
+
+    /// The same, with a connection for each request.
+    pub(crate) fn start_anew(name: &'static str, addresses: &[&Address], workers: usize) -> Self {
+        Self::start_by(name, addresses, workers, false)
+    }
+
+    fn start_by(name: &'static str, addresses: &[&Address], workers: usize, keeps: bool) -> Self {
         let shared = Arc::<Shared>::default();
         let mut load = Self { shared: Arc::clone(&shared), workers: JoinSet::new() };
         for number in 0..workers {
             let addresses = addresses.iter().map(|address| (*address).clone()).collect();
             let worker =
-                Worker { name, addresses, at: number, connection: None, shared: Arc::clone(&shared) };
+                Worker { name, addresses, at: number, keeps, connection: None, shared: Arc::clone(&shared) };
             load.workers.spawn(worker.run());
         }
         load
@@ -88,6 +97,7 @@ struct Worker {
     name: &'static str,
     addresses: Vec<Address>,
     at: usize,
+    keeps: bool,
     connection: Option<Connection>,
     shared: Arc<Shared>,
 }
@@ -100,7 +110,9 @@ impl Worker {
             let description = format!("{}{number}", self.name);
             let client = (number % 5 + 1) as i64;
             let started = Instant::now();
-            let fate = self.attempt(&Request::transaction(client, 1, "c", &description)).await;
+            let credit = Request::transaction(client, 1, "c", &description);
+            let credit = if self.keeps { credit } else { credit.header("Connection", "close") };
+            let fate = self.attempt(&credit).await;
             attempts.push(Attempt { description, fate, took: started.elapsed() });
             if fate == Fate::Applied {
                 self.shared.applied.fetch_add(1, Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! What the tests are made of: databases, instances, a small HTTP client, a proxy that fails on
-//! demand, and a load that remembers what it was told.
+//! What the tests are made of: databases, instances, a small HTTP client, a
+//! link that fails on demand, and a load that remembers what it was told.
 //!
 //! Everything here panics with a sentence where the ground of a test gives way; only what a test
 //! may want to see fail returns a `Result`.
@@ -21,7 +21,6 @@ pub(crate) use http::{Address, Connection, Request, Response, chunked};
 pub(crate) use instance::{Guiche, Launcher, MODES, run_directory};
 pub(crate) use load::{Fate, Load, reckon};
 pub(crate) use metrics::Metrics;
-pub(crate) use proxy::Proxy;
 pub(crate) use wait::{PATIENCE, until};
 
 /// The body of a transaction that client 1 may have.

@@ -82,6 +82,10 @@ pub struct StackOptions {
     /// Whether the instances serve their metrics, see [`metrics`](super::Stack::metrics).
     #[arg(skip)]
     pub metrics: bool,
+    /// Has proxies in the links between the parts, see [`links`](super::Stack::links), whose delays are drawn
+    /// from this.
+    #[arg(skip)]
+    pub links: Option<u64>,
     /// Further options of the cluster; its profile, cgroups and CPUs come from above.
     #[command(flatten)]
     pub pg: ClusterOptions,
@@ -117,6 +121,7 @@ impl Default for StackOptions {
             pin: Pinning::default(),
             api_env: Vec::new(),
             metrics: false,
+            links: None,
             pg: ClusterOptions::default(),
             guiche: None,
             dir: rundir::fresh_path(),

@@ -4,7 +4,7 @@ use anyhow::Result;
 use testbed::cluster::StopMode;
 use testbed::nginx::Nginx;
 use testbed::stack::Stack;
-use testbed::{Cluster, Instance};
+use testbed::{Cluster, Instance, Proxy};
 use tokio::sync::{Mutex, RwLock};
 
 /// A stack that disasters strike. Who only asks the database something reads it; who stops it writes.
@@ -12,16 +12,25 @@ pub(super) struct Site<'a> {
     pub(super) nginx: Mutex<&'a mut Nginx>,
     pub(super) instances: [Mutex<&'a mut Instance>; 2],
     pub(super) cluster: RwLock<&'a mut Cluster>,
+    /// The links of each instance, where the stack has proxies in them.
+    pub(super) to_database: Vec<Mutex<&'a mut Proxy>>,
+    pub(super) to_instances: Vec<Mutex<&'a mut Proxy>>,
     pub(super) admin_url: String,
 }
 
 impl<'a> Site<'a> {
     pub(super) fn of(stack: &'a mut Stack) -> Site<'a> {
         let admin_url = stack.admin_url();
+        let (to_database, to_instances) = match &mut stack.links {
+            Some(links) => (locks(&mut links.to_database), locks(&mut links.to_instances)),
+            None => Default::default(),
+        };
         Site {
             nginx: Mutex::new(&mut stack.nginx),
             instances: stack.instances.each_mut().map(Mutex::new),
             cluster: RwLock::new(&mut stack.cluster),
+            to_database,
+            to_instances,
             admin_url,
         }
     }
@@ -37,4 +46,8 @@ impl<'a> Site<'a> {
         cluster.stop(mode).await?;
         cluster.start_again().await
     }
+}
+
+fn locks(proxies: &mut [Proxy]) -> Vec<Mutex<&mut Proxy>> {
+    proxies.iter_mut().map(Mutex::new).collect()
 }
