@@ -1,8 +1,9 @@
 //! A file of bounded size that makes room by moving itself aside.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// `path`, and the files before it as `path.1`, `path.2` …: at most `files` of them, each of at
@@ -43,7 +44,33 @@ impl RotatedFile {
         for older in (1..self.files).rev() {
             move_if_there(&self.numbered(older - 1), &self.numbered(older))?;
         }
-        let file = File::create(&self.path)?;
+        self.begin(File::create(&self.path)?, head)
+    }
+
+    /// Where somebody has moved the file away, starts another with `head` and returns true; an empty file that was
+    /// put there is used. Nothing is moved aside, since names behind a dot and a number may be somebody else's now.
+    /// After a failure it goes on as before.
+    pub(super) fn reopen(&mut self, head: &[u8]) -> io::Result<bool> {
+        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        let current = self.current.as_ref().map(|current| current.file.metadata()).transpose()?;
+        let mut options = OpenOptions::new();
+        let file = match fs::metadata(&self.path) {
+            Ok(there) if current.is_some_and(|current| identity(&current) == identity(&there)) => {
+                return Ok(false);
+            }
+            Ok(there) if there.is_file() && there.len() == 0 => options.write(true).open(&self.path)?,
+            Ok(_) => {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file is in its place"));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                options.write(true).create_new(true).open(&self.path)?
+            }
+            Err(error) => return Err(error),
+        };
+        self.begin(file, head).map(|()| true)
+    }
+
+    fn begin(&mut self, file: File, head: &[u8]) -> io::Result<()> {
         self.current = Some(Current { file, bytes: 0, torn: false });
         self.write(head)
     }
@@ -106,6 +133,31 @@ mod tests {
         assert_eq!(read("t.1").as_deref(), Some("five\n"));
         assert_eq!(read("t.2").as_deref(), Some("four\n"));
         assert_eq!(read("t.3"), None, "three files are the bound");
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn what_somebody_moved_away_is_begun_again() {
+        let directory = directory("moved");
+        let (path, moved) = (directory.join("t"), directory.join("t.1"));
+        let mut file = RotatedFile::new(&path, 100, 2);
+        file.start(b"one\n").expect("a new file");
+        assert!(!file.reopen(b"head\n").expect("nothing to do"), "it is still there");
+        fs::rename(&path, &moved).expect("ours");
+        file.write(b"two\n").expect("there is room");
+        assert!(file.reopen(b"head\n").expect("a new file"));
+        file.write(b"three\n").expect("there is room");
+        let read = |path: &Path| fs::read_to_string(path).expect("it is there");
+        assert_eq!((read(&moved), read(&path)), ("one\ntwo\n".into(), "head\nthree\n".into()));
+
+        fs::rename(&path, &moved).expect("ours");
+        fs::write(&path, "").expect("writable");
+        assert!(file.reopen(b"head\n").expect("an empty file is taken"));
+        fs::remove_file(&path).expect("ours");
+        fs::write(&path, "somebody else's\n").expect("writable");
+        file.reopen(b"head\n").expect_err("nothing is written over what somebody else wrote");
+        file.write(b"four\n").expect("the old one goes on");
+        assert_eq!(read(&path), "somebody else's\n");
         fs::remove_dir_all(&directory).expect("it is ours");
     }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,10 +39,14 @@ pub struct TraceOptions {
 pub struct LineSender {
     channel: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
+    /// Whether the file is to be looked for again.
+    reopen: Arc<AtomicBool>,
 }
 
 enum Message {
     Line(Line<'static>),
+    /// There is something to do beside lines.
+    Wake,
     Stop,
 }
 
@@ -59,7 +63,7 @@ impl TraceWriter {
     /// When the file cannot be made or the thread cannot be started.
     pub fn start(options: &TraceOptions, instance: &str, mode: &str) -> io::Result<Self> {
         let (channel, lines) = mpsc::sync_channel(options.queue);
-        let dropped = Arc::new(AtomicU64::new(0));
+        let (dropped, reopen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let header = Header {
             version: VERSION,
             program: concat!("guiche ", env!("CARGO_PKG_VERSION")).into(),
@@ -69,10 +73,10 @@ impl TraceWriter {
             part: 0,
         };
         let file = RotatedFile::new(&options.path, options.max_file_bytes, options.files);
-        let mut output = Output::new(file, header, Arc::clone(&dropped));
+        let mut output = Output::new(file, header, Arc::clone(&dropped), Arc::clone(&reopen));
         output.start_file()?;
         let thread = thread::Builder::new().name("trace".into()).spawn(move || output.run(&lines))?;
-        Ok(Self { sender: LineSender { channel, dropped }, thread: Some(thread) })
+        Ok(Self { sender: LineSender { channel, dropped, reopen }, thread: Some(thread) })
     }
 
     /// Returns an end to give records to.
@@ -101,6 +105,14 @@ impl LineSender {
             }
         }
     }
+
+    /// Has the trace go on in a new file where somebody has moved the current one away, as a program that rotates
+    /// logs does.
+    pub fn reopen(&self) {
+        self.reopen.store(true, Ordering::Release);
+        // A writer whose channel is full is awake.
+        let _ = self.channel.try_send(Message::Wake);
+    }
 }
 
 /// Returns the time, in microseconds since the Unix epoch by the machine's clock.
@@ -120,10 +132,16 @@ struct Output {
     /// How many of those the trace tells of.
     told: u64,
     failing: bool,
+    reopen: Arc<AtomicBool>,
 }
 
 impl Output {
-    fn new(file: RotatedFile, header: Header<'static>, dropped: Arc<AtomicU64>) -> Self {
+    fn new(
+        file: RotatedFile,
+        header: Header<'static>,
+        dropped: Arc<AtomicU64>,
+        reopen: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             file,
             header,
@@ -132,6 +150,7 @@ impl Output {
             dropped,
             told: 0,
             failing: false,
+            reopen,
         }
     }
 
@@ -149,6 +168,9 @@ impl Output {
             }
             self.tell_dropped();
             self.write_chunk();
+            if self.reopen.swap(false, Ordering::AcqRel) {
+                self.reopen_file();
+            }
         }
         self.finish();
     }
@@ -157,6 +179,7 @@ impl Output {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Line(line) => self.add(&line),
+            Message::Wake => {}
             Message::Stop => return true,
         }
         false
@@ -207,11 +230,29 @@ impl Output {
     }
 
     fn start_file(&mut self) -> io::Result<()> {
-        let mut head = Vec::new();
-        append(&mut head, &Line::Trace(self.header.clone()));
-        self.file.start(&head)?;
+        self.file.start(&self.head())?;
         self.header.part += 1;
         Ok(())
+    }
+
+    fn reopen_file(&mut self) {
+        match self.file.reopen(&self.head()) {
+            Ok(true) => {
+                self.header.part += 1;
+                tracing::info!("the trace goes on in a new file");
+            }
+            Ok(false) => tracing::info!("the trace goes on in its file, which nobody has moved away"),
+            Err(error) => {
+                tracing::error!(%error, "the trace's file cannot be made again; it goes on in the old one")
+            }
+        }
+    }
+
+    /// What a file begins with.
+    fn head(&self) -> Vec<u8> {
+        let mut head = Vec::new();
+        append(&mut head, &Line::Trace(self.header.clone()));
+        head
     }
 
     fn finish(mut self) {
