@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+mod otel;
 mod table;
 
 use table::setting;
@@ -194,6 +195,8 @@ pub struct Deadlines {
     pub answer: Duration,
     /// Idle time of an actor.
     pub passivate_after: Duration,
+    /// How long it goes on once it is told to end, and says that it is not ready.
+    pub lame_duck: Duration,
     /// For finishing what is queued at shutdown.
     pub drain: Duration,
 }
@@ -237,7 +240,7 @@ impl Config {
             listen: vars.listen()?,
             metrics_listen: vars.metrics_listen()?,
             trace: vars.trace(&instance)?,
-            otlp: vars.unless_off("OTEL_EXPORTER_OTLP_ENDPOINT").is_some(),
+            otlp: otel::exports(vars.0)?,
             instance,
             database_url: vars.database_url()?,
             profile: vars.word("PROFILE")?,
@@ -325,6 +328,7 @@ impl Deadlines {
             call: vars.millis("CALL_DEADLINE_MS")?,
             answer: vars.millis("ANSWER_DEADLINE_MS")?,
             passivate_after: vars.millis("PASSIVATE_AFTER_MS")?,
+            lame_duck: vars.millis("LAME_DUCK_MS")?,
             drain: vars.millis("DRAIN_TIMEOUT_MS")?,
         };
         if deadlines.statement >= deadlines.call {

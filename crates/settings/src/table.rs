@@ -168,6 +168,12 @@ pub const SETTINGS: &[Setting] = {
         ),
         row("ANSWER_DEADLINE_MS", Is("10000"), MILLIS, "time for an answer, queueing included"),
         row("PASSIVATE_AFTER_MS", Is("10000"), MILLIS, "idle time after which an actor is forgotten"),
+        row(
+            "LAME_DUCK_MS",
+            Is("0"),
+            Number(0, 3_600_000),
+            "time after SIGTERM in which /readyz is 503 and all else goes on, so that callers are led elsewhere",
+        ),
         row("DRAIN_TIMEOUT_MS", Is("10000"), MILLIS, "time to finish what is queued after SIGTERM"),
         row(
             "LOG",
@@ -200,7 +206,8 @@ pub const SETTINGS: &[Setting] = {
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             Is("off"),
             Text("a URL"),
-            "where spans are sent over OTLP/HTTP (cargo feature otlp); OpenTelemetry's other OTEL_* variables hold too",
+            "where spans are sent over OTLP/HTTP (cargo feature otlp): the start of a URL, of which \
+             OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is the whole; OpenTelemetry's other OTEL_* variables hold too",
         ),
     ]
 };
