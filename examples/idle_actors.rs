@@ -11,9 +11,8 @@ use guiche::mailbox::{
     CallOutcomes, GathererOptions, Ledger, LedgerConnection, LedgerError, LocalFuture, MailboxOptions,
     Mailboxes, RowWait, Run, Ticket,
 };
-use guiche::observing::Observer;
+use guiche::observing::{Observer, RequestId};
 use settings::Mode;
-use tracing::Span;
 
 const ACTORS: usize = 100_000;
 
@@ -61,7 +60,7 @@ async fn activate(mailboxes: &Mailboxes, id: usize) {
         kind: Kind::Credit,
         description: Description::try_from("x").expect("one character"),
     };
-    mailboxes.apply(client, transaction, Ticket::new(Span::none())).await.expect("it is applied");
+    mailboxes.apply(client, transaction, Ticket::new(RequestId::made(), None)).await.expect("it is applied");
 }
 
 fn mailboxes(live_actors: usize) -> Mailboxes {

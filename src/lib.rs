@@ -15,7 +15,7 @@
 //! - [`observing`] takes one record of each request and of each call, and hands it to metrics, the
 //!   trace, the log and OTLP.
 //! - [`health`] is the same binary asking an instance how it is.
-//! - [`server`] is the only place where these are put together.
+//! - [`server`] is the only place where these are put together; [`signals`] says what each signal does.
 //!
 //! Crates of their own: `settings` has every setting, [`traces`] writes what the mailboxes did and
 //! reads it again for people.
@@ -29,3 +29,4 @@ pub mod mailbox;
 pub mod observing;
 mod readiness;
 pub mod server;
+pub mod signals;

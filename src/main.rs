@@ -4,15 +4,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use guiche::observing::metrics::Metrics;
 use guiche::observing::telemetry;
-use guiche::{health, server};
+use guiche::{health, server, signals};
 use settings::Config;
 
 /// A bank ledger in which every client has an actor and a mailbox.
 ///
 /// Without a command it serves. Its settings come from the environment.
 #[derive(Parser)]
-#[command(version, after_long_help = settings::settings_text())]
+#[command(version, after_long_help = settings::settings_text() + "\n" + signals::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -50,7 +51,8 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), server::StartError> {
     let config = Config::from_env()?;
+    let metrics = Metrics::of(&config);
     // Dropped at the very end, when everything that is to be traced has happened.
-    let telemetry = telemetry::start(&config)?;
-    actix_rt::System::new().block_on(server::run(config, telemetry.trace()))
+    let telemetry = telemetry::start(&config, &metrics)?;
+    actix_rt::System::new().block_on(server::run(config, &metrics, &telemetry))
 }

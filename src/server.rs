@@ -15,16 +15,16 @@ use actix_web::http::KeepAlive;
 use actix_web::http::header::ACCEPT;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError, Profile};
-use tokio::signal::unix::{SignalKind, signal};
-use traces::LineSender;
 
 use crate::http::{self, Api, Door, DoorOptions, Stream};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, Signpost, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
 use crate::observing::metrics::Metrics;
+use crate::observing::telemetry::Telemetry;
 use crate::observing::{Observer, exposition, lag};
 use crate::readiness::{self, WrongProfile, check_profile};
+use crate::signals::{self, StopRequests};
 
 /// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
 /// connection that was just closed would be a 502.
@@ -61,7 +61,8 @@ pub enum StartError {
     Serve(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT, then drains and returns.
+/// Serves until SIGTERM or SIGINT, then drains and returns. For `LAME_DUCK_MS` it goes on, and only says that it is
+/// not ready any more.
 ///
 /// Where the database answers at once, listens only then: whoever balances load
 /// hands requests over as soon as somebody listens, and an instance that comes back refuses none.
@@ -70,9 +71,9 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartError> {
-    let stop_requested = stop_requests()?;
-    let metrics = Metrics::of(&config);
+pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Result<(), StartError> {
+    let mut stop_requests = StopRequests::listen()?;
+    actix_rt::spawn(signals::obey(telemetry)?);
     let ledger_options = LedgerOptions::new(
         config.database_url.expose(),
         config.pool_size_per_worker(),
@@ -81,7 +82,7 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
         config.row_waits_per_worker() > 0,
         config.profile == Profile::Durable,
     )?;
-    let observer = Observer::new(&metrics, trace);
+    let observer = Observer::new(metrics, telemetry);
     let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());
     let probe = PgLedger::new(&ledger_options, metrics.pool.clone());
     if let Ok(Ok(state)) = tokio::time::timeout(FIRST_ANSWER, probe.state()).await {
@@ -89,15 +90,19 @@ pub async fn run(config: Config, trace: Option<LineSender>) -> Result<(), StartE
         mailboxes.open();
         probe.close();
     }
-    let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, &metrics)).transpose()?;
+    let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, metrics)).transpose()?;
     let ending = Arc::<AtomicBool>::default();
-    let server = serve(&config, &mailboxes, &ledger_options, &metrics, &observer, &ending)?;
+    let server = serve(&config, &mailboxes, &ledger_options, metrics, &observer, &ending)?;
     let handle = server.handle();
     let signpost = Signpost::to(&config.listen);
     let stop = async {
-        stop_requested.await;
-        tracing::info!("draining");
+        stop_requests.next().await;
         ending.store(true, Ordering::Relaxed);
+        if !config.deadlines.lame_duck.is_zero() {
+            tracing::info!(millis = config.deadlines.lame_duck.as_millis() as u64, "not ready any more");
+            let _ = tokio::time::timeout(config.deadlines.lame_duck, stop_requests.next()).await;
+        }
+        tracing::info!("draining");
         signpost.take_down();
         tokio::time::sleep(LAME).await;
         handle.stop(true).await;
@@ -261,16 +266,4 @@ fn serve_metrics(address: std::net::SocketAddr, metrics: &Metrics) -> Result<Ser
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
-}
-
-/// Takes notice of SIGTERM and SIGINT from now on; what it returns is done when one has come.
-fn stop_requests() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -10,6 +10,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use super::wire::{BadBody, FieldProblem, ProblemBody};
 use crate::domain::Rejection;
 use crate::mailbox::{Bound, Refusal};
+use crate::observing::RequestId;
 
 /// Why a request gets no 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,9 +150,11 @@ impl Problem {
     /// Returns the response as bytes, for whom no handler answers; its connection is closed.
     pub(super) fn closing(&self) -> Vec<u8> {
         let (status, body) = (self.row().status, self.body());
-        let length = body.len();
+        let (length, id) = (body.len(), RequestId::made());
         let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            "HTTP/1.1 {status}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n\
+             x-request-id: {}\r\nconnection: close\r\n\r\n",
+            id.as_str()
         );
         [head.into_bytes(), body].concat()
     }

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::connection::{InService, awaits_body, broken_off};
 use super::error::Problem;
-use super::observed::Observed;
+use super::observed::{self, Observed};
 use super::wire::{AppliedBody, StatementBody, parse_transaction};
 use super::{Api, Readiness};
 use crate::domain::{ClientId, Kind, Transaction};
@@ -23,7 +23,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// `POST /clientes/{id}/transacoes`
 pub(super) async fn post_transaction(request: HttpRequest, payload: Payload, api: Data<Api>) -> HttpResponse {
     let mut observed = Observed::begin(&request, &api.observer, "transaction");
-    let span = observed.ticket.span().clone();
+    let span = observed.span();
     let answer = apply(&request, payload, &api, &mut observed).instrument(span).await;
     finish(&api, &mut observed, answer)
 }
@@ -31,46 +31,66 @@ pub(super) async fn post_transaction(request: HttpRequest, payload: Payload, api
 /// `GET /clientes/{id}/extrato`
 pub(super) async fn get_statement(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let mut observed = Observed::begin(&request, &api.observer, "statement");
-    let span = observed.ticket.span().clone();
+    let span = observed.span();
     let answer = read_statement(&request, &api, &mut observed).instrument(span).await;
     finish(&api, &mut observed, answer)
 }
 
 /// `GET /healthz`: the process is alive.
-pub(super) async fn healthz(api: Data<Api>) -> HttpResponse {
+pub(super) async fn healthz(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let healthy = HttpResponse::Ok().content_type(ContentType::plaintext()).body("Healthy");
-    counted(&api, Some("healthz"), Instant::now(), healthy)
+    counted(&request, &api, Some("healthz"), Instant::now(), healthy)
 }
 
-/// `GET /readyz`: the database answers, is what the profile says, and has its data.
+/// `GET /readyz`: the database answers, is what the profile says, and has its data; and the instance is not
+/// about to end.
 pub(super) async fn readyz(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let _in_service = InService::begin(&request);
     let began = Instant::now();
-    let response = match (api.readiness)().await {
+    let ending = api.ending.load(Ordering::Relaxed);
+    let readiness =
+        if ending { Readiness::NotReady("the instance is about to end") } else { (api.readiness)().await };
+    let response = match readiness {
         Readiness::Ready => HttpResponse::Ok().content_type(ContentType::plaintext()).body("Ready"),
         Readiness::NotReady(why) => Problem::NotReady(why).response(),
     };
-    counted(&api, Some("readyz"), began, response)
+    counted(&request, &api, Some("readyz"), began, response)
 }
 
 /// Every path that is not a route.
-pub(super) async fn no_such_path(api: Data<Api>) -> HttpResponse {
-    counted(&api, None, Instant::now(), Problem::NoSuchPath.response())
+pub(super) async fn no_such_path(request: HttpRequest, api: Data<Api>) -> HttpResponse {
+    counted(&request, &api, None, Instant::now(), Problem::NoSuchPath.response())
 }
 
 /// A route's path with another method.
 pub(super) async fn method_not_allowed(
+    request: HttpRequest,
     api: Data<Api>,
     route: Option<&'static str>,
     allowed: &'static str,
 ) -> HttpResponse {
-    counted(&api, route, Instant::now(), Problem::MethodNotAllowed(allowed).response())
+    counted(&request, &api, route, Instant::now(), Problem::MethodNotAllowed(allowed).response())
 }
 
 /// Counts an answer that is in no trace.
-fn counted(api: &Api, route: Option<&'static str>, began: Instant, response: HttpResponse) -> HttpResponse {
+fn counted(
+    request: &HttpRequest,
+    api: &Api,
+    route: Option<&'static str>,
+    began: Instant,
+    mut response: HttpResponse,
+) -> HttpResponse {
     api.observer.http.answered(route, response.status().as_u16(), began.elapsed());
+    observed::name_as_asked(&mut response, request);
+    close_if_ending(api, &mut response);
     response
+}
+
+/// Has whoever asks an instance that ends do so on another connection next time.
+fn close_if_ending(api: &Api, response: &mut HttpResponse) {
+    if api.ending.load(Ordering::Relaxed) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
 }
 
 /// An answer, the word for it in traces, and where its time went if it came out of a mailbox.
@@ -191,9 +211,8 @@ fn finish(api: &Api, observed: &mut Observed<'_>, answer: Result<Answer, Problem
         }
     }
     observed.answered(outcome, response.status().as_u16());
-    if api.ending.load(Ordering::Relaxed) {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
+    observed::name(&mut response, observed.ticket.id());
+    close_if_ending(api, &mut response);
     response
 }
 

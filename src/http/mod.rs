@@ -32,7 +32,8 @@ pub struct Api {
     pub server_timing: bool,
     /// Who is told of each request.
     pub observer: Observer,
-    /// Whether the instance ends: whoever is answered then is told that the connection is closed.
+    /// Whether the instance is to end: it is not ready any more, and whoever is answered is told that the
+    /// connection is closed.
     pub ending: Arc<AtomicBool>,
 }
 
@@ -72,5 +73,5 @@ fn got(path: &'static str, route: impl Fn() -> Route) -> Resource {
 fn refuse(path: &'static str, allowed: &'static str) -> Route {
     // As metrics name it.
     let route = path.rsplit('/').next();
-    web::route().to(move |api| handlers::method_not_allowed(api, route, allowed))
+    web::route().to(move |request, api| handlers::method_not_allowed(request, api, route, allowed))
 }

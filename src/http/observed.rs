@@ -2,18 +2,15 @@
 
 use std::time::Instant;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
 use traces::format::{ABANDONED, RequestRecord, UNHEARD};
+use tracing::Span;
 
 use crate::mailbox::Ticket;
-use crate::observing::{Observer, telemetry};
+use crate::observing::{Observer, RequestHead, RequestId, Scope};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// The longest request id that is taken over from a caller, in bytes.
-const REQUEST_ID_MAX: usize = 128;
 
 /// A request that is being worked on. Dropped without an answer, it says that its caller has left.
 pub(super) struct Observed<'a> {
@@ -21,29 +18,38 @@ pub(super) struct Observed<'a> {
     pub(super) record: RequestRecord<'static>,
     /// What goes through the mailbox with it.
     pub(super) ticket: Ticket,
+    scope: Scope,
     observer: &'a Observer,
     started: Instant,
     told: bool,
 }
 
 impl<'a> Observed<'a> {
-    /// Begins with a request whose head has arrived. It is given an id only if somebody follows it.
+    /// Begins with a request whose head has arrived.
     pub(super) fn begin(request: &HttpRequest, observer: &'a Observer, kind: &'static str) -> Self {
         let started = Instant::now();
-        let span = telemetry::request_span();
         let mut record = RequestRecord { kind: kind.into(), ..RequestRecord::default() };
-        if observer.follows(&span) {
-            let client = request.match_info().get("id").unwrap_or_default();
-            record.id = request_id(request).into();
-            record.client = client.parse().ok();
-            span.record("request_id", &*record.id);
-            span.record("client", client);
-            let parent = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok());
-            if let Some(parent) = parent.filter(|_| !span.is_disabled()) {
-                telemetry::adopt_parent(&span, parent);
-            }
+        let id = given_id(request).unwrap_or_else(RequestId::made);
+        let client = || request.match_info().get("id").unwrap_or_default().parse().ok();
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let scope = observer.begin_request(&id, || RequestHead {
+            method: request.method().as_str(),
+            path: request.path(),
+            route: request.match_pattern(),
+            client: client(),
+            trace_context: ["traceparent", "tracestate"].map(header),
+        });
+        if observer.follows(&scope) {
+            record.id = id.as_str().to_owned().into();
+            record.client = client();
         }
-        Self { record, ticket: Ticket::new(span), observer, started, told: false }
+        let ticket = Ticket::new(id, scope.place());
+        Self { record, ticket, scope, observer, started, told: false }
+    }
+
+    /// Returns the log's span of it.
+    pub(super) fn span(&self) -> Span {
+        self.scope.log().clone()
     }
 
     /// Tells how it was answered.
@@ -57,7 +63,7 @@ impl<'a> Observed<'a> {
         self.record.outcome = outcome.into();
         self.record.call = self.ticket.call();
         self.record.took = Some(self.started.elapsed().as_micros() as u64);
-        self.observer.request(&mut self.record, self.ticket.span());
+        self.observer.request(&mut self.record, &mut self.scope, &self.ticket.places_of_calls());
     }
 }
 
@@ -70,11 +76,17 @@ impl Drop for Observed<'_> {
     }
 }
 
-/// The caller's `X-Request-Id` where it is short and printable, or a new one.
-fn request_id(request: &HttpRequest) -> String {
-    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    match given.filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_MAX) {
-        Some(id) => id.to_owned(),
-        None => format!("{:032x}", fastrand::u128(..)),
-    }
+fn given_id(request: &HttpRequest) -> Option<RequestId> {
+    RequestId::given(request.headers().get(REQUEST_ID)?.as_bytes())
+}
+
+/// Says in an answer what its request is called: by that it is found in the log.
+pub(super) fn name(response: &mut HttpResponse, id: &RequestId) {
+    let id = HeaderValue::from_bytes(id.as_bytes()).expect("an id is visible ASCII");
+    response.headers_mut().insert(REQUEST_ID, id);
+}
+
+/// The same for a request that nobody follows.
+pub(super) fn name_as_asked(response: &mut HttpResponse, request: &HttpRequest) {
+    name(response, &given_id(request).unwrap_or_else(RequestId::made));
 }

@@ -1,20 +1,18 @@
 //! One call to the ledger: takes a connection, sends what was cut, hands out the answers, and tells
 //! the observer.
 
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use traces::format::CallRecord;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::caller::{Apart, Caller, StatementReply};
 use super::job::{Reply, Timing};
-use super::mailbox::Mailbox;
-use super::queue::Cut;
-use super::{Bound, LedgerConnection, LedgerError, Refusal, RowWait, Run};
+use super::part::Part;
+use super::{LedgerConnection, LedgerError, Refusal, RowWait, Run, unknown};
 use crate::domain::{ClientId, Outcome};
-use crate::observing::telemetry;
+use crate::observing::{Observer, Scope};
 
 /// What came of a call's transactions.
 #[derive(Default)]
@@ -36,23 +34,19 @@ pub(super) struct Call {
     row_wait: RowWait,
     /// Whether its row was held as long as it may wait; not known if nothing was sent.
     row_was_held: Option<bool>,
-    span: Span,
+    scope: Scope,
+    stage: Stage,
 }
 
-/// One client's share of a call.
-pub(super) struct Part {
-    client: ClientId,
-    /// None where requests go past the mailboxes (`direct`).
-    pub(super) mailbox: Option<Rc<Mailbox>>,
-    /// Whether it is no run of the mailbox, but statements that go past one that waits for its row.
-    pub(super) aside: bool,
-    cut: Cut,
-    /// Jobs cut, to be counted out of the mailbox's load.
-    pub(super) jobs: usize,
-    /// Set when the database said that there is no such client.
-    pub(super) unknown_client: bool,
-    /// Set when somebody else holds the client's row: what was to be applied is here again.
-    pub(super) row_held: bool,
+/// How far a call is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of it was sent.
+    Cut,
+    /// Transactions of it were sent, and not all of their callers are answered.
+    Out,
+    /// Everybody is answered.
+    Over,
 }
 
 /// Why a batch was cut where it was.
@@ -69,72 +63,24 @@ pub(super) enum CutReason {
     RowHeld,
 }
 
-impl Part {
-    /// What was cut from a mailbox.
-    pub(super) fn of(mailbox: Rc<Mailbox>, cut: Cut) -> Self {
-        mailbox.goes_out(cut.len());
-        Self { mailbox: Some(Rc::clone(&mailbox)), ..Self::past_the_mailbox(mailbox.client, cut) }
-    }
-
-    /// Statements of a mailbox whose run waits for its row.
-    pub(super) fn aside(mailbox: &Rc<Mailbox>, statements: Cut) -> Self {
-        Self { aside: true, ..Self::of(Rc::clone(mailbox), statements) }
-    }
-
-    /// What never was in one.
-    pub(super) fn past_the_mailbox(client: ClientId, cut: Cut) -> Self {
-        Self {
-            client,
-            mailbox: None,
-            aside: false,
-            jobs: cut.len(),
-            cut,
-            unknown_client: false,
-            row_held: false,
-        }
-    }
-
-    /// What it has, as the record says it: client, transactions, statements.
-    fn carries(&self) -> (i32, u32, u32) {
-        (self.client.get(), self.cut.transactions.len() as u32, self.cut.statements.len() as u32)
-    }
-
-    /// Tells its callers why nothing of it was sent.
-    pub(super) fn refuse(&mut self, refusal: Refusal) {
-        let cut = std::mem::take(&mut self.cut);
-        cut.transactions.into_iter().for_each(|(_, reply)| reply.refuse(refusal));
-        cut.statements.into_iter().for_each(|reply| reply.refuse(refusal));
-    }
-
-    /// Refuses them because a bound is reached, and counts them.
-    pub(super) fn shed(&mut self, caller: &Caller, bound: Bound) {
-        (0..self.jobs).for_each(|_| caller.observer.mailbox.sheds.inc(bound.name()));
-        self.refuse(Refusal::Shed(bound));
-    }
-
-    /// The tickets of its requests, with when each arrived.
-    fn tickets(&self) -> impl Iterator<Item = (&super::Ticket, Instant)> {
-        let transactions = self.cut.transactions.iter().map(|(_, reply)| (&reply.ticket, reply.arrived));
-        transactions.chain(self.cut.statements.iter().map(|reply| (&reply.ticket, reply.arrived)))
-    }
-}
-
 impl Call {
     /// Gives what was cut a number, and its requests the call's.
-    pub(super) fn new(parts: Vec<Part>, cut: CutReason, row_wait: RowWait) -> Self {
+    pub(super) fn new(parts: Vec<Part>, cut: CutReason, row_wait: RowWait, observer: &Observer) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (cut_at, span) = (Instant::now(), telemetry::call_span());
+        let cut_at = Instant::now();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        span.record("flush", number);
+        let tickets = || parts.iter().flat_map(Part::tickets);
+        let scope = observer.begin_call(number, tickets().filter_map(|(ticket, _)| ticket.place()));
+        let place = scope.place();
         let mut oldest = cut_at;
-        for (ticket, arrived) in parts.iter().flat_map(Part::tickets) {
+        for (ticket, arrived) in tickets() {
             oldest = oldest.min(arrived);
-            ticket.carried_by(number);
-            span.follows_from(ticket.span());
+            ticket.carried_by(number, place.as_ref());
         }
         let size = parts.iter().map(|part| part.jobs).sum();
         let oldest_wait = cut_at.saturating_duration_since(oldest);
-        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_held: None, span }
+        let (row_was_held, stage) = (None, Stage::Cut);
+        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_held, scope, stage }
     }
 
     /// Returns how many requests it carries.
@@ -159,7 +105,7 @@ impl Call {
     /// Takes a connection, sends everything, answers everybody, and tells the observer.
     pub(super) async fn carry(&mut self, caller: &Caller) {
         let _out = caller.out(matches!(self.cut, CutReason::RowHeld));
-        let span = self.span.clone();
+        let span = self.scope.log().clone();
         self.send(caller).instrument(span).await;
     }
 
@@ -179,7 +125,7 @@ impl Call {
             Err(error) => self.refuse_all(caller, error, &mut record),
         }
         record.total = micros(self.cut_at.elapsed());
-        caller.observer.call(&mut record, &self.span);
+        caller.observer.call(&mut record, &mut self.scope);
     }
 
     /// Sends transactions and statements at once: on one connection the statements are read after
@@ -197,7 +143,10 @@ impl Call {
         let statements = self.begin_statements();
         record.queries = statements.len() as u64;
         let sent_at = Instant::now();
-        let row_wait = self.row_wait;
+        if !runs.is_empty() {
+            self.stage = Stage::Out;
+        }
+        let (number, row_wait, scope) = (self.number, self.row_wait, &self.scope);
         let written = &mut *record;
         let write = async {
             if runs.is_empty() {
@@ -211,6 +160,9 @@ impl Call {
                 return Written { apart, ..Written::default() };
             };
             let row_was_held = Some(matches!(applied, Err(LedgerError::RowHeld(_))));
+            if let Err(error @ LedgerError::OutcomeUnknown(_)) = &applied {
+                unknown::tell_call(number, scope.place(), error, &runs, &replies);
+            }
             let unknown = match caller.judge(applied, written) {
                 Ok(applied) => {
                     let timing = Timing { database, report: applied.report, batch: replies.len(), ..timing };
@@ -229,6 +181,7 @@ impl Call {
         };
         let read = caller.read_statements(connection, statements, timing, cut_at);
         let (written, (unknown_by_read, failed)) = tokio::join!(write, read);
+        self.stage = Stage::Over;
         // What became of its transactions is said first.
         record.failure = record.failure.take().or(failed.map(Into::into));
         record.database = micros(sent_at.elapsed());
@@ -287,6 +240,16 @@ impl Call {
             }
         }
         statements
+    }
+}
+
+/// Whatever ends it, no call whose outcome is not known goes unnamed.
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.stage == Stage::Out {
+            let clients = self.parts.iter().map(|part| part.client);
+            unknown::tell_abandoned(self.number, self.scope.place(), clients);
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use settings::Mode;
 use tokio::sync::Notify;
 
-use super::call::{Call, CutReason, Part};
+use super::call::{Call, CutReason};
 use super::caller::Caller;
 use super::idle::Slot;
 use super::job::Job;
 use super::mailbox::{Mailbox, Settled};
+use super::part::Part;
 use super::queue::Cut;
 use super::{Bound, Ledger, RowWait};
 use crate::domain::ClientId;
@@ -201,7 +202,7 @@ impl Gatherer {
 
     fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason) -> Flight {
         let row_wait = if self.options.row_waits > 0 { RowWait::Brief } else { RowWait::Long };
-        let call = Call::new(parts, cut, row_wait);
+        let call = Call::new(parts, cut, row_wait, &self.caller.observer);
         self.calls.set(self.calls.get() + 1);
         self.carried.set(self.carried.get() + call.size());
         Flight { gatherer: Rc::clone(self), call, apart: false }
@@ -213,7 +214,7 @@ impl Gatherer {
 
     fn fly_apart(self: &Rc<Self>, part: Part) {
         self.apart.set(self.apart.get() + 1);
-        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long);
+        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long, &self.caller.observer);
         tokio::task::spawn_local(Flight { gatherer: Rc::clone(self), call, apart: true }.carry());
     }
 

@@ -1,16 +1,16 @@
 //! What a mailbox holds: a request, the way back to its caller, and what is known of its time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use traces::format::CallReport;
-use tracing::Span;
 
 use super::sent::Sent;
 use super::{Refusal, Timed};
 use crate::domain::{BankStatement, Outcome, Transaction};
+use crate::observing::{Place, RequestId};
 
 /// A request on its way through a mailbox.
 pub(super) enum Job {
@@ -35,30 +35,34 @@ pub struct Timing {
     pub batch: usize,
 }
 
-/// What a request has with it on its way, shared by both ends: its span, whether it was sent, and
+/// What a request has with it on its way, shared by both ends: what it is called, whether it was sent, and
 /// in which call. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ticket {
-    span: Span,
     state: Arc<TicketState>,
 }
 
 #[derive(Debug)]
 struct TicketState {
+    id: RequestId,
+    place: Option<Place>,
     sent: Sent,
     /// The call's number; 0 before it is cut.
     call: AtomicU64,
+    /// The places of the calls that carried it, if it has one itself: few, where its row was held.
+    calls: Mutex<Vec<Place>>,
 }
 
 impl Ticket {
-    /// Makes the ticket of a request that `span` stands for.
-    pub fn new(span: Span) -> Self {
-        Self { span, state: Arc::new(TicketState { sent: Sent::new(), call: AtomicU64::new(0) }) }
+    /// Makes the ticket of a request that is called `id` and has this place in a trace.
+    pub fn new(id: RequestId, place: Option<Place>) -> Self {
+        let (call, calls) = (AtomicU64::new(0), Mutex::default());
+        Self { state: Arc::new(TicketState { id, place, sent: Sent::new(), call, calls }) }
     }
 
-    /// Returns the request's span.
-    pub fn span(&self) -> &Span {
-        &self.span
+    /// Returns what the request is called.
+    pub fn id(&self) -> &RequestId {
+        &self.state.id
     }
 
     /// Returns the number of the call that the request was sent with; `None` if it was not sent.
@@ -68,8 +72,23 @@ impl Ticket {
         (self.state.sent.get() && call > 0).then_some(call)
     }
 
-    pub(super) fn carried_by(&self, call: u64) {
+    /// Returns the places of the calls that carried it.
+    pub fn places_of_calls(&self) -> Vec<Place> {
+        match self.state.place {
+            Some(_) => self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.state.place.as_ref()
+    }
+
+    pub(super) fn carried_by(&self, call: u64, place: Option<&Place>) {
         self.state.call.store(call, Ordering::SeqCst);
+        if self.state.place.is_some() {
+            self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).extend(place.cloned());
+        }
     }
 }
 
@@ -88,7 +107,7 @@ pub(super) fn statement(ticket: Ticket) -> (Job, Answer<Option<Arc<BankStatement
 fn channel<T>(ticket: Ticket) -> (Reply<T>, Answer<T>) {
     let (sender, receiver) = oneshot::channel();
     let reply = Reply { sender, arrived: Instant::now(), ticket: ticket.clone() };
-    (reply, Answer { receiver, ticket })
+    (reply, Answer { receiver, ticket, in_doubt: false })
 }
 
 /// The mailbox's end: answers the caller at most once. Dropped unanswered, the caller is told so.
@@ -109,7 +128,7 @@ impl<T> Reply<T> {
         let waits = waits || super::simulation::Fault::SentToNobody.is_seeded();
         if !waits {
             // It was cut, and is not sent after all: no call carries it.
-            self.ticket.carried_by(0);
+            self.ticket.carried_by(0, None);
         }
         waits
     }
@@ -129,12 +148,14 @@ impl<T> Reply<T> {
 /// The caller's end.
 pub(super) struct Answer<T> {
     receiver: oneshot::Receiver<Result<Timed<T>, Refusal>>,
-    ticket: Ticket,
+    pub(super) ticket: Ticket,
+    /// Set where the caller is told that its outcome is not known, and not by its call.
+    pub(super) in_doubt: bool,
 }
 
 impl<T> Answer<T> {
     /// Waits for the answer, at most `deadline`.
-    pub(super) async fn wait(mut self, deadline: Duration) -> Result<Timed<T>, Refusal> {
+    pub(super) async fn wait(&mut self, deadline: Duration) -> Result<Timed<T>, Refusal> {
         let refusal = match tokio::time::timeout(deadline, &mut self.receiver).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(_dropped_unanswered)) => Refusal::MailboxLost,
@@ -142,7 +163,9 @@ impl<T> Answer<T> {
         };
         if self.ticket.state.sent.leave(|| self.receiver.close()) {
             // It may have been answered between the deadline and the close.
-            return self.receiver.try_recv().unwrap_or(Err(Refusal::OutcomeUnknown));
+            let late = self.receiver.try_recv();
+            self.in_doubt = late.is_err();
+            return late.unwrap_or(Err(Refusal::OutcomeUnknown));
         }
         Err(refusal)
     }

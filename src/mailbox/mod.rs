@@ -10,8 +10,9 @@
 //! ```
 //!
 //! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`,
-//! `call` with its `caller`. `job` is what travels, `ledger` where it is applied, `refusal` what else may come
-//! of it, `idle` the list of those who may make room for others.
+//! `call` with its `part`s and its `caller`. `job` is what travels, `ledger` where it is applied, `refusal` what
+//! else may come of it, `unknown` what the log says where nobody knows, `idle` the list of those who may make room
+//! for others.
 //!
 //! # What is ordered, and how
 //!
@@ -65,10 +66,12 @@ mod ledger;
 #[expect(clippy::module_inception, reason = "one client's, among what all have")]
 mod mailbox;
 mod outage;
+mod part;
 mod queue;
 mod refusal;
 mod registry;
 mod sent;
+mod unknown;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -186,8 +189,12 @@ impl Mailboxes {
         ticket: Ticket,
     ) -> Result<Timed<Outcome>, Refusal> {
         let _admitted = self.admit()?;
-        let (job, answer) = job::transaction(transaction, ticket);
-        self.submit(client, job, answer).await
+        let (job, mut answer) = job::transaction(transaction, ticket);
+        let applied = self.submit(client, job, &mut answer).await;
+        if answer.in_doubt {
+            unknown::tell_caller(client, &answer.ticket);
+        }
+        applied
     }
 
     /// Reads one client's statement; `None` when there is no such client.
@@ -200,8 +207,8 @@ impl Mailboxes {
         ticket: Ticket,
     ) -> Result<Timed<Option<Arc<BankStatement>>>, Refusal> {
         let _admitted = self.admit()?;
-        let (job, answer) = job::statement(ticket);
-        match self.submit(client, job, answer).await {
+        let (job, mut answer) = job::statement(ticket);
+        match self.submit(client, job, &mut answer).await {
             // Reading changes nothing, so there is no outcome to be unsure of.
             Err(Refusal::OutcomeUnknown) => Err(Refusal::Unavailable),
             other => other,
@@ -212,7 +219,7 @@ impl Mailboxes {
         &self,
         client: ClientId,
         job: Job,
-        answer: job::Answer<T>,
+        answer: &mut job::Answer<T>,
     ) -> Result<Timed<T>, Refusal> {
         match self.inner.options.mode {
             Mode::Direct => {

@@ -131,11 +131,10 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Span;
-
     use super::super::job::{self, Ticket};
     use super::*;
     use crate::domain::{Amount, Description, Kind};
+    use crate::observing::RequestId;
 
     fn transaction(cents: i64) -> Job {
         let transaction = Transaction {
@@ -143,11 +142,11 @@ mod tests {
             kind: Kind::Credit,
             description: Description::try_from("x").expect("one character"),
         };
-        job::transaction(transaction, Ticket::new(Span::none())).0
+        job::transaction(transaction, Ticket::new(RequestId::made(), None)).0
     }
 
     fn statement() -> Job {
-        job::statement(Ticket::new(Span::none())).0
+        job::statement(Ticket::new(RequestId::made(), None)).0
     }
 
     fn queue(jobs: Vec<Job>) -> Queue {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tracing::Span;
 
 use super::*;
 use crate::domain::{Amount, Applied, Description, Kind, Rejection};
+use crate::observing::RequestId;
 
 mod actors;
 mod batches;
@@ -239,7 +239,8 @@ impl Bank {
     fn credit(&self, id: i32, cents: i64) -> Asked<Outcome> {
         let mailboxes = self.mailboxes.clone();
         Asked(actix_rt::spawn(async move {
-            let answer = mailboxes.apply(client(id), credit(cents), Ticket::new(Span::none())).await;
+            let answer =
+                mailboxes.apply(client(id), credit(cents), Ticket::new(RequestId::made(), None)).await;
             answer.map(|timed| timed.value)
         }))
     }
@@ -248,7 +249,7 @@ impl Bank {
     fn statement(&self, id: i32) -> Asked<Option<i64>> {
         let mailboxes = self.mailboxes.clone();
         Asked(actix_rt::spawn(async move {
-            let answer = mailboxes.statement(client(id), Ticket::new(Span::none())).await?;
+            let answer = mailboxes.statement(client(id), Ticket::new(RequestId::made(), None)).await?;
             Ok(answer.value.map(|statement| statement.balance))
         }))
     }

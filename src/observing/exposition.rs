@@ -25,7 +25,7 @@ pub fn prefers_open_metrics(accept: &str) -> bool {
 }
 
 /// Rewrites OpenMetrics as the text format: there a counter is named as its samples are, an info is a
-/// gauge, and units and the end are not told.
+/// gauge, and units, exemplars and the end are not told.
 pub fn to_text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
@@ -45,11 +45,20 @@ pub fn to_text(open_metrics: &str) -> String {
             }
             text.push_str(&format!("# TYPE {name}{suffix} {kind}\n"));
         } else if !line.starts_with('#') {
-            text.push_str(line);
+            text.push_str(without_exemplar(line));
             text.push('\n');
         }
     }
     text
+}
+
+/// Cuts off what OpenMetrics says of one value behind a bucket's count.
+fn without_exemplar(sample: &str) -> &str {
+    match sample.rsplit_once(" # {") {
+        // A label may hold anything.
+        Some((count, _)) if count.ends_with(|last: char| last.is_ascii_digit()) => count,
+        _ => sample,
+    }
 }
 
 #[cfg(test)]
@@ -74,9 +83,10 @@ mod tests {
     #[test]
     fn the_text_format_names_counters_as_their_samples() {
         let open_metrics = "# HELP a_seconds A.\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\n\
-            a_seconds_total 1\n# HELP b B.\n# TYPE b info\nb_info{c=\"d\"} 1\n# EOF\n";
+            a_seconds_total 1\n# HELP b B.\n# TYPE b info\nb_info{c=\"d # {\"} 1\n\
+            e_bucket{le=\"+Inf\"} 1 # {trace_id=\"f\"} 0.5\n# EOF\n";
         let text = "# HELP a_seconds_total A.\n# TYPE a_seconds_total counter\na_seconds_total 1\n\
-            # HELP b_info B.\n# TYPE b_info gauge\nb_info{c=\"d\"} 1\n";
+            # HELP b_info B.\n# TYPE b_info gauge\nb_info{c=\"d # {\"} 1\ne_bucket{le=\"+Inf\"} 1\n";
         assert_eq!(to_text(open_metrics), text);
     }
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+
+use super::otlp::Place;
 
 /// Counters by the values of one label.
 #[derive(Clone, Debug)]
@@ -27,10 +29,15 @@ impl<const N: usize> Labelled<N> {
 
     /// Counts one more of `value`, which is one of the declared ones.
     pub fn inc(&self, value: &str) {
+        self.inc_by(value, 1);
+    }
+
+    /// Counts so many more of `value`, which is one of the declared ones.
+    pub(super) fn inc_by(&self, value: &str, count: u64) {
         let counter = self.counters.iter().find(|(known, _)| *known == value);
         debug_assert!(counter.is_some(), "{value} is not declared");
         if let Some((_, counter)) = counter {
-            counter.inc();
+            counter.inc_by(count);
         }
     }
 
@@ -52,25 +59,40 @@ impl<const N: usize> EncodeMetric for Labelled<N> {
     }
 }
 
+/// A histogram some of whose values name the trace that they are of.
+type Histogram = HistogramWithExemplars<[(&'static str, String); 1]>;
+
 /// Histograms by labels, of which the known ones are found first.
 #[derive(Clone, Debug)]
 pub struct LabelledHistogram<L: Clone + Eq + Hash> {
-    family: Family<L, Histogram, fn() -> Histogram>,
+    family: Family<L, Histogram, Make>,
     known: Arc<[(L, Histogram)]>,
 }
 
+/// Makes a series with these bounds.
+#[derive(Clone, Debug)]
+struct Make(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Make {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
 impl<L: Clone + Eq + Hash> LabelledHistogram<L> {
-    pub(super) fn new(known: impl Iterator<Item = L>, make: fn() -> Histogram) -> Self {
-        let family: Family<L, Histogram, fn() -> Histogram> = Family::new_with_constructor(make);
+    pub(super) fn new(known: impl Iterator<Item = L>, bounds: &'static [f64]) -> Self {
+        let family: Family<L, Histogram, Make> = Family::new_with_constructor(Make(bounds));
         let known = known.map(|labels| (labels.clone(), family.get_or_create(&labels).clone())).collect();
         Self { family, known }
     }
 
-    /// Takes one more value into the series with these labels, which begins with it unless it is known.
-    pub(super) fn observe(&self, labels: &L, value: f64) {
+    /// Takes one more value into the series with these labels, which begins with it unless it is known. `place`
+    /// is where it was, if a collector is sent that.
+    pub(super) fn observe(&self, labels: &L, value: f64, place: Option<Place>) {
+        let exemplar = place.map(|place| [("trace_id", place.trace_id())]);
         match self.known.iter().find(|(known, _)| known == labels) {
-            Some((_, histogram)) => histogram.observe(value),
-            None => self.family.get_or_create(labels).observe(value),
+            Some((_, histogram)) => histogram.observe(value, exemplar, None),
+            None => self.family.get_or_create(labels).observe(value, exemplar, None),
         }
     }
 }

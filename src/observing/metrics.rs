@@ -19,6 +19,7 @@ use settings::{Config, Mode};
 use traces::format::{CallRecord, RequestRecord};
 
 use super::labelled::{Labelled, LabelledHistogram};
+use super::otlp::Place;
 use super::process::ProcessCollector;
 
 /// Everything an instance counts. Cheap to clone: all clones count together.
@@ -33,6 +34,8 @@ pub struct Metrics {
     pub pool: PoolMetrics,
     /// Counts what the threads that serve have of the processor.
     pub threads: ThreadMetrics,
+    /// Counts what a collector is sent.
+    pub spans: SpanMetrics,
 }
 
 /// A count of whole or part seconds.
@@ -121,6 +124,13 @@ metrics! {
     }
 }
 
+metrics! {
+    /// What a collector is sent (OTLP).
+    SpanMetrics {
+        fates: Labelled<3> = Labelled::new("fate", ["sent", "refused", "queue_full"]), "spans", "Spans that ended, by whether the collector took them";
+    }
+}
+
 /// A request's route and status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -147,14 +157,14 @@ fn known_requests() -> LabelledHistogram<RequestLabels> {
     let known = routes
         .iter()
         .flat_map(|(route, statuses)| statuses.iter().map(|status| RequestLabels { status: *status, route }));
-    LabelledHistogram::new(known, seconds)
+    LabelledHistogram::new(known, &SECONDS)
 }
 
 fn known_calls() -> LabelledHistogram<CallLabels> {
     let carried = [TRANSACTIONS, BOTH, STATEMENTS].into_iter();
     let known = carried
         .flat_map(|carried| [ANSWERED, "rolled_back", "unknown"].map(|fate| CallLabels { carried, fate }));
-    LabelledHistogram::new(known, seconds)
+    LabelledHistogram::new(known, &SECONDS)
 }
 
 /// The route of a path that is none.
@@ -170,12 +180,14 @@ fn batch_sizes() -> Histogram {
     Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
 }
 
-/// Returns a histogram from a tenth of a millisecond to ten seconds.
+/// Bounds of times: from a tenth of a millisecond to ten seconds.
+const SECONDS: [f64; 20] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0,
+    3.0, 4.0, 5.0, 10.0,
+];
+
 fn seconds() -> Histogram {
-    Histogram::new([
-        0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5,
-        2.0, 3.0, 4.0, 5.0, 10.0,
-    ])
+    Histogram::new(SECONDS)
 }
 
 impl Metrics {
@@ -190,7 +202,8 @@ impl Metrics {
         let mailbox = MailboxMetrics::register(own);
         let pool = PoolMetrics::register(own);
         let threads = ThreadMetrics::register(own);
-        Self { registry: Arc::new(registry), http, mailbox, pool, threads }
+        let spans = SpanMetrics::register(own);
+        Self { registry: Arc::new(registry), http, mailbox, pool, threads, spans }
     }
 
     /// Does the same, and shows what the instance is and the bounds that it was given.
@@ -228,23 +241,23 @@ impl HttpMetrics {
     /// Counts the answer to a request of this route, which has arrived `took` ago.
     pub fn answered(&self, route: Option<&'static str>, status: u16, took: Duration) {
         let labels = RequestLabels { status, route: route.unwrap_or(NO_ROUTE) };
-        self.requests.observe(&labels, took.as_secs_f64());
+        self.requests.observe(&labels, took.as_secs_f64(), None);
     }
 
     /// Counts one answer. A request without a status was not answered.
-    pub(super) fn observe(&self, request: &RequestRecord<'_>) {
+    pub(super) fn observe(&self, request: &RequestRecord<'_>, place: Option<Place>) {
         let (Some(status), Some(took)) = (request.status, request.took) else { return };
         let route = match &*request.kind {
             "statement" => "extrato",
             _ => "transacoes",
         };
-        self.requests.observe(&RequestLabels { status, route }, seconds_of(took));
+        self.requests.observe(&RequestLabels { status, route }, seconds_of(took), place);
     }
 }
 
 impl MailboxMetrics {
     /// Counts a call that is over.
-    pub(super) fn observe(&self, call: &CallRecord<'_>) {
+    pub(super) fn observe(&self, call: &CallRecord<'_>, place: Option<Place>) {
         let unanswered = |fate| if call.failure.as_deref() == Some(fate) { call.unanswered } else { 0 };
         let outcomes = [
             call.applied,
@@ -271,7 +284,7 @@ impl MailboxMetrics {
             (false, false) => return,
         };
         self.connection_seconds.observe(seconds_of(call.connection));
-        self.database_seconds.observe(&CallLabels { carried, fate }, seconds_of(call.database));
+        self.database_seconds.observe(&CallLabels { carried, fate }, seconds_of(call.database), place);
         if !wrote {
             return;
         }

@@ -1,44 +1,65 @@
-//! Spans over OTLP/HTTP to an OpenTelemetry collector: each request with its caller's trace as
-//! parent, each database call as a trace of its own that is linked to the requests it carried.
+//! Spans over OTLP/HTTP to an OpenTelemetry collector, by its semantic conventions.
+//!
+//! - A request is a `SERVER` span under its caller's. Whether it is sampled its caller has decided, or
+//!   `OTEL_TRACES_SAMPLER`.
+//! - A call is a `CLIENT` span, and is sent only if a request in it is sampled: under the first such, and linked
+//!   to all of them, as they are to it.
 //!
 //! Batches leave from a thread of their own. What waits there is bounded (`OTEL_BSP_*`); where
-//! the collector is slow or away, spans are dropped, and no request waits.
+//! the collector is slow or away, spans are dropped and counted, and no request waits.
 
-use std::collections::HashMap;
+mod loss;
+mod span;
 
-use opentelemetry::propagation::TextMapPropagator;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry::{KeyValue, trace::TraceContextExt};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::Layer;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 
 use settings::{Config, ConfigError};
-use traces::format::{CallReport, Unit};
 
-use super::targets::{BoxedLayer, targets};
+use super::metrics::Metrics;
+use loss::{Bounded, Loss, Watched};
 
-/// Links that a call's span may have: one for each request it carries. OpenTelemetry's own
+pub use span::Place;
+pub(super) use span::{Collector, OpenSpan};
+
+/// Links that a span may have: a call's are one for each request it carries. OpenTelemetry's own
 /// default is less than a full batch.
 const LINKS_PER_SPAN: u32 = 1_024;
 
-/// The running exporter. Dropping it sends what waits.
-pub(super) struct Exporter(SdkTracerProvider);
+/// How long the process waits at its end for a collector to take what is left.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.shutdown() {
-            tracing::warn!(%error, "the last spans could not be sent");
-        }
+/// Spans that may wait, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise: OpenTelemetry's default.
+const QUEUE: usize = 2_048;
+
+/// The running exporter. Dropping it sends what waits.
+pub(super) struct Exporter {
+    provider: SdkTracerProvider,
+    loss: Arc<Loss>,
+}
+
+impl Exporter {
+    pub(super) fn collector(&self) -> Collector {
+        Collector::new(self.provider.tracer("guiche"))
     }
 }
 
-/// Adds the layer that exports, if there is somewhere to export to.
-pub(super) fn start(config: &Config, layers: &mut Vec<BoxedLayer>) -> Result<Option<Exporter>, ConfigError> {
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // What is not taken by then is counted as lost, and told.
+        let _ = self.provider.shutdown_with_timeout(LAST_WORDS);
+        self.loss.tell_all();
+    }
+}
+
+/// Starts to export, if there is somewhere to export to; `metrics` count what is sent and what is lost.
+pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporter>, ConfigError> {
     if !config.otlp {
         return Ok(None);
     }
@@ -46,51 +67,21 @@ pub(super) fn start(config: &Config, layers: &mut Vec<BoxedLayer>) -> Result<Opt
         .with_http()
         .build()
         .map_err(|why| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", why.to_string()))?;
+    let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
+    let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").filter(|size| *size > 0).unwrap_or(QUEUE);
+    let batches = BatchConfigBuilder::default().with_max_queue_size(queue).build();
+    let processor = BatchSpanProcessor::builder(Watched::new(exporter, Arc::clone(&loss)));
+    let processor = Bounded::new(processor.with_batch_config(batches).build(), queue, Arc::clone(&loss));
     let mut builder =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource(config));
-    if std::env::var_os("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
+        SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource(config));
+    if number("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
         builder = builder.with_max_links_per_span(LINKS_PER_SPAN);
     }
-    let provider = builder.build();
-    let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("guiche"))
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_tracked_inactivity(false);
-    layers.push(layer.with_filter(targets()).boxed());
-    Ok(Some(Exporter(provider)))
+    Ok(Some(Exporter { provider: builder.build(), loss }))
 }
 
-/// See [`adopt_parent`](super::telemetry::adopt_parent).
-pub(super) fn adopt_parent(span: &Span, traceparent: &str) {
-    let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
-    let parent = TraceContextPropagator::new().extract(&carrier);
-    if parent.span().span_context().is_valid() {
-        // Fails where there is no such layer: then there is nothing to adopt for.
-        let _ = span.set_parent(parent);
-    }
-}
-
-/// Gives a span what its record says, each figure as an attribute: durations are named with their
-/// unit, `id` is named `id_name`.
-pub(super) fn describe(span: &Span, id_name: &'static str, record: &impl serde::Serialize) {
-    const DURATIONS: [&str; 6] = ["queued", "took", "oldest_wait", "connection", "database", "total"];
-    let Ok(serde_json::Value::Object(figures)) = serde_json::to_value(record) else { return };
-    for (name, value) in figures {
-        let reported = CallReport::FIGURES.iter().find(|figure| figure.name == name);
-        let timed = DURATIONS.contains(&&*name) || reported.is_some_and(|figure| figure.unit == Unit::Micros);
-        let key = match &*name {
-            "id" => id_name.to_owned(),
-            _ if timed => format!("{name}_us"),
-            _ => name,
-        };
-        match value {
-            serde_json::Value::String(text) => span.set_attribute(key, text),
-            serde_json::Value::Number(number) => span.set_attribute(key, number.as_i64().unwrap_or(i64::MAX)),
-            other => span.set_attribute(key, other.to_string()),
-        }
-    }
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.trim().parse().ok()
 }
 
 fn resource(config: &Config) -> Resource {

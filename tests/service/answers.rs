@@ -102,6 +102,7 @@ async fn assert_answers(address: &Address, way: &str, expected: impl Fn(&Kind) -
         // Who is refused early may be cut while still sending.
         let _ = connection.send_bytes(&kind.bytes).await;
         let response = connection.receive().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(response.header("x-request-id").is_some_and(|id| id.len() == 32), "{name}: {response:?}");
         if problem.is_empty() {
             assert_eq!(response.status, status, "{name}: {response:?}");
             continue;

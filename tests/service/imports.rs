@@ -18,8 +18,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["mailbox", "domain", "observing"]),
     ("http", &["mailbox", "domain", "observing"]),
     ("readiness", &["http", "ledger", "mailbox"]),
-    ("server", &["http", "ledger", "listen", "mailbox", "observing", "readiness"]),
-    ("main", &["health", "observing", "server"]),
+    ("signals", &["observing"]),
+    ("server", &["http", "ledger", "listen", "mailbox", "observing", "readiness", "signals"]),
+    ("main", &["health", "observing", "server", "signals"]),
     ("lib", &[]),
 ];
 

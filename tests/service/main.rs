@@ -20,7 +20,8 @@
 //! 9. the two profiles: [`profiles`].
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
-//! [`shutdown`], [`listening`], [`answers`] and [`observing`]; the rule of who may import whom in [`imports`].
+//! [`shutdown`], [`signals`], [`listening`], [`answers`], [`request_ids`] and
+//! [`observing`]; the rule of who may import whom in [`imports`].
 
 mod harness;
 
@@ -47,9 +48,11 @@ mod observing;
 mod ordering;
 mod outages;
 mod profiles;
+mod request_ids;
 mod role;
 mod rough_input;
 mod shutdown;
+mod signals;
 mod slow_callers;
 mod start;
 mod statements;

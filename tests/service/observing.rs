@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Database, Guiche, Request, until};
+use crate::harness::{Database, Guiche, Request, promtool, until};
 
 #[tokio::test]
 async fn a_request_is_followed_by_its_id_into_its_flush() {
@@ -50,22 +50,20 @@ async fn requests_that_share_a_flush_name_the_same_one() {
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_taken_over_is_replaced() {
+async fn a_json_line_says_each_thing_once() {
     let database = Database::create().await;
-    let guiche = Guiche::launcher(&database).set("LOG", "guiche=debug").start().await;
-    let long = "x".repeat(4_000);
-    for id in [None, Some(""), Some(&long[..]), Some("caf\u{e9}")] {
-        let before = answered_ids(&guiche).len();
-        let request = Request::transaction(1, 1, "c", "x");
-        let request = id.map_or(request.clone(), |id| request.header("X-Request-Id", id));
-        guiche.ask(&request).await.balance();
-        until("it is logged", async || answered_ids(&guiche).len() > before).await;
-        let made = answered_ids(&guiche).pop().expect("it was just there");
-        assert!(made.len() == 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?}: {made}");
+    let guiche = Guiche::launcher(&database).set("LOG", "trace,actix_http=off").start().await;
+    let credit = Request::transaction(1, 1, "c", "x").header("X-Request-Id", "once");
+    guiche.ask(&credit).await.balance();
+    answered(&guiche, "once").await;
+    for line in guiche.log().lines() {
+        for name in ["timestamp", "level", "fields", "target", "span", "spans", "message", "request_id"] {
+            let member = format!("\"{name}\":");
+            let most = if name == "spans" { 0 } else { 1 };
+            assert!(line.matches(&member).count() <= most, "{name}: {line}");
+        }
+        assert!(!line.contains("Some("), "{line}");
     }
-    let ids = answered_ids(&guiche);
-    let different: std::collections::HashSet<&String> = ids.iter().collect();
-    assert_eq!(different.len(), ids.len());
 }
 
 #[tokio::test]
@@ -209,20 +207,6 @@ async fn metrics_are_told_in_the_format_that_is_asked_for() {
     promtool(&["check", "metrics"], &text);
 }
 
-/// Has Prometheus' own tool judge `input`.
-fn promtool(arguments: &[&str], input: &str) {
-    let mut command = std::process::Command::new("promtool");
-    let piped = std::process::Stdio::piped;
-    let child = command.args(arguments).stdin(piped()).stdout(piped()).stderr(piped()).spawn();
-    let mut child = child.expect("promtool is there: .ci/install promtool");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    std::io::Write::write_all(&mut stdin, input.as_bytes()).expect("it reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-}
-
 /// The record of the request with this id.
 async fn answered(guiche: &Guiche, request_id: &str) -> Value {
     record(guiche, |event| {
@@ -247,10 +231,4 @@ async fn record(guiche: &Guiche, is_it: impl Fn(&Value) -> bool) -> Value {
     let event = found.expect("it was just found");
     let record = event["fields"]["record"].as_str().expect("the record is text");
     serde_json::from_str(record).expect("the record is JSON")
-}
-
-fn answered_ids(guiche: &Guiche) -> Vec<String> {
-    let events = guiche.events();
-    let answers = events.iter().filter(|event| event["fields"]["message"] == "answered");
-    answers.filter_map(|event| event["span"]["request_id"].as_str().map(str::to_owned)).collect()
 }

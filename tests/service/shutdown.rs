@@ -86,7 +86,45 @@ async fn it_does_not_wait_for_ever() {
     if let Ok(response) = caller.receive().await {
         response.assert_unknown();
     }
+    let given_up = guiche.until_logged("a call was given up while it was out").await;
+    assert_eq!(given_up["fields"]["clients"], "1", "its outcome is not known: {given_up}");
     lock.release().await;
+}
+
+/// Who balances load sees that it is to be left alone, and has time for that.
+#[tokio::test]
+async fn a_lame_duck_says_that_it_is_not_ready_and_serves_on() {
+    let database = Database::create().await;
+    let mut guiche = Guiche::launcher(&database).set("LAME_DUCK_MS", 60_000).start().await;
+    let mut kept = guiche.connect().await;
+    kept.ask(&Request::get("/readyz")).await.expect("it answers");
+    guiche.signal(Signal::SIGTERM);
+    guiche.until_logged("not ready any more").await;
+    for request in [Request::get("/readyz"), Request::new("HEAD", "/readyz")] {
+        let mut connection = guiche.begin(&request).await;
+        assert_eq!(connection.receive_head().await.expect("an answer").status, 503);
+    }
+    guiche.get("/readyz").await.assert_refused("not-ready");
+    assert_eq!(guiche.get("/healthz").await.status, 200, "it is alive");
+    assert_eq!(guiche.credit(1, 1, "new").await.balance(), 1, "on a new connection");
+    let answer = kept.ask(&Request::transaction(1, 1, "c", "kept")).await.expect("an answer");
+    assert_eq!((answer.balance(), answer.header("connection")), (2, Some("close")), "on one that was kept");
+    assert!(kept.is_closed().await);
+    // Who is in a hurry asks twice.
+    guiche.signal(Signal::SIGTERM);
+    assert_eq!(guiche.ended().await.code(), Some(0));
+    assert_eq!(database.balance(1).await, 2);
+}
+
+#[tokio::test]
+async fn a_lame_duck_ends_by_itself() {
+    let database = Database::create().await;
+    let mut guiche = Guiche::launcher(&database).set("LAME_DUCK_MS", 300).start().await;
+    guiche.signal(Signal::SIGTERM);
+    assert_eq!(guiche.ended().await.code(), Some(0));
+    let told: Vec<_> =
+        ["not ready any more", "draining", "stopped"].map(|line| guiche.logged(line).len()).into();
+    assert_eq!(told, [1, 1, 1]);
 }
 
 #[tokio::test]

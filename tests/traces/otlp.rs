@@ -4,70 +4,234 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use prost::Message;
 
-use crate::harness::{Database, Guiche, Request};
+use crate::harness::{Database, Guiche, Launcher, Proxy, Request, until};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT_ID: &str = "b7ad6b7169203331";
 
-#[tokio::test]
-async fn requests_go_under_their_callers_span_and_calls_are_linked_to_them() {
-    let collector = Collector::start();
-    let database = Database::create().await;
-    let launcher = Guiche::launcher(&database)
-        .set("INSTANCE", "one")
-        .set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address));
-    let mut guiche = launcher.start().await;
-    let traced = Request::transaction(1, 7, "c", "x")
-        .header("X-Request-Id", "traced")
-        .header("traceparent", &format!("00-{TRACE_ID}-{PARENT_ID}-01"));
-    guiche.ask(&traced).await.balance();
-    guiche.ask(&Request::statement(1).header("X-Request-Id", "alone")).await;
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// A request whose caller samples its trace, or does not.
+fn traced(request: Request, id: &str, sampled: bool) -> Request {
+    let flags = if sampled { "01" } else { "00" };
+    request.header("X-Request-Id", id).header("traceparent", &format!("00-{TRACE_ID}-{PARENT_ID}-{flags}"))
+}
+
+fn credit() -> Request {
+    Request::transaction(1, 7, "c", "x")
+}
+
+/// Ends it, and returns what the collector was sent.
+async fn ended(mut guiche: Guiche, collector: &Collector) -> Vec<Span> {
     guiche.signal(Signal::SIGTERM);
     assert!(guiche.ended().await.success(), "what waited was sent at the end");
+    collector.spans()
+}
 
-    let received = collector.received();
-    let resource = received[0].resource_spans[0].resource.as_ref().expect("spans have a resource");
-    assert_eq!(attribute(&resource.attributes, "service.name"), "guiche");
-    assert_eq!(attribute(&resource.attributes, "service.instance.id"), "one");
-    let spans = spans(&received);
-    let with_id = |id: &str| {
-        let found = |span: &&Span| span.name == "request" && attribute(&span.attributes, "request_id") == id;
-        *spans.iter().find(|span| found(span)).unwrap_or_else(|| panic!("no span of {id}"))
-    };
-    let (traced, alone) = (with_id("traced"), with_id("alone"));
+#[tokio::test]
+async fn a_request_is_a_server_span_and_its_call_a_client_span_linked_both_ways() {
+    let collector = Collector::start();
+    let database = Database::create().await;
+    let guiche = Guiche::launcher(&database)
+        .set("INSTANCE", "one")
+        .set(ENDPOINT, format!("http://{}", collector.address))
+        .start()
+        .await;
+    guiche.ask(&traced(credit(), "traced", true)).await.balance();
+    guiche.ask(&Request::statement(1).header("X-Request-Id", "alone")).await;
+    let spans = ended(guiche, &collector).await;
+
+    let resource = collector.resource();
+    assert_eq!(attribute(&resource, "service.name"), text("guiche"));
+    assert_eq!(attribute(&resource, "service.instance.id"), text("one"));
+    let (traced, alone) = (request(&spans, "traced"), request(&spans, "alone"));
     assert_eq!((hex(&traced.trace_id), hex(&traced.parent_span_id)), (TRACE_ID.into(), PARENT_ID.into()));
-    assert_eq!(attribute(&traced.attributes, "outcome"), "applied");
     assert!(alone.parent_span_id.is_empty() && alone.trace_id != traced.trace_id, "nobody called for it");
-    for request in [traced, alone] {
-        let linked = |span: &&&Span| {
-            let link = |link: &opentelemetry_proto::tonic::trace::v1::span::Link| {
-                link.span_id == request.span_id && link.trace_id == request.trace_id
-            };
-            span.name == "flush" && span.links.iter().any(link)
-        };
-        let flush = spans.iter().find(linked).expect("its call is linked to it");
-        assert_eq!(attribute(&flush.attributes, "flush"), attribute(&request.attributes, "flush"));
-        assert!(!attribute(&flush.attributes, "lock_wait_us").is_empty());
+    assert_eq!(traced.name, "POST /clientes/{id}/transacoes");
+    for (name, value) in [
+        ("http.request.method", text("POST")),
+        ("http.route", text("/clientes/{id}/transacoes")),
+        ("url.path", text("/clientes/1/transacoes")),
+        ("http.response.status_code", number(200)),
+        ("guiche.outcome", text("applied")),
+        ("guiche.client", number(1)),
+    ] {
+        assert_eq!(attribute(&traced.attributes, name), value, "{name}");
+    }
+    assert_eq!(failure(traced), None);
+    for (request, operation) in [(traced, "apply"), (alone, "read")] {
+        assert_eq!(request.kind(), SpanKind::Server);
+        let call = spans.iter().find(|span| links_to(span, request)).expect("its call is linked to it");
+        assert!(links_to(request, call), "and it to its call");
+        assert_eq!((call.kind(), call.name.as_str()), (SpanKind::Client, operation));
+        assert_eq!(call.trace_id, request.trace_id);
+        assert_eq!(attribute(&call.attributes, "db.system.name"), text("postgresql"));
+        assert_eq!(attribute(&call.attributes, "db.operation.name"), text(operation));
+        assert_eq!(attribute(&call.attributes, "db.operation.batch.size"), None, "one is no batch");
+        assert!(matches!(attribute(&call.attributes, "guiche.lock_wait_us"), Some(Value::IntValue(_))));
     }
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_holds_nobody_up() {
+async fn a_batch_says_how_many_it_carries_and_is_linked_to_those_that_are_sampled() {
+    let collector = Collector::start();
     let database = Database::create().await;
-    let launcher = Guiche::launcher(&database).set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
-    let mut guiche = launcher.start().await;
+    let launcher = Guiche::launcher(&database).set(ENDPOINT, format!("http://{}", collector.address));
+    let guiche = launcher.start().await;
+    let mut queue = guiche.hold(&database, 1, &traced(credit(), "alone", false)).await;
+    queue
+        .push_all(
+            [("two", true), ("three", false), ("four", true)]
+                .map(|(id, sampled)| traced(credit(), id, sampled)),
+        )
+        .await;
+    assert_eq!(queue.balances().await, [7, 14, 21, 28]);
+    let spans = ended(guiche, &collector).await;
+    assert_eq!(spans.len(), 3, "what is not sampled is not sent, nor a call for its sake: {spans:#?}");
+    let call = spans.iter().find(|span| span.kind() == SpanKind::Client).expect("the second call");
+    assert_eq!(call.name, "BATCH apply");
+    assert_eq!(attribute(&call.attributes, "db.operation.batch.size"), number(3));
+    assert!(["two", "four"].iter().all(|id| links_to(call, request(&spans, id))));
+    assert_eq!(call.links.len(), 2);
+}
+
+#[tokio::test]
+async fn what_failed_says_so_by_its_type() {
+    let collector = Collector::start();
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set(ENDPOINT, format!("http://{}", collector.address));
+    let guiche = launcher.deadlines(500, 1_000, 5_000).start().await;
+    let mut queue = guiche.hold(&database, 1, &traced(credit(), "refused", true)).await;
+    queue.first_answer().await.assert_refused("unavailable");
+    guiche.ask(&traced(Request::transaction(1, 9_000_000_000, "d", "x"), "limit", true)).await;
+    drop(queue);
+    let spans = ended(guiche, &collector).await;
+    let refused = request(&spans, "refused");
+    assert_eq!(failure(refused), Some("unavailable".into()));
+    let call = spans.iter().find(|span| links_to(span, refused)).expect("it was carried");
+    assert_eq!(failure(call), Some("rolled_back".into()));
+    assert_eq!(failure(request(&spans, "limit")), None, "a caller's own mistake");
+}
+
+#[tokio::test]
+async fn the_log_and_the_metrics_name_the_trace_of_what_is_sampled() {
+    let collector = Collector::start();
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set(ENDPOINT, format!("http://{}", collector.address));
+    let guiche = launcher.set("LOG", "guiche=debug").start().await;
+    guiche.ask(&traced(credit(), "sampled", true)).await.balance();
+    guiche.ask(&traced(credit(), "unsampled", false)).await.balance();
+    until("both are logged", async || guiche.logged("answered").len() == 2).await;
+    let traces: Vec<_> =
+        guiche.logged("answered").iter().map(|event| event["span"]["trace_id"].clone()).collect();
+    assert_eq!(traces, [TRACE_ID.into(), serde_json::Value::Null]);
+    assert_eq!(guiche.logged("flushed")[0]["span"]["trace_id"], TRACE_ID);
+    let open_metrics = Request::get("/metrics").header("Accept", "application/openmetrics-text");
+    let metrics = guiche.ask_metrics(&open_metrics).await.text();
+    let exemplars: Vec<&str> = metrics.lines().filter(|line| line.contains(TRACE_ID)).collect();
+    for name in ["guiche_http_request_duration_seconds_bucket{", "guiche_database_seconds_bucket{"] {
+        assert!(exemplars.iter().any(|line| line.starts_with(name)), "{name}: {exemplars:?}");
+    }
+    let text = guiche.ask_metrics(&Request::get("/metrics")).await.text();
+    assert!(!text.contains(TRACE_ID), "the text format has none");
+}
+
+#[tokio::test]
+async fn a_call_whose_outcome_is_unknown_is_logged_with_its_trace() {
+    let collector = Collector::start();
+    let database = Database::create().await;
+    let mut proxy = Proxy::to(&database).await;
+    let launcher = Guiche::behind(&proxy, &database).set(ENDPOINT, format!("http://{}", collector.address));
+    let guiche = launcher.start().await;
+    let mut queue = guiche.hold(&database, 1, &traced(credit(), "lost", true)).await;
+    proxy.go_down().await;
+    queue.first_answer().await.assert_unknown();
+    let line = guiche.until_logged("what became of a call is not known").await;
+    assert_eq!(
+        (&line["fields"]["trace_id"], &line["fields"]["request_ids"]),
+        (&TRACE_ID.into(), &"lost".into())
+    );
+    drop(queue);
+    let spans = ended(guiche, &collector).await;
+    assert_eq!(failure(request(&spans, "lost")), Some("outcome-unknown".into()));
+}
+
+#[tokio::test]
+async fn opentelemetrys_own_variables_hold() {
+    let database = Database::create().await;
+    for (name, value, sent) in [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", true),
+        ("OTEL_SDK_DISABLED", "true", false),
+        ("OTEL_TRACES_EXPORTER", "none", false),
+        ("OTEL_TRACES_SAMPLER", "always_off", false),
+    ] {
+        let collector = Collector::start();
+        let whole = format!("http://{}/v1/traces", collector.address);
+        let launcher = Guiche::launcher(&database).set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", whole);
+        let launcher = if value.is_empty() { launcher } else { launcher.set(name, value) };
+        let guiche = launcher.start().await;
+        guiche.ask(&credit()).await;
+        assert_eq!(!ended(guiche, &collector).await.is_empty(), sent, "{name}");
+    }
+    for (name, value, says) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "expected http/protobuf"),
+        (ENDPOINT, "https://127.0.0.1:1", "TLS is not built in"),
+    ] {
+        let launcher = Launcher::on(database.api_url()).set(ENDPOINT, "http://127.0.0.1:1");
+        let (status, log) = launcher.set(name, value).run_to_end().await;
+        assert!(
+            !status.success() && log.starts_with(&format!("guiche: {name}: ")) && log.contains(says),
+            "{log}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_holds_nobody_up_and_what_is_lost_is_told() {
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set(ENDPOINT, "http://127.0.0.1:1");
+    let mut guiche = launcher.set("OTEL_BSP_SCHEDULE_DELAY", 50).start().await;
+    let lost = async || guiche.metrics().await.with("guiche_spans_total", "fate=\"refused\"");
     for balance in 1..=20 {
         assert_eq!(guiche.credit(1, 1, "x").await.balance(), balance);
     }
+    until("all are counted", async || lost().await == 40).await;
+    let told = guiche.logged("spans do not reach the collector");
+    assert_eq!(told.len(), 1, "at most one a minute: {told:?}");
+    assert!(told[0]["level"] == "WARN" && told[0]["fields"]["lost"].as_u64() > Some(0), "{told:?}");
     guiche.signal(Signal::SIGTERM);
     assert!(guiche.ended().await.success());
+}
+
+/// It takes connections, and says nothing.
+#[tokio::test]
+async fn a_collector_that_hangs_costs_no_more_than_a_second_at_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set(ENDPOINT, endpoint);
+    let mut guiche = launcher.set("OTEL_BSP_MAX_QUEUE_SIZE", 8).start().await;
+    for balance in 1..=20 {
+        assert_eq!(guiche.credit(1, 1, "x").await.balance(), balance);
+    }
+    let full = guiche.metrics().await.with("guiche_spans_total", "fate=\"queue_full\"");
+    assert_eq!(full, 32, "eight wait, of two for each of twenty");
+    guiche.signal(Signal::SIGTERM);
+    guiche.until_logged("stopped").await;
+    let stopped = Instant::now();
+    assert!(guiche.ended().await.success());
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    let told = guiche.until_logged("the last spans could not be sent").await;
+    assert_eq!(told["fields"]["lost"], 39, "one was told of before: {told}");
 }
 
 /// Takes OTLP over HTTP as a collector does, and keeps it.
@@ -91,8 +255,15 @@ impl Collector {
         Self { address, received }
     }
 
-    fn received(&self) -> Vec<ExportTraceServiceRequest> {
-        self.received.lock().expect("no collector thread panics with it").clone()
+    fn spans(&self) -> Vec<Span> {
+        let received = self.received.lock().expect("no collector thread panics with it").clone();
+        let resources = received.into_iter().flat_map(|request| request.resource_spans);
+        resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
+    }
+
+    fn resource(&self) -> Vec<KeyValue> {
+        let received = self.received.lock().expect("no collector thread panics with it");
+        received[0].resource_spans[0].resource.clone().expect("spans have a resource").attributes
     }
 }
 
@@ -125,19 +296,37 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<ExportTraceServiceRequest>>) {
     }
 }
 
-fn spans(received: &[ExportTraceServiceRequest]) -> Vec<&Span> {
-    let resources = received.iter().flat_map(|request| &request.resource_spans);
-    resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans).collect()
+/// The span of the request with this id.
+fn request<'a>(spans: &'a [Span], id: &str) -> &'a Span {
+    let found = |span: &&Span| attribute(&span.attributes, "guiche.id") == text(id);
+    spans.iter().find(found).unwrap_or_else(|| panic!("no span of {id}: {spans:#?}"))
 }
 
-/// Returns an attribute as text; empty where there is none.
-fn attribute(attributes: &[KeyValue], key: &str) -> String {
-    let found = attributes.iter().find(|attribute| attribute.key == key);
-    match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
-        Some(Value::StringValue(text)) => text.clone(),
-        Some(Value::IntValue(number)) => number.to_string(),
-        _ => String::new(),
-    }
+fn links_to(span: &Span, other: &Span) -> bool {
+    span.links.iter().any(|link| link.span_id == other.span_id && link.trace_id == other.trace_id)
+}
+
+/// The type of its error, if it is marked as failed.
+fn failure(span: &Span) -> Option<String> {
+    let failed = span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
+    let kind = attribute(&span.attributes, "error.type");
+    assert_eq!(failed, kind.is_some(), "{span:?}");
+    kind.map(|kind| match kind {
+        Value::StringValue(kind) => kind,
+        other => panic!("{other:?}"),
+    })
+}
+
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
+    attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.clone()
+}
+
+fn text(text: &str) -> Option<Value> {
+    Some(Value::StringValue(text.to_owned()))
+}
+
+fn number(number: i64) -> Option<Value> {
+    Some(Value::IntValue(number))
 }
 
 fn hex(bytes: &[u8]) -> String {

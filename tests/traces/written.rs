@@ -104,6 +104,34 @@ async fn sheds_and_callers_who_leave_are_in_the_trace() {
     assert!(summary.contains("1 client_queue") && summary.contains("1 abandoned"), "{summary}");
 }
 
+/// As a program that rotates logs does it.
+#[tokio::test]
+async fn a_trace_that_is_moved_away_goes_on_in_a_new_file() {
+    let database = Database::create().await;
+    let directory = directory();
+    let [path, moved] = ["trace", "trace.1"].map(|name| directory.path().join(name));
+    let mut guiche = Guiche::launcher(&database).set("TRACE", path.display()).start().await;
+    let send = |id: &str| Request::transaction(1, 1, "c", "x").header("X-Request-Id", id);
+    let is_in = |path: &Path, id: &str| std::fs::read_to_string(path).is_ok_and(|text| text.contains(id));
+    guiche.ask(&send("early")).await.balance();
+    until("it is written", async || is_in(&path, "early")).await;
+    std::fs::rename(&path, &moved).expect("it is moved");
+    guiche.ask(&send("between")).await.balance();
+    until("it is written", async || is_in(&moved, "between")).await;
+    guiche.signal(Signal::SIGHUP);
+    until("there is a new file", async || path.exists()).await;
+    guiche.ask(&send("late")).await.balance();
+    guiche.signal(Signal::SIGTERM);
+    assert!(guiche.ended().await.success());
+
+    let file = std::fs::read_to_string(&path).expect("it was written");
+    let lines = lines(&file);
+    assert!(matches!(&lines[0], Line::Trace(header) if header.part == 1), "{:?}", lines[0]);
+    assert!(request(&lines, "late").status == Some(200) && !is_in(&path, "between"));
+    let summary = printed(&[text(&path), text(&moved)]);
+    assert!(summary.contains("3 requests, 3 calls"), "{summary}");
+}
+
 #[tokio::test]
 async fn a_trace_that_cannot_be_written_is_refused_at_the_start() {
     let database = Database::create().await;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use tracing::Span;
 
 use super::super::tests::{client, credit};
 use super::super::{GathererOptions, MailboxOptions, Mailboxes, Ticket};
@@ -15,7 +14,7 @@ use super::choices::Choices;
 use super::judge::{Judge, Say, UNKNOWN};
 use super::ledger::{Asked, SharedWorld, SimulatedLedger, World};
 use super::stage::{self, Shard};
-use crate::observing::Observer;
+use crate::observing::{Observer, RequestId};
 
 /// What is played.
 #[derive(Clone, Debug)]
@@ -213,7 +212,7 @@ impl Play<'_> {
             tokio::task::spawn_local(async move {
                 let id = world.borrow_mut().judge.arrives(of, statement);
                 let ask = Box::pin(async {
-                    let ticket = Ticket::new(Span::none());
+                    let ticket = Ticket::new(RequestId::made(), None);
                     if statement {
                         let told = mailboxes.statement(client(of), ticket).await?;
                         Ok(Err(told.value.map(|statement| statement.balance)))

@@ -86,7 +86,7 @@ fn passivation_races_with_new_requests_on_several_arbiters() {
 /// Applies one transaction, again as long as the bound on live actors refuses it.
 async fn apply_until_admitted(mailboxes: &Mailboxes, id: i32, cents: i64) -> i64 {
     loop {
-        match mailboxes.apply(client(id), credit(cents), Ticket::new(Span::none())).await {
+        match mailboxes.apply(client(id), credit(cents), Ticket::new(RequestId::made(), None)).await {
             Ok(timed) => return timed.value.map(|_| cents).expect("it is applied"),
             Err(Refusal::Shed(Bound::LiveActors)) => {
                 tokio::task::yield_now().await;

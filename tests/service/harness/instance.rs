@@ -225,19 +225,28 @@ impl Guiche {
         self.metrics().await.get(name)
     }
 
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Every event that it has logged as JSON.
     pub(crate) fn events(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The events whose message starts so.
+    pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
+        let starts =
+            |event: &Value| event["fields"]["message"].as_str().is_some_and(|text| text.starts_with(message));
+        self.events().into_iter().filter(starts).collect()
     }
 
     /// Waits until it has logged an event whose message starts so, and returns the first.
     pub(crate) async fn until_logged(&self, message: &str) -> Value {
         let mut found = None;
         until(&format!("it logs {message:?}"), async || {
-            found = self.events().into_iter().find(|event| {
-                event["fields"]["message"].as_str().is_some_and(|text| text.starts_with(message))
-            });
+            found = self.logged(message).into_iter().next();
             assert!(found.is_some() || self.process.exit_status().is_none(), "{}", self.process.obituary());
             found.is_some()
         })

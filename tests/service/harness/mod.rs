@@ -11,6 +11,7 @@ mod http;
 mod instance;
 mod load;
 mod metrics;
+mod promtool;
 mod proxy;
 mod wait;
 
@@ -21,6 +22,7 @@ pub(crate) use http::{Address, Connection, Request, Response, chunked};
 pub(crate) use instance::{Guiche, Launcher, MODES, run_directory};
 pub(crate) use load::{Fate, Load, reckon};
 pub(crate) use metrics::Metrics;
+pub(crate) use promtool::promtool;
 pub(crate) use wait::{PATIENCE, until};
 
 /// The body of a transaction that client 1 may have.
