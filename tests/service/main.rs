@@ -20,8 +20,8 @@
 //! 9. the two profiles: [`profiles`].
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
-//! [`shutdown`], [`signals`], [`listening`], [`answers`], [`request_ids`] and
-//! [`observing`]; the rule of who may import whom in [`imports`].
+//! [`shutdown`], [`signals`], [`listening`], [`answers`], [`request_ids`], [`observing`] and
+//! [`watchers`]; the rule of who may import whom in [`imports`].
 
 mod harness;
 
@@ -56,3 +56,4 @@ mod signals;
 mod slow_callers;
 mod start;
 mod statements;
+mod watchers;
