@@ -20,7 +20,7 @@ use crate::http::{self, Api, Door, DoorOptions, Stream};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, Signpost, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
-use crate::observing::metrics::Metrics;
+use crate::observing::metrics::{Gauge, Metrics};
 use crate::observing::telemetry::Telemetry;
 use crate::observing::{Observer, exposition, lag};
 use crate::readiness::{self, WrongProfile, check_profile};
@@ -174,7 +174,7 @@ fn serve(
 ) -> Result<Server, StartError> {
     let gatherer = gatherer_options(config);
     let body_limit_bytes = config.bounds.body_limit_bytes;
-    let connections = (config.bounds.connections / config.workers).max(1);
+    let connections = config.connections_per_worker();
     let door = DoorOptions {
         request_deadline: config.deadlines.read,
         idle_deadline: KEEP_ALIVE + config.deadlines.read,
@@ -184,7 +184,7 @@ fn serve(
     let (server_timing, profile) = (config.server_timing, config.profile);
     let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
     let (pool, observer, ending) = (metrics.pool.clone(), observer.clone(), Arc::clone(ending));
-    let threads = metrics.threads.clone();
+    let (threads, open) = (metrics.threads.clone(), metrics.http.connections.clone());
     let app = move || {
         let ledger = PgLedger::new(&ledger_options, pool.clone());
         actix_rt::spawn(lag::watch(threads.clone()));
@@ -211,18 +211,21 @@ fn serve(
         async move { signal.notified().await }
     };
     let server = match bind(&config.listen)? {
-        Listener::Tcp(listener) => server
-            .listen(NAME, listener, move || by_the_door(app().into_factory(), door, draining.clone()))?,
-        Listener::Unix(listener) => server
-            .listen_uds(NAME, listener, move || by_the_door(app().into_factory(), door, draining.clone()))?,
+        Listener::Tcp(listener) => server.listen(NAME, listener, move || {
+            by_the_door(app().into_factory(), door, open.clone(), draining.clone())
+        })?,
+        Listener::Unix(listener) => server.listen_uds(NAME, listener, move || {
+            by_the_door(app().into_factory(), door, open.clone(), draining.clone())
+        })?,
     };
     Ok(server.run())
 }
 
-/// Serves the connections of one worker with its application.
+/// Serves the connections of one worker with its application; `open` counts them.
 fn by_the_door<S, A, D>(
     app: A,
     door: DoorOptions,
+    open: Gauge,
     draining: impl Fn() -> D + 'static,
 ) -> impl ServiceFactory<S, Config = (), Response = (), Error = DispatchError, InitError = ()>
 where
@@ -240,7 +243,7 @@ where
         .graceful_shutdown_signal(draining)
         .on_connect_ext(|door: &Door<S>, data| drop(data.insert(door.data())))
         .h1(map_config(app, |()| AppConfig::default()));
-    fn_service(move |stream| ready(Ok((Door::new(stream, door), None)))).and_then(connections)
+    fn_service(move |stream| ready(Ok((Door::new(stream, door, &open), None)))).and_then(connections)
 }
 
 /// Serves `/metrics` alone, on a thread of its own.

@@ -9,6 +9,7 @@ use actix_web::HttpRequest;
 use tokio::time::Instant;
 
 use super::error::Problem;
+use crate::observing::metrics::Gauge;
 
 /// How long a connection has said nothing before it gives way to others.
 const IDLE: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ pub(super) struct Connection {
     gives_way: Cell<bool>,
     options: DoorOptions,
     waker: RefCell<Option<Waker>>,
+    /// Counts all that are open.
+    open: Gauge,
 }
 
 /// How much of the next request is there.
@@ -101,7 +104,8 @@ impl Drop for InService {
 impl Connection {
     /// Counts one more, for which another may have to give way. Its first request is waited for as if it
     /// had begun.
-    pub(super) fn open(options: DoorOptions) -> Rc<Self> {
+    pub(super) fn open(options: DoorOptions, open: &Gauge) -> Rc<Self> {
+        open.inc();
         let connection = Rc::new(Self {
             phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
@@ -109,6 +113,7 @@ impl Connection {
             gives_way: Cell::new(false),
             options,
             waker: RefCell::new(None),
+            open: open.clone(),
         });
         let count = CONNECTIONS.with_borrow_mut(|all| {
             all.push(Rc::clone(&connection));
@@ -122,6 +127,7 @@ impl Connection {
 
     /// Counts it no longer.
     pub(super) fn close(&self) {
+        self.open.dec();
         CONNECTIONS.with_borrow_mut(|all| {
             if let Some(position) = all.iter().position(|one| std::ptr::eq(&**one, self)) {
                 all.swap_remove(position);

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, DoorOptions, Phase};
 use super::error::Problem;
+use crate::observing::metrics::Gauge;
 
 /// What ends an answer without a body.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
@@ -48,9 +49,9 @@ pub struct Door<S: Stream> {
 }
 
 impl<S: Stream> Door<S> {
-    /// Lets a connection of this thread in.
-    pub fn new(stream: S, options: DoorOptions) -> Self {
-        let connection = Connection::open(options);
+    /// Lets a connection of this thread in, which `open` counts as long as it is there.
+    pub fn new(stream: S, options: DoorOptions, open: &Gauge) -> Self {
+        let connection = Connection::open(options, open);
         Self { stream: Some(stream), connection, alarm: None, refusal: Vec::new(), closing: false }
     }
 

@@ -66,6 +66,7 @@ macro_rules! metrics {
 metrics! {
     /// Requests by route and status, and their time.
     HttpMetrics {
+        connections: Gauge = Gauge::default(), "http_connections", "HTTP connections open, idle ones included";
         requests: LabelledHistogram<RequestLabels> = known_requests(), "http_request_duration" in Seconds, "Time from a request's head to its answer, by route and status";
     }
 }
@@ -101,11 +102,12 @@ metrics! {
 metrics! {
     /// What is allowed of that which other metrics count.
     BoundMetrics {
-        requests: Gauge = Gauge::default(), "requests_in_flight_max", "REQUESTS_IN_FLIGHT";
-        calls: Gauge = Gauge::default(), "calls_in_flight_max", "Database calls that may be out";
-        row_waits: Gauge = Gauge::default(), "row_waits_max", "Clients that may wait apart";
-        live_actors: Gauge = Gauge::default(), "live_actors_max", "LIVE_ACTORS";
-        connections: Gauge = Gauge::default(), "pool_connections_max", "Database connections that may be open";
+        http_connections: Gauge = Gauge::default(), "http_connections_max", "HTTP connections that may be open (CONNECTIONS)";
+        requests: Gauge = Gauge::default(), "requests_in_flight_max", "Requests that may be worked on (REQUESTS_IN_FLIGHT)";
+        calls: Gauge = Gauge::default(), "calls_in_flight_max", "Database calls that may be out (CALLS_IN_FLIGHT, OVERLAP_CALLS)";
+        row_waits: Gauge = Gauge::default(), "row_waits_max", "Clients that may wait apart (ROW_WAITS)";
+        live_actors: Gauge = Gauge::default(), "live_actors_max", "Actors that may be alive (LIVE_ACTORS)";
+        connections: Gauge = Gauge::default(), "pool_connections_max", "Database connections that may be open (POOL_SIZE)";
     }
 }
 
@@ -218,6 +220,7 @@ impl Metrics {
         let calls = bounds.calls_in_flight.max(bounds.overlap_calls) * config.workers;
         let max = BoundMetrics::register(own);
         for (gauge, bound) in [
+            (max.http_connections, config.connections_per_worker() * config.workers),
             (max.requests, bounds.requests_in_flight),
             (max.calls, if config.mode == Mode::Direct { bounds.requests_in_flight } else { calls }),
             (max.row_waits, config.row_waits_per_worker() * config.workers),

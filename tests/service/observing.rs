@@ -172,6 +172,8 @@ async fn what_is_in_flight_stands_beside_its_bound() {
         ("guiche_pool_connections_in_use", 1),
         ("guiche_pool_connections_open", 1),
         ("guiche_pool_connections_max", 4),
+        ("guiche_http_connections", 1),
+        ("guiche_http_connections_max", 448),
         ("guiche_live_actors", 1),
     ] {
         assert_eq!(metrics.get(name), value, "{name}");

@@ -85,7 +85,7 @@ fn table(open_metrics: &str) -> String {
             match what {
                 "HELP" => {
                     order.push(name);
-                    family.help = text;
+                    family.help = text.trim_end_matches('.');
                 }
                 "TYPE" => family.kind = text,
                 _ => family.unit = text,

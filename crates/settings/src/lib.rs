@@ -254,7 +254,12 @@ impl Config {
         })
     }
 
-    /// Connections that each worker may hold.
+    /// HTTP connections that each worker may hold.
+    pub fn connections_per_worker(&self) -> usize {
+        (self.bounds.connections / self.workers).max(1)
+    }
+
+    /// Database connections that each worker may hold.
     pub fn pool_size_per_worker(&self) -> usize {
         (self.bounds.pool_size / self.workers).max(2)
     }
