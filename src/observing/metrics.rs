@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +20,10 @@ use traces::format::{CallRecord, RequestRecord};
 use super::labelled::{Labelled, LabelledHistogram};
 use super::otlp::Place;
 use super::process::ProcessCollector;
+use super::series::{
+    ANSWERED, BOTH, CallLabels, NO_ROUTE, RequestLabels, STATEMENTS, TRANSACTIONS, known_calls,
+    known_requests,
+};
 
 /// Everything an instance counts. Cheap to clone: all clones count together.
 #[derive(Clone)]
@@ -67,7 +70,7 @@ metrics! {
     /// Requests by route and status, and their time.
     HttpMetrics {
         connections: Gauge = Gauge::default(), "http_connections", "HTTP connections open, idle ones included";
-        requests: LabelledHistogram<RequestLabels> = known_requests(), "http_request_duration" in Seconds, "Time from a request's head to its answer, by route and status";
+        requests: LabelledHistogram<RequestLabels> = known_requests(&SECONDS), "http_request_duration" in Seconds, "Time from a request's head to its answer, by route and status";
     }
 }
 
@@ -88,7 +91,7 @@ metrics! {
         batch_clients: Histogram = batch_sizes(), "batch_clients", "Clients in one call";
         wait_seconds: Histogram = seconds(), "mailbox_wait" in Seconds, "Time from a transaction's arrival to its call";
         connection_seconds: Histogram = seconds(), "connection_wait" in Seconds, "Time to get a connection for a call";
-        database_seconds: LabelledHistogram<CallLabels> = known_calls(), "database" in Seconds, "Time of a database call, by what it carried and what became of it";
+        database_seconds: LabelledHistogram<CallLabels> = known_calls(&SECONDS), "database" in Seconds, "Time of a database call, by what it carried and what became of it";
         row_wait_seconds: Seconds = Counter::default(), "lock_wait" in Seconds, "Time that calls waited for row locks, as the database reports";
         work_seconds: Seconds = Counter::default(), "work" in Seconds, "Time that calls worked with their locks, as the database reports";
         statement_queries: Counter = Counter::default(), "statement_queries", "Queries that read a statement";
@@ -132,50 +135,6 @@ metrics! {
         fates: Labelled<3> = Labelled::new("fate", ["sent", "refused", "queue_full"]), "spans", "Spans that ended, by whether the collector took them";
     }
 }
-
-/// A request's route and status.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RequestLabels {
-    route: &'static str,
-    status: u16,
-}
-
-/// What a call carried, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CallLabels {
-    carried: &'static str,
-    fate: &'static str,
-}
-
-/// The most frequent first.
-fn known_requests() -> LabelledHistogram<RequestLabels> {
-    let routes: [(&str, &[u16]); 5] = [
-        ("transacoes", &[200, 422, 404, 503, 504, 400, 405, 408, 413]),
-        ("extrato", &[200, 404, 503, 405]),
-        ("healthz", &[200, 405]),
-        ("readyz", &[200, 503, 405]),
-        (NO_ROUTE, &[404]),
-    ];
-    let known = routes
-        .iter()
-        .flat_map(|(route, statuses)| statuses.iter().map(|status| RequestLabels { status: *status, route }));
-    LabelledHistogram::new(known, &SECONDS)
-}
-
-fn known_calls() -> LabelledHistogram<CallLabels> {
-    let carried = [TRANSACTIONS, BOTH, STATEMENTS].into_iter();
-    let known = carried
-        .flat_map(|carried| [ANSWERED, "rolled_back", "unknown"].map(|fate| CallLabels { carried, fate }));
-    LabelledHistogram::new(known, &SECONDS)
-}
-
-/// The route of a path that is none.
-const NO_ROUTE: &str = "none";
-
-const TRANSACTIONS: &str = "transactions";
-const STATEMENTS: &str = "statements";
-const BOTH: &str = "both";
-const ANSWERED: &str = "answered";
 
 /// Powers of two: batches grow by queueing, which doubles.
 fn batch_sizes() -> Histogram {

@@ -17,6 +17,7 @@ mod otlp;
 mod process;
 mod request_id;
 mod scope;
+mod series;
 
 use traces::format::{ActorChange, CallRecord, Line, RequestRecord};
 use traces::{LineSender, now_micros};

@@ -13,6 +13,8 @@
 mod harness;
 
 mod browser;
+#[cfg(feature = "otlp")]
+mod collector;
 mod command;
 mod inputs;
 #[cfg(feature = "otlp")]

@@ -1,18 +1,14 @@
 //! What reaches a collector, decoded as the real protocol.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
-use prost::Message;
 
+use crate::collector::Collector;
 use crate::harness::{Database, Guiche, Launcher, Proxy, Request, until};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -232,68 +228,6 @@ async fn a_collector_that_hangs_costs_no_more_than_a_second_at_the_end() {
     assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
     let told = guiche.until_logged("the last spans could not be sent").await;
     assert_eq!(told["fields"]["lost"], 39, "one was told of before: {told}");
-}
-
-/// Takes OTLP over HTTP as a collector does, and keeps it.
-struct Collector {
-    address: SocketAddr,
-    received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
-}
-
-impl Collector {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&received);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || serve(stream, &kept));
-            }
-        });
-        Self { address, received }
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let received = self.received.lock().expect("no collector thread panics with it").clone();
-        let resources = received.into_iter().flat_map(|request| request.resource_spans);
-        resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
-    }
-
-    fn resource(&self) -> Vec<KeyValue> {
-        let received = self.received.lock().expect("no collector thread panics with it");
-        received[0].resource_spans[0].resource.clone().expect("spans have a resource").attributes
-    }
-}
-
-fn serve(stream: TcpStream, kept: &Mutex<Vec<ExportTraceServiceRequest>>) {
-    let mut input = BufReader::new(stream);
-    loop {
-        let (mut first, mut length) = (String::new(), 0);
-        if input.read_line(&mut first).unwrap_or(0) == 0 {
-            return;
-        }
-        assert_eq!(first, "POST /v1/traces HTTP/1.1\r\n");
-        loop {
-            let mut line = String::new();
-            input.read_line(&mut line).expect("a header");
-            let (name, value) = line.trim().split_once(':').unwrap_or_default();
-            match name.to_ascii_lowercase().as_str() {
-                "" => break,
-                "content-length" => length = value.trim().parse().expect("a number"),
-                "content-type" => assert_eq!(value.trim(), "application/x-protobuf"),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        input.read_exact(&mut body).expect("a body");
-        kept.lock()
-            .expect("no one panics with it")
-            .push(ExportTraceServiceRequest::decode(&*body).expect("protobuf"));
-        let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
-        input.get_mut().write_all(answer.as_bytes()).expect("the exporter reads its answer");
-    }
 }
 
 /// The span of the request with this id.

@@ -1,0 +1,73 @@
+//! An OpenTelemetry collector that keeps what it is sent.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+
+/// Takes OTLP over HTTP as a collector does, and keeps it.
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
+    received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+}
+
+impl Collector {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&received);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let kept = Arc::clone(&kept);
+                thread::spawn(move || serve(stream, &kept));
+            }
+        });
+        Self { address, received }
+    }
+
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let received = self.received.lock().expect("no collector thread panics with it").clone();
+        let resources = received.into_iter().flat_map(|request| request.resource_spans);
+        resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
+    }
+
+    pub(crate) fn resource(&self) -> Vec<KeyValue> {
+        let received = self.received.lock().expect("no collector thread panics with it");
+        received[0].resource_spans[0].resource.clone().expect("spans have a resource").attributes
+    }
+}
+
+fn serve(stream: TcpStream, kept: &Mutex<Vec<ExportTraceServiceRequest>>) {
+    let mut input = BufReader::new(stream);
+    loop {
+        let (mut first, mut length) = (String::new(), 0);
+        if input.read_line(&mut first).unwrap_or(0) == 0 {
+            return;
+        }
+        assert_eq!(first, "POST /v1/traces HTTP/1.1\r\n");
+        loop {
+            let mut line = String::new();
+            input.read_line(&mut line).expect("a header");
+            let (name, value) = line.trim().split_once(':').unwrap_or_default();
+            match name.to_ascii_lowercase().as_str() {
+                "" => break,
+                "content-length" => length = value.trim().parse().expect("a number"),
+                "content-type" => assert_eq!(value.trim(), "application/x-protobuf"),
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        input.read_exact(&mut body).expect("a body");
+        kept.lock()
+            .expect("no one panics with it")
+            .push(ExportTraceServiceRequest::decode(&*body).expect("protobuf"));
+        let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
+        input.get_mut().write_all(answer.as_bytes()).expect("the exporter reads its answer");
+    }
+}
