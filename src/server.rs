@@ -128,6 +128,7 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         failed = work => failed,
     };
     stop_quietly(&handle, metrics_handle).await;
+    given_up_calls_are_told(metrics).await;
     tracing::info!("stopped");
     result
 }
@@ -138,6 +139,19 @@ async fn stop_quietly(server: &ServerHandle, metrics: Option<ServerHandle>) {
     if let Some(metrics) = metrics {
         metrics.stop(false).await;
     }
+}
+
+/// Waits, not for long, until the threads that served have let go of their calls, and told of those whose outcome is
+/// not known: the process must not end before.
+async fn given_up_calls_are_told(metrics: &Metrics) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let are_out = || metrics.mailbox.calls.get() + metrics.mailbox.row_waits.get() > 0;
+    let let_go = async {
+        while are_out() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, let_go).await;
 }
 
 fn mailbox_options(config: &Config) -> MailboxOptions {

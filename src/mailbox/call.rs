@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use traces::format::CallRecord;
 use tracing::Instrument;
 
-use super::caller::{Apart, Caller, StatementReply};
+use super::caller::{Apart, Caller, Out, StatementReply};
 use super::job::{Reply, Timing};
 use super::part::Part;
 use super::{LedgerConnection, LedgerError, Refusal, RowWait, Run, unknown};
@@ -36,6 +36,8 @@ pub(super) struct Call {
     row_was_held: Option<bool>,
     scope: Scope,
     stage: Stage,
+    /// Counts it while it is out, and until it was told of if it is given up.
+    out: Option<Out>,
 }
 
 /// How far a call is.
@@ -80,7 +82,19 @@ impl Call {
         let size = parts.iter().map(|part| part.jobs).sum();
         let oldest_wait = cut_at.saturating_duration_since(oldest);
         let (row_was_held, stage) = (None, Stage::Cut);
-        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_held, scope, stage }
+        Self {
+            parts,
+            size,
+            number,
+            cut,
+            cut_at,
+            oldest_wait,
+            row_wait,
+            row_was_held,
+            scope,
+            stage,
+            out: None,
+        }
     }
 
     /// Returns how many requests it carries.
@@ -104,9 +118,10 @@ impl Call {
 
     /// Takes a connection, sends everything, answers everybody, and tells the observer.
     pub(super) async fn carry(&mut self, caller: &Caller) {
-        let _out = caller.out(matches!(self.cut, CutReason::RowHeld));
+        self.out = Some(caller.out(matches!(self.cut, CutReason::RowHeld)));
         let span = self.scope.log().clone();
         self.send(caller).instrument(span).await;
+        self.out = None;
     }
 
     async fn send(&mut self, caller: &Caller) {

@@ -137,11 +137,11 @@ impl Caller {
     }
 
     /// Counts a call for as long as it is out: what is returned.
-    pub(super) fn out(&self, apart: bool) -> Out<'_> {
+    pub(super) fn out(&self, apart: bool) -> Out {
         let metrics = &self.observer.mailbox;
         let gauge = if apart { &metrics.row_waits } else { &metrics.calls };
         gauge.inc();
-        Out(gauge)
+        Out(gauge.clone())
     }
 
     /// Counts and logs a failure; that one client waited in vain for its row is no outage.
@@ -156,9 +156,9 @@ impl Caller {
 }
 
 /// A call that is out. Dropped, it is no longer.
-pub(super) struct Out<'a>(&'a Gauge);
+pub(super) struct Out(Gauge);
 
-impl Drop for Out<'_> {
+impl Drop for Out {
     fn drop(&mut self) {
         self.0.dec();
     }
