@@ -33,7 +33,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long it goes on once it is told to end. Nobody new finds its unix socket any more; who has come to it
 /// already is heard, and NGINX sends on connections that it kept without knowing that they are being closed.
 /// Whoever is answered meanwhile is told that they will be.
-const LAME: Duration = Duration::from_secs(1);
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// What the threads that serve are called in messages of the server.
 const NAME: &str = "guiche";
@@ -104,7 +104,7 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         }
         tracing::info!("draining");
         signpost.take_down();
-        tokio::time::sleep(LAME).await;
+        tokio::time::sleep(LAST_CALLS).await;
         handle.stop(true).await;
         Ok::<_, StartError>(())
     };
@@ -216,7 +216,7 @@ fn serve(
     let server = Server::build()
         .workers(config.workers)
         .worker_max_blocking_threads(1)
-        .shutdown_timeout(config.deadlines.drain.saturating_sub(LAME).as_secs().max(1))
+        .shutdown_timeout(config.deadlines.drain.saturating_sub(LAST_CALLS).as_secs().max(1))
         .max_concurrent_connections(connections)
         .disable_signals();
     let signal = server.graceful_shutdown_signal();
