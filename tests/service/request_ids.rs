@@ -3,7 +3,7 @@
 
 use testbed::nginx::Balancing;
 
-use crate::harness::{Database, Front, Guiche, Proxy, Request, until};
+use crate::harness::{Database, Front, Guiche, Request, until};
 
 #[tokio::test]
 async fn every_answer_has_the_id_of_its_request() {
@@ -72,7 +72,7 @@ async fn nginx_passes_an_id_on_and_gives_one_where_it_answers_itself() {
 #[tokio::test]
 async fn each_call_whose_outcome_is_unknown_is_named_with_its_requests() {
     let database = Database::create().await;
-    let mut proxy = Proxy::to(&database).await;
+    let mut proxy = database.proxy();
     let guiche = Guiche::behind(&proxy, &database).start().await;
     for (client, id) in [(1, "teller-1"), (2, "teller-2")] {
         let credit = Request::transaction(client, 1, "c", "x").header("X-Request-Id", id);
@@ -83,7 +83,7 @@ async fn each_call_whose_outcome_is_unknown_is_named_with_its_requests() {
         assert_eq!(answer.header("x-request-id"), Some(id));
         queue.let_go().await;
         until("its session is over", async || database.waiting().await == 0).await;
-        proxy.come_up().await;
+        proxy.come_up().expect("its port is free");
         guiche.until_ready().await;
     }
     let named = guiche.logged("what became of a call is not known");

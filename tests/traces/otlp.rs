@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 
 use crate::collector::Collector;
-use crate::harness::{Database, Guiche, Launcher, Proxy, Request, until};
+use crate::harness::{Database, Guiche, Launcher, Request, until};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT_ID: &str = "b7ad6b7169203331";
@@ -145,7 +145,7 @@ async fn the_log_and_the_metrics_name_the_trace_of_what_is_sampled() {
 async fn a_call_whose_outcome_is_unknown_is_logged_with_its_trace() {
     let collector = Collector::start();
     let database = Database::create().await;
-    let mut proxy = Proxy::to(&database).await;
+    let mut proxy = database.proxy();
     let launcher = Guiche::behind(&proxy, &database).set(ENDPOINT, format!("http://{}", collector.address));
     let guiche = launcher.start().await;
     let mut queue = guiche.hold(&database, 1, &traced(credit(), "lost", true)).await;
