@@ -59,6 +59,7 @@ async fn activate(mailboxes: &Mailboxes, id: usize) {
         amount: Amount::try_from(1).expect("positive"),
         kind: Kind::Credit,
         description: Description::try_from("x").expect("one character"),
+        key: None,
     };
     mailboxes.apply(client, transaction, Ticket::new(RequestId::made(), None)).await.expect("it is applied");
 }

@@ -54,7 +54,7 @@ BEGIN
     END LOOP;
 END $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-REVOKE ALL ON clientes, transacoes FROM PUBLIC;
+REVOKE ALL ON clientes, transacoes, chaves FROM PUBLIC;
 
 -- Functions that fill what all share: the lock table, the disk with large objects, snapshots and WAL, the queue
 -- of notifications; and those that end or cancel the role's other sessions, which are the API's.
@@ -80,6 +80,8 @@ GRANT EXECUTE ON FUNCTION
     InsertTransacao(int, bigint, "char", text),
     InsertTransacoes(int, bigint[], "char"[], text[]),
     InsertTransacoesEmLote(int[], int[], bigint[], "char"[], text[]),
+    InsertTransacoesComChaves(int[], int[], bigint[], "char"[], text[], text[]),
+    ApagaChaves(int, int, timestamptz),
     GetSaldoClienteById(int),
     ClientesPresos(int[]),
     EstadoDoBanco()

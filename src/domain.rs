@@ -4,10 +4,14 @@
 //! valid one. Money is whole cents in `i64`. The rules are the contest's (Rinha de Backend
 //! 2024/Q1); where its statement is silent, the parser says what was decided.
 
+mod key;
+
 use std::fmt;
 use std::str::FromStr;
 
 use time::OffsetDateTime;
+
+pub use key::{IdempotencyKey, NotAKey};
 
 /// A client of the bank.
 ///
@@ -155,9 +159,12 @@ pub struct Transaction {
     pub kind: Kind,
     /// What it says of itself.
     pub description: Description,
+    /// The key under which it may be asked for again. Most have none: they pay for a pointer.
+    pub key: Option<Box<IdempotencyKey>>,
 }
 
-/// What became of one transaction. A rejection is an outcome, not an error of the ledger.
+/// What became of one transaction. A rejection is an outcome, not an error of the ledger. Whoever asks again under
+/// the same key is given the first one.
 pub type Outcome = Result<Applied, Rejection>;
 
 /// A transaction that is committed: the figures right after it.
@@ -178,6 +185,8 @@ pub enum Rejection {
     BalanceOverflow,
     /// There is no such client.
     UnknownClient,
+    /// Its key was used for another transaction.
+    KeyReused,
 }
 
 /// What a client owns and what happened last, all of one instant.

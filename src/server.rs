@@ -195,7 +195,8 @@ fn serve(
         give_way_at: connections - connections.div_ceil(16),
         bodies_awaited: (config.bounds.bodies_awaited / config.workers).max(1),
     };
-    let (server_timing, profile) = (config.server_timing, config.profile);
+    let (server_timing, profile, keys_kept) =
+        (config.server_timing, config.profile, config.deadlines.keys_kept);
     let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
     let (pool, observer, ending) = (metrics.pool.clone(), observer.clone(), Arc::clone(ending));
     let (threads, open) = (metrics.threads.clone(), metrics.http.connections.clone());
@@ -203,6 +204,8 @@ fn serve(
         let ledger = PgLedger::new(&ledger_options, pool.clone());
         actix_rt::spawn(lag::watch(threads.clone()));
         mailboxes.serve_here(gatherer, Box::new(ledger.clone()));
+        let serving = mailboxes.clone();
+        actix_rt::spawn(ledger.clone().remove_old_keys(keys_kept, move || serving.is_open()));
         let api = Api {
             mailboxes: mailboxes.clone(),
             readiness: readiness::probe(mailboxes.clone(), ledger, profile),

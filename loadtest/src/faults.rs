@@ -51,6 +51,9 @@ pub struct FaultsArgs {
     /// Callers at once
     #[arg(long, default_value_t = 24)]
     callers: usize,
+    /// Callers ask for each transaction under a key, again until they know what became of it
+    #[arg(long)]
+    keyed: bool,
     /// What everything random is drawn from [default: another one each time, which is told]
     #[arg(long)]
     seed: Option<u64>,
@@ -177,7 +180,8 @@ impl Session<'_> {
         if self.has(Disaster::SlowDisk) {
             stack.cluster.delay_fsync(Duration::ZERO).await?;
         }
-        let callers = Callers::start(Endpoint::Tcp(stack.nginx.address), self.args.callers, self.seed);
+        let endpoint = Endpoint::Tcp(stack.nginx.address);
+        let callers = Callers::start(endpoint, self.args.callers, self.args.keyed, self.seed);
         let mut strikes = Vec::new();
         let failure = self.strike_all(&mut stack, &callers, &mut strikes).await.err();
         let calls = callers.stop().await;

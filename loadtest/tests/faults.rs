@@ -34,6 +34,27 @@ fn faults_under_load_break_no_promise() {
     assert!(written.contains("two at once") || written.contains("fill-table is left out"), "{written}");
 }
 
+/// Whoever asks again under a key learns what became of each transaction, and none is applied twice.
+#[test]
+fn callers_with_keys_know_every_outcome_in_the_end() {
+    let home = RunDir::create().expect("a run directory");
+    let report = home.path().to_str().expect("it is UTF-8");
+    let faults = faults(&[
+        "--keyed",
+        "--balancing=round_robin",
+        "--fault=kill-instance",
+        "--fault=kill-database",
+        "--fault=terminate-after-commit",
+        "--fault=kill-nginx",
+        "--seed=7",
+        "--report",
+        report,
+    ]);
+    let said = String::from_utf8_lossy(&faults.stdout);
+    let complaints = String::from_utf8_lossy(&faults.stderr);
+    assert!(faults.status.success() && said.contains(" 0 promises broken"), "{said}{complaints}");
+}
+
 #[test]
 fn harmed_links_break_no_promise() {
     let home = RunDir::create().expect("a run directory");

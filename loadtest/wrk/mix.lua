@@ -3,9 +3,8 @@
 --   CLIENTS=5 DEBITS=220 CREDITS=110 STATEMENTS=10 wrk -t1 -c64 -d10s -s loadtest/wrk/mix.lua http://127.0.0.1:9999
 --
 -- Each request has a random client, value and description. They are made before the load
--- begins: what is left per request is to take the next one, so that wrk stays cheap. With so
--- many clients that a list would not have them all, a request is put together from a ready head
--- and a ready tail instead.
+-- begins: what is left per request is to take the next one, so that wrk stays cheap. With keys, or with
+-- so many clients that a list would not have them all, a request is put together from ready pieces instead.
 --
 -- | variable   | default |                                                          |
 -- | ---------- | ------- | -------------------------------------------------------- |
@@ -13,6 +12,7 @@
 -- | DEBITS     | 220     | parts of the mix that are debits                         |
 -- | CREDITS    | 110     | parts that are credits                                   |
 -- | STATEMENTS | 10      | parts that are statements                                |
+-- | KEYED      | 0       | 1: each POST has an Idempotency-Key that no other one has |
 -- | SEED       | 1       | two runs with the same seed send the same requests       |
 -- | RESULT     |         | a file that takes the outcome as JSON                    |
 
@@ -43,31 +43,44 @@ local function description()
   return table.concat(letters)
 end
 
--- Method and path up to the client, and everything after the client.
+-- With keys, a line with one as long as a UUID, which no other request of any run has. That a statement has one, too,
+-- is of no consequence.
+local key_line = function() return "" end
+if setting("KEYED", 0) == 1 then
+  local bytes, count = assert(io.open("/dev/urandom", "rb")):read(12), 0
+  local drawn = bytes:gsub(".", function(byte) return string.format("%02x", byte:byte()) end)
+  key_line = function()
+    count = count + 1
+    return string.format('Idempotency-Key: "%s%012d"\r\n', drawn, count)
+  end
+end
+local PUT_TOGETHER = CLIENTS > FEW_CLIENTS or key_line() ~= ""
+
+-- Method and path up to the client, the rest of that line, and everything after it.
 local function pieces()
   local drawn = math.random(DEBITS + CREDITS + STATEMENTS)
   if drawn > DEBITS + CREDITS then
-    return "GET /clientes/", "/extrato HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
+    return "GET /clientes/", "/extrato HTTP/1.1\r\n", "Host: " .. wrk.headers["Host"] .. "\r\n\r\n"
   end
   local tipo = drawn <= DEBITS and "d" or "c"
   local body = string.format('{"valor": %d, "tipo": "%s", "descricao": "%s"}', math.random(10000), tipo, description())
-  local head = "/transacoes HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\nContent-Type: application/json\r\n"
-  return "POST /clientes/", head .. "Content-Length: " .. #body .. "\r\n\r\n" .. body
+  local head = "Host: " .. wrk.headers["Host"] .. "\r\nContent-Type: application/json\r\n"
+  return "POST /clientes/", "/transacoes HTTP/1.1\r\n", head .. "Content-Length: " .. #body .. "\r\n\r\n" .. body
 end
 
-local heads, tails, ready, at = {}, {}, {}, 0
+local heads, lines, tails, ready, at = {}, {}, {}, {}, 0
 
 function init(args)
   math.randomseed(setting("SEED", 1) * 1000 + thread_number)
   for i = 1, PREPARED do
-    heads[i], tails[i] = pieces()
-    if CLIENTS <= FEW_CLIENTS then ready[i] = heads[i] .. math.random(CLIENTS) .. tails[i] end
+    heads[i], lines[i], tails[i] = pieces()
+    if not PUT_TOGETHER then ready[i] = heads[i] .. math.random(CLIENTS) .. lines[i] .. tails[i] end
   end
 end
 
 function request()
   at = at % PREPARED + 1
-  return ready[at] or heads[at] .. math.random(CLIENTS) .. tails[at]
+  return ready[at] or heads[at] .. math.random(CLIENTS) .. lines[at] .. key_line() .. tails[at]
 end
 
 local OUTCOME = [[

@@ -1,13 +1,14 @@
--- The profile `contest`: both tables UNLOGGED. They write no WAL and are EMPTY after a crash;
+-- The profile `contest`: all tables UNLOGGED. They write no WAL and are EMPTY after a crash;
 -- EstadoDoBanco() then says that there are no clients.
 --
--- After 10-tables.sql; it rewrites the tables and keeps what is in them. May be run again (it then
--- changes nothing). No foreign key joins the two, so the order does not matter. The sequence of
+-- After 15-keys.sql; it rewrites the tables and keeps what is in them. May be run again (it then
+-- changes nothing). No foreign key joins them, so the order does not matter. The sequence of
 -- transacoes.id follows its table.
 
 BEGIN;
 
 ALTER TABLE transacoes SET UNLOGGED;
 ALTER TABLE clientes SET UNLOGGED;
+ALTER TABLE chaves SET UNLOGGED;
 
 COMMIT;

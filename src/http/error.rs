@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 
+use super::key::BadKey;
 use super::wire::{BadBody, FieldProblem, ProblemBody};
 use crate::domain::Rejection;
 use crate::mailbox::{Bound, Refusal};
@@ -35,6 +36,10 @@ pub(super) enum Problem {
     BodyTooLarge(usize),
     /// The body did not come in time, or the connection broke.
     BodyIncomplete,
+    /// `Idempotency-Key` is there, and is no key.
+    InvalidKey(BadKey),
+    /// A key that was used for another transaction.
+    KeyReused,
     /// A debit beyond the credit limit.
     LimitExceeded,
     /// A balance beyond 64 bits.
@@ -102,6 +107,16 @@ impl Problem {
             Self::BodyIncomplete => {
                 row(StatusCode::REQUEST_TIMEOUT, "body-incomplete", "The body did not arrive in time")
             }
+            Self::InvalidKey(_) => row(
+                StatusCode::BAD_REQUEST,
+                "invalid-idempotency-key",
+                "The header Idempotency-Key is not a key",
+            ),
+            Self::KeyReused => row(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "This Idempotency-Key was used for another transaction of the client",
+            ),
             Self::LimitExceeded => row(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "limit-exceeded",
@@ -126,6 +141,7 @@ impl Problem {
     fn detail(&self) -> Option<String> {
         match self {
             Self::MalformedBody(why) => Some(why.clone()),
+            Self::InvalidKey(why) => Some(why.to_string()),
             Self::BodyTooLarge(limit) => Some(format!("a body may have at most {limit} bytes")),
             Self::Overloaded(bound) => Some(bound.to_string()),
             Self::NotReady(why) => Some((*why).to_owned()),
@@ -193,12 +209,19 @@ impl From<BadBody> for Problem {
     }
 }
 
+impl From<BadKey> for Problem {
+    fn from(bad: BadKey) -> Self {
+        Self::InvalidKey(bad)
+    }
+}
+
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::UnknownClient => Self::UnknownClient,
             Rejection::BalanceOverflow => Self::BalanceOverflow,
             Rejection::LimitExceeded => Self::LimitExceeded,
+            Rejection::KeyReused => Self::KeyReused,
         }
     }
 }
@@ -222,6 +245,8 @@ mod tests {
             (Problem::InvalidTransaction(vec![field]), 422, "invalid-transaction", false),
             (Problem::BodyTooLarge(1), 413, "body-too-large", false),
             (Problem::BodyIncomplete, 408, "body-incomplete", false),
+            (Problem::InvalidKey(BadKey::Repeated), 400, "invalid-idempotency-key", false),
+            (Problem::KeyReused, 422, "idempotency-key-reused", false),
             (Problem::LimitExceeded, 422, "limit-exceeded", false),
             (Problem::BalanceOverflow, 422, "balance-overflow", false),
             (Problem::Overloaded(Bound::ClientQueue), 503, "overloaded", true),

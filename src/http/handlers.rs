@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::connection::{InService, awaits_body, broken_off};
 use super::error::Problem;
+use super::key::read_key;
 use super::observed::{self, Observed};
 use super::wire::{AppliedBody, StatementBody, parse_transaction};
 use super::{Api, Readiness};
@@ -115,7 +116,8 @@ async fn apply(
     let client = client_id(request)?;
     let body = read_body(request, payload, api.body_limit_bytes).await?;
     let _in_service = InService::begin(request);
-    let transaction: Transaction = parse_transaction(&body)?;
+    let key = read_key(request.headers())?.map(Box::new);
+    let transaction = Transaction { key, ..parse_transaction(&body)? };
     observed.record.kind = kind_name(transaction.kind).into();
     let Timed { value: outcome, timing } =
         api.mailboxes.apply(client, transaction, observed.ticket.clone()).await?;

@@ -4,6 +4,7 @@ mod connection;
 mod door;
 mod error;
 mod handlers;
+mod key;
 mod observed;
 mod wire;
 

@@ -62,7 +62,7 @@ pub(super) fn parse_transaction(body: &[u8]) -> Result<Transaction, BadBody> {
         text(fields.descricao, |text| Description::try_from(text)),
     ) {
         (Ok(amount), Ok(kind), Ok(description)) if !fields.twice => {
-            Ok(Transaction { amount, kind, description })
+            Ok(Transaction { amount, kind, description, key: None })
         }
         (Ok(_), Ok(_), Ok(_)) => invalid("", "must have each of valor, tipo and descricao once"),
         (amount, kind, description) => {

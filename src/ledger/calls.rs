@@ -5,6 +5,8 @@
 //! PL/Proxy routes or splits. One statement is one database transaction, and its rows are only
 //! looked at when `ReadyForQuery` has come, which is after the commit.
 
+use std::time::Duration;
+
 use deadpool_postgres::{ClientWrapper, HookError};
 use time::OffsetDateTime;
 use tokio_postgres::types::ToSql;
@@ -18,6 +20,8 @@ use crate::mailbox::{CallOutcomes, LedgerError, Run};
 const ONE: &str = "SELECT * FROM public.InsertTransacao($1, $2, $3, $4)";
 const RUN: &str = "SELECT * FROM public.InsertTransacoes($1, $2, $3, $4)";
 const BATCH: &str = "SELECT * FROM public.InsertTransacoesEmLote($1, $2, $3, $4, $5)";
+const KEYED: &str = "SELECT * FROM public.InsertTransacoesComChaves($1, $2, $3, $4, $5, $6)";
+const REMOVE_KEYS: &str = "SELECT * FROM public.ApagaChaves($1, $2, $3)";
 const STATEMENT: &str = "SELECT * FROM public.GetSaldoClienteById($1)";
 const HELD: &str = "SELECT * FROM public.ClientesPresos($1)";
 pub(super) const STATE: &str = "SELECT * FROM public.EstadoDoBanco()";
@@ -34,6 +38,9 @@ const STATE_COLUMNS: [&str; 7] = [
 /// The columns of a writing function for each transaction; those of [`CallReport`] follow.
 const OUTCOME: [&str; 4] = ["ordinal", "resultado", "saldo", "limite"];
 
+/// What a result that is told again is larger by.
+const AGAIN: i16 = 10;
+
 const STATEMENT_COLUMNS: [&str; 7] =
     ["saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
 
@@ -48,6 +55,7 @@ pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), HookEr
         (ONE, &written[..]),
         (RUN, &written),
         (BATCH, &written),
+        (KEYED, &written),
         (STATEMENT, &STATEMENT_COLUMNS),
         (HELD, &["cliente_id"]),
         (STATE, &STATE_COLUMNS),
@@ -71,12 +79,14 @@ fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<
 
 /// Applies the runs with the cheapest function that can carry them.
 pub(super) async fn apply(connection: &ClientWrapper, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
+    let keyed = runs.iter().flat_map(|run| &run.transactions).any(|transaction| transaction.key.is_some());
     match runs {
+        _ if keyed => apply_batch(connection, runs, keyed).await,
         [Run { client, transactions }] => match transactions.as_slice() {
             [transaction] => apply_one(connection, *client, transaction).await,
             _ => apply_run(connection, *client, transactions).await,
         },
-        _ => apply_batch(connection, runs).await,
+        _ => apply_batch(connection, runs, keyed).await,
     }
 }
 
@@ -104,22 +114,35 @@ async fn apply_run(
     read_outcomes(&rows, transactions.len())
 }
 
-async fn apply_batch(connection: &ClientWrapper, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
+/// Applies any runs; with `keyed` it sends keys along, of which a transaction need not have one.
+async fn apply_batch(
+    connection: &ClientWrapper,
+    runs: &[Run],
+    keyed: bool,
+) -> Result<CallOutcomes, LedgerError> {
     let size = runs.iter().map(|run| run.transactions.len()).sum();
     let mut clients: Vec<i32> = Vec::with_capacity(size);
     let mut amounts: Vec<i64> = Vec::with_capacity(size);
     let mut kinds: Vec<i8> = Vec::with_capacity(size);
     let mut descriptions: Vec<&str> = Vec::with_capacity(size);
+    let mut keys: Vec<Option<&str>> = Vec::with_capacity(if keyed { size } else { 0 });
     for run in runs {
         for transaction in &run.transactions {
             clients.push(run.client.get());
             amounts.push(transaction.amount.cents());
             kinds.push(letter(transaction));
             descriptions.push(transaction.description.as_str());
+            if keyed {
+                keys.push(transaction.key.as_ref().map(|key| key.as_str()));
+            }
         }
     }
     let ordinals: Vec<i32> = (1..).take(size).collect();
-    let rows = query(connection, BATCH, &[&clients, &ordinals, &amounts, &kinds, &descriptions]).await?;
+    let params: [&(dyn ToSql + Sync); 6] = [&clients, &ordinals, &amounts, &kinds, &descriptions, &keys];
+    let rows = match keyed {
+        true => query(connection, KEYED, &params).await?,
+        false => query(connection, BATCH, &params[..5]).await?,
+    };
     read_outcomes(&rows, size)
 }
 
@@ -147,6 +170,20 @@ pub(super) async fn statement(
     Ok(Some(statement))
 }
 
+/// Removes at most `most` keys that are older than `kept`, of those since a time or of all; returns how many, and up
+/// to which time, where there were any.
+pub(super) async fn remove_keys(
+    connection: &ClientWrapper,
+    kept: Duration,
+    most: i32,
+    since: Option<OffsetDateTime>,
+) -> Result<(i32, Option<OffsetDateTime>), LedgerError> {
+    let seconds = i32::try_from(kept.as_secs()).unwrap_or(i32::MAX);
+    let rows = query(connection, REMOVE_KEYS, &[&seconds, &most, &since]).await?;
+    let row = rows.first().ok_or_else(|| malformed("ApagaChaves gave no row"))?;
+    Ok((column(row, 0)?, column(row, 1)?))
+}
+
 /// Asks whose of the clients' rows are held by others than the service's own calls.
 pub(super) async fn held(
     connection: &ClientWrapper,
@@ -170,7 +207,7 @@ pub(super) async fn query(
 
 /// Puts the rows into their order. What the database says of the whole call is in the first.
 fn read_outcomes(rows: &[Row], expected: usize) -> Result<CallOutcomes, LedgerError> {
-    let mut outcomes = vec![None; expected];
+    let (mut outcomes, mut repeated) = (vec![None; expected], 0);
     for row in rows {
         let ordinal: i32 = column(row, 0)?;
         let place = usize::try_from(ordinal - 1).ok().and_then(|position| outcomes.get_mut(position));
@@ -179,24 +216,31 @@ fn read_outcomes(rows: &[Row], expected: usize) -> Result<CallOutcomes, LedgerEr
                 "the database answered for ordinal {ordinal}, which was not sent"
             )));
         };
-        *place = Some(read_outcome(row)?);
+        let (outcome, again) = read_outcome(row)?;
+        *place = Some(outcome);
+        repeated += u64::from(again && outcome.is_ok());
     }
     let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
     let outcomes = outcomes.ok_or_else(|| malformed("the database left a transaction without an outcome"))?;
     let first = rows.first().ok_or_else(|| malformed("the database gave no row"))?;
     // The database measures with a clock that may step back.
     let figure = |position| Ok(u64::try_from(column::<i32>(first, OUTCOME.len() + position)?).unwrap_or(0));
-    Ok(CallOutcomes { outcomes, report: CallReport::read(figure)? })
+    Ok(CallOutcomes { outcomes, repeated, report: CallReport::read(figure)? })
 }
 
-fn read_outcome(row: &Row) -> Result<Outcome, LedgerError> {
-    match column::<i16>(row, 1)? {
-        0 => Ok(Ok(Applied { balance: column(row, 2)?, credit_limit: column(row, 3)? })),
-        1 => Ok(Err(Rejection::LimitExceeded)),
-        2 => Ok(Err(Rejection::BalanceOverflow)),
-        3 => Ok(Err(Rejection::UnknownClient)),
-        code => Err(malformed(format!("the database answered with the unknown result {code}"))),
-    }
+/// Reads an outcome, and whether it is a first one that is told again.
+fn read_outcome(row: &Row) -> Result<(Outcome, bool), LedgerError> {
+    let code = column::<i16>(row, 1)?;
+    let again = code >= AGAIN;
+    let outcome = match if again { code - AGAIN } else { code } {
+        0 => Ok(Applied { balance: column(row, 2)?, credit_limit: column(row, 3)? }),
+        1 => Err(Rejection::LimitExceeded),
+        2 => Err(Rejection::BalanceOverflow),
+        3 => Err(Rejection::UnknownClient),
+        4 => Err(Rejection::KeyReused),
+        _ => return Err(malformed(format!("the database answered with the unknown result {code}"))),
+    };
+    Ok((outcome, again))
 }
 
 pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(

@@ -8,6 +8,7 @@ mod away;
 mod calls;
 mod error;
 mod health;
+mod keys;
 mod pinned;
 
 use std::cell::Cell;

@@ -68,6 +68,8 @@ impl Caller {
                 self.outage.succeeded();
                 record.report = applied.report;
                 applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
+                record.applied -= applied.repeated;
+                record.repeated = applied.repeated;
             }
             Err(error) => {
                 self.note_failure(error);
@@ -189,5 +191,6 @@ fn count(record: &mut CallRecord<'_>, outcome: Outcome) {
         Err(Rejection::LimitExceeded) => &mut record.limit_exceeded,
         Err(Rejection::BalanceOverflow) => &mut record.balance_overflow,
         Err(Rejection::UnknownClient) => &mut record.unknown_client,
+        Err(Rejection::KeyReused) => &mut record.key_reused,
     } += 1;
 }

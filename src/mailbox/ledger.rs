@@ -18,7 +18,9 @@ pub trait Ledger {
 pub trait LedgerConnection {
     /// Applies all runs in one database transaction, each run in its order.
     ///
-    /// The answer has one outcome for each transaction, in the order of `runs`.
+    /// The answer has one outcome for each transaction, in the order of `runs`. One whose key the client has used
+    /// before changes nothing: it has the first one's outcome, or, where that was another transaction,
+    /// [`Rejection::KeyReused`](crate::domain::Rejection::KeyReused).
     ///
     /// # Errors
     /// [`LedgerError`]; a rejection of one transaction is its outcome, never an error.
@@ -64,6 +66,8 @@ pub struct Run {
 pub struct CallOutcomes {
     /// One for each transaction, in the order in which they were handed over.
     pub outcomes: Vec<Outcome>,
+    /// Of the applied ones, how many had been applied before: their first outcomes are told again.
+    pub repeated: u64,
     /// What the database says of the call.
     pub report: CallReport,
 }

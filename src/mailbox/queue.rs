@@ -141,6 +141,7 @@ mod tests {
             amount: Amount::try_from(cents).expect("positive"),
             kind: Kind::Credit,
             description: Description::try_from("x").expect("one character"),
+            key: None,
         };
         job::transaction(transaction, Ticket::new(RequestId::made(), None)).0
     }

@@ -197,6 +197,7 @@ pub(super) fn credit(cents: i64) -> Transaction {
         amount: Amount::try_from(cents).expect("positive"),
         kind: Kind::Credit,
         description: Description::try_from("x").expect("one character"),
+        key: None,
     }
 }
 

@@ -96,7 +96,7 @@ metrics! {
         work_seconds: Seconds = Counter::default(), "work" in Seconds, "Time that calls worked with their locks, as the database reports";
         statement_queries: Counter = Counter::default(), "statement_queries", "Queries that read a statement";
         statements: Counter = Counter::default(), "statements", "Statements answered, several of which may share a query";
-        outcomes: Labelled<6> = Labelled::new("outcome", ["applied", "limit_exceeded", "balance_overflow", "unknown_client", "rolled_back", "unknown"]), "transactions", "Transactions sent, by outcome";
+        outcomes: Labelled<8> = Labelled::new("outcome", ["applied", "limit_exceeded", "balance_overflow", "unknown_client", "repeated", "key_reused", "rolled_back", "unknown"]), "transactions", "Transactions sent, by outcome";
         sheds: Labelled<4> = Labelled::new("bound", ["client_queue", "live_actors", "requests_in_flight", "row_waits"]), "sheds", "Requests refused because a bound was reached";
         failures: Labelled<3> = Labelled::new("fate", ["not_sent", "rolled_back", "unknown"]), "database_failures", "Database calls that brought no answer";
     }
@@ -226,6 +226,8 @@ impl MailboxMetrics {
             call.limit_exceeded,
             call.balance_overflow,
             call.unknown_client,
+            call.repeated,
+            call.key_reused,
             unanswered("rolled_back"),
             unanswered("unknown"),
         ];

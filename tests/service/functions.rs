@@ -1,4 +1,4 @@
-//! The stored functions against a plain sequential model: random calls of all three, by the
+//! The stored functions against a plain sequential model: random calls of all that write, by the
 //! service's role, on clients at the edges of their limits and of 64 bits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,10 @@ use crate::harness::Database;
 const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
 const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
 const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
+const KEYED: &str = "SELECT * FROM InsertTransacoesComChaves($1, $2, $3, $4, $5, $6)";
+
+/// A result that is told again is larger by this.
+const AGAIN: i16 = 10;
 
 /// One transaction, of any client.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ struct Element {
     amount: i64,
     kind: char,
     description: String,
+    /// Only a keyed call minds it.
+    key: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +38,7 @@ enum Call {
     /// All of the first one's client, whatever the others say.
     Run(Vec<Element>),
     Batch(Vec<Element>),
+    Keyed(Vec<Element>),
 }
 
 /// `(result, balance, limit)` as a function gives them for one element.
@@ -42,6 +49,8 @@ type Outcome = (i16, Option<i64>, Option<i64>);
 struct Model {
     clients: BTreeMap<i32, (i64, i64)>,
     applied: BTreeMap<i32, Vec<String>>,
+    /// What each client's keys were first used for, and what came of it.
+    keys: BTreeMap<(i32, String), ((i64, char, String), Outcome)>,
 }
 
 impl Model {
@@ -60,6 +69,20 @@ impl Model {
         (0, Some(after), Some(*limit))
     }
 
+    fn apply_under_key(&mut self, element: &Element) -> Outcome {
+        let Some(key) = &element.key else { return self.apply(element.client, element) };
+        let key = (element.client, key.clone());
+        let body = (element.amount, element.kind, element.description.clone());
+        if let Some((first, (result, balance, limit))) = self.keys.get(&key) {
+            return (if *first == body { AGAIN + result } else { 4 }, *balance, *limit);
+        }
+        let outcome = self.apply(element.client, element);
+        if outcome.0 != 3 {
+            self.keys.insert(key, (body, outcome));
+        }
+        outcome
+    }
+
     fn call(&mut self, call: &Call) -> BTreeMap<i32, Outcome> {
         match call {
             Call::One(element) => BTreeMap::from([(1, self.apply(element.client, element))]),
@@ -71,6 +94,9 @@ impl Model {
                 .iter()
                 .map(|element| (element.ordinal, self.apply(element.client, element)))
                 .collect(),
+            Call::Keyed(elements) => {
+                elements.iter().map(|element| (element.ordinal, self.apply_under_key(element))).collect()
+            }
         }
     }
 }
@@ -88,20 +114,45 @@ fn element() -> impl Strategy<Value = Element> {
     ];
     let kind = prop::sample::select(vec!['c', 'd']);
     let description = "[a-z0-9çã🦀'\"\\\\{},]{1,10}";
-    (any::<i32>(), client, amount, kind, description).prop_map(
-        |(ordinal, client, amount, kind, description)| Element { ordinal, client, amount, kind, description },
+    // So few that they are used again and again, now and then for the same.
+    let key = prop::option::weighted(0.8, prop::sample::select(vec!["a", "b", "ç", "\"\\"]));
+    let key = key.prop_map(|key| key.map(str::to_owned));
+    (any::<i32>(), client, amount, kind, description, key).prop_map(
+        |(ordinal, client, amount, kind, description, key)| Element {
+            ordinal,
+            client,
+            amount,
+            kind,
+            description,
+            key,
+        },
     )
+}
+
+/// Elements of which some are others again, each with an ordinal of its own.
+fn elements_again() -> impl Strategy<Value = Vec<Element>> {
+    let again = prop::collection::vec((any::<prop::sample::Index>(), any::<i32>()), 0..10);
+    (prop::collection::vec(element(), 0..20), again).prop_map(|(mut elements, again)| {
+        for (which, ordinal) in again {
+            if !elements.is_empty() {
+                elements.push(Element { ordinal, ..which.get(&elements).clone() });
+            }
+        }
+        elements
+    })
 }
 
 fn call() -> impl Strategy<Value = Call> {
     let elements = |count| prop::collection::vec(element(), count);
     // Ordinals are the caller's own, but each stands for one element.
-    let batch = elements(0..40).prop_map(|mut elements| {
+    let with_ordinals = |mut elements: Vec<Element>| {
         let mut seen = BTreeSet::new();
         elements.retain(|element| seen.insert(element.ordinal));
-        Call::Batch(elements)
-    });
-    prop_oneof![element().prop_map(Call::One), elements(1..20).prop_map(Call::Run), batch]
+        elements
+    };
+    let batch = elements(0..40).prop_map(move |elements| Call::Batch(with_ordinals(elements)));
+    let keyed = elements_again().prop_map(move |elements| Call::Keyed(with_ordinals(elements)));
+    prop_oneof![element().prop_map(Call::One), elements(1..20).prop_map(Call::Run), batch, keyed]
 }
 
 fn clients() -> impl Strategy<Value = BTreeMap<i32, (i64, i64)>> {
@@ -155,6 +206,10 @@ async fn check(
     let rows = admin.query(sql, &[]).await.expect("transactions");
     let stored = rows.iter().map(|row| (row.get(0), row.get(1))).collect::<BTreeMap<_, Vec<String>>>();
     prop_assert_eq!(stored, model.applied);
+    let rows = admin.query("SELECT cliente_id, chave::text FROM chaves", &[]).await.expect("keys");
+    let stored = rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(i32, String)>>();
+    prop_assert_eq!(stored.len(), model.keys.len());
+    prop_assert!(stored.iter().all(|key| model.keys.contains_key(key)), "{:?}", stored);
     Ok(())
 }
 
@@ -162,7 +217,7 @@ async fn reset(admin: &Client, clients: &BTreeMap<i32, (i64, i64)>) {
     let rows: Vec<String> =
         clients.iter().map(|(client, (limit, balance))| format!("({client}, {limit}, {balance})")).collect();
     let sql = format!(
-        "DELETE FROM transacoes; DELETE FROM clientes;
+        "DELETE FROM transacoes; DELETE FROM chaves; DELETE FROM clientes;
          INSERT INTO clientes (id, limite, saldo) VALUES {}",
         rows.join(", ")
     );
@@ -178,17 +233,20 @@ async fn send(api: &Client, call: &Call) -> BTreeMap<i32, Outcome> {
             let Element { client, amount, description, .. } = element;
             (1, api.query(ONE, &[client, amount, &letter(element), description]).await)
         }
-        Call::Run(elements) | Call::Batch(elements) => {
+        Call::Run(elements) | Call::Batch(elements) | Call::Keyed(elements) => {
             let clients: Vec<i32> = elements.iter().map(|element| element.client).collect();
             let ordinals: Vec<i32> = elements.iter().map(|element| element.ordinal).collect();
             let amounts: Vec<i64> = elements.iter().map(|element| element.amount).collect();
             let kinds: Vec<i8> = elements.iter().map(letter).collect();
             let descriptions: Vec<&str> =
                 elements.iter().map(|element| element.description.as_str()).collect();
-            let rows = if matches!(call, Call::Run(_)) {
-                api.query(RUN, &[&clients[0], &amounts, &kinds, &descriptions]).await
-            } else {
-                api.query(BATCH, &[&clients, &ordinals, &amounts, &kinds, &descriptions]).await
+            let keys: Vec<Option<&str>> = elements.iter().map(|element| element.key.as_deref()).collect();
+            let rows = match call {
+                Call::Run(_) => api.query(RUN, &[&clients[0], &amounts, &kinds, &descriptions]).await,
+                Call::Keyed(_) => {
+                    api.query(KEYED, &[&clients, &ordinals, &amounts, &kinds, &descriptions, &keys]).await
+                }
+                _ => api.query(BATCH, &[&clients, &ordinals, &amounts, &kinds, &descriptions]).await,
             };
             (elements.len(), rows)
         }
@@ -250,6 +308,13 @@ async fn what_is_no_batch_is_refused_whole() {
         "InsertTransacoesEmLote('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}')",
         "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,NULL}', '{c,c}', '{x,x}')",
         "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,1}', '{c,NULL}', '{x,x}')",
+        "InsertTransacoesComChaves('{1}', '{1}', '{1}', '{c}', '{x}', NULL)",
+        "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k}')",
+        "InsertTransacoesComChaves('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+        "InsertTransacoesComChaves('{1,2}', '{1,NULL}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+        "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1}', '{c,c}', '{x,x}', '{k,l}')",
+        "InsertTransacoesComChaves('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+        "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,NULL}', '{k,l}')",
     ] {
         let error = api.query(&format!("SELECT * FROM {call}"), &[]).await.expect_err(call);
         let refusals = [SqlState::INVALID_PARAMETER_VALUE, SqlState::NULL_VALUE_NOT_ALLOWED];

@@ -17,7 +17,8 @@
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
 //!    [`outages`], [`nginx`], [`nginx_outages`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
-//! 9. the two profiles: [`profiles`].
+//! 9. the two profiles: [`profiles`];
+//! 10. the same key is applied once: [`idempotency`], [`functions`], [`role`].
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
 //! [`shutdown`], [`signals`], [`listening`], [`answers`], [`request_ids`], [`observing`] and
@@ -37,6 +38,7 @@ mod deadlines;
 mod failures;
 mod fairness;
 mod functions;
+mod idempotency;
 mod imports;
 mod instances;
 mod listening;

@@ -26,6 +26,11 @@ async fn it_may_not_touch_anything_but_its_functions() {
         "DELETE FROM transacoes",
         "TRUNCATE transacoes",
         "SELECT nextval('transacoes_id_seq')",
+        "SELECT FROM chaves",
+        "INSERT INTO chaves VALUES (1, 1, 1, now(), 1, 0, 'c', 'x', 'k')",
+        "UPDATE chaves SET saldo = 1",
+        "DELETE FROM chaves",
+        "TRUNCATE chaves",
         "CREATE TABLE mine ()",
         "CREATE TEMPORARY TABLE mine ()",
         "CREATE SCHEMA mine",
@@ -67,11 +72,13 @@ async fn its_functions_are_these_and_run_with_a_fixed_search_path() {
         )
         .await;
     let expected = [
+        "apagachaves",
         "clientespresos",
         "estadodobanco",
         "getsaldoclientebyid",
         "inserttransacao",
         "inserttransacoes",
+        "inserttransacoescomchaves",
         "inserttransacoesemlote",
     ];
     assert_eq!(callable, expected);
@@ -122,12 +129,35 @@ async fn it_cannot_forge_the_books_with_arrays_that_do_not_begin_at_1() {
         "InsertTransacoesEmLote('[0:1]={1,5}', '{1,2}', '[0:1]={1,-7000000}', '[0:1]={c,d}', '[0:1]={gift,x}')",
         "InsertTransacoesEmLote('[0:1]={5,1}', '{1,2}', '{7000000,7000000}', '{c,c}', '{x,y}')",
         "InsertTransacoesEmLote('{1,5}', '{1,2}', '[0:1]={1,7000000}', '{c,c}', '{x,y}')",
+        "InsertTransacoesComChaves('[0:1]={1,5}', '{1,2}', '{1,7000000}', '{c,c}', '{x,y}', '{k,l}')",
+        "InsertTransacoesComChaves('{1,5}', '{1,2}', '[0:1]={1,7000000}', '{c,c}', '{x,y}', '[0:1]={k,k}')",
+        "InsertTransacoesComChaves('{5,5}', '{1,2}', '{1,7000000,1}', '{d,d}', '{x,y}', '{k,k}')",
     ] {
         // Refused or applied as it was judged: either way the balances are the sums of the rows.
         let _ = api.query(&format!("SELECT * FROM {call}"), &[]).await;
         database.assert_books().await;
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM transacoes WHERE valor < 1").await, 0);
+}
+
+/// Whoever has stolen the role may send what a caller may, and cannot have a key forgotten that is in use.
+#[tokio::test]
+async fn it_can_neither_store_large_keys_nor_remove_young_ones() {
+    let database = Database::create().await;
+    let api = database.api().await;
+    let keyed = |key: &str| {
+        format!(
+            "SELECT * FROM InsertTransacoesComChaves('{{1}}', '{{1}}', '{{1}}', '{{c}}', '{{x}}', ARRAY[{key}])"
+        )
+    };
+    for key in ["''", "repeat('k', 65)"] {
+        let error = api.query(&keyed(key), &[]).await.expect_err(key);
+        assert_eq!(error.code(), Some(&SqlState::CHECK_VIOLATION), "{key}: {error:?}");
+    }
+    assert_eq!(database.rows().await, []);
+    api.query(&keyed("repeat('k', 64)"), &[]).await.expect("it is a key");
+    api.query("SELECT * FROM ApagaChaves(60, 10000, NULL)", &[]).await.expect("it may");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM chaves").await, 1);
 }
 
 /// Nothing forbids a role to change its own settings: they are to change nothing for the service, and to be told.
@@ -239,14 +269,17 @@ async fn a_call_carries_no_more_than_an_instance_may_send() {
             "batch" => format!(
                 "InsertTransacoesEmLote({ones}int[], {ones}int[], {ones}bigint[], {kinds}\"char\"[], {texts}text[])"
             ),
+            "keyed" => format!(
+                "InsertTransacoesComChaves({ones}int[], {ones}int[], {ones}bigint[], {kinds}\"char\"[], {texts}text[], {texts}text[])"
+            ),
             _ => format!("ClientesPresos({ones}int[])"),
         };
         api.query(&format!("SELECT * FROM {call}"), &[]).await
     };
-    for function in ["run", "batch", "held"] {
+    for function in ["run", "batch", "keyed", "held"] {
         call(most, function).await.unwrap_or_else(|error| panic!("{function}: {error:?}"));
         let error = call(most + 1, function).await.expect_err(function);
         assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{function}: {error:?}");
     }
-    assert_eq!(database.balance(1).await, 2 * most as i64);
+    assert_eq!(database.balance(1).await, 2 * most as i64 + 1, "all keys were one");
 }

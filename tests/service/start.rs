@@ -36,6 +36,7 @@ async fn bad_settings_end_it_with_one_line() {
         ("STATEMENT_TIMEOUT_MS", "22000", "longer than STATEMENT_TIMEOUT_MS"),
         ("CALL_DEADLINE_MS", "25000", "longer than CALL_DEADLINE_MS"),
         ("PASSIVATE_AFTER_MS", "soon", "PASSIVATE_AFTER_MS"),
+        ("KEYS_KEPT_S", "59", "a whole number from 60"),
         ("DRAIN_TIMEOUT_MS", "-1", "DRAIN_TIMEOUT_MS"),
         ("LOG", "guiche=loud", "LOG"),
         ("LOG_FORMAT", "xml", "expected human or json"),

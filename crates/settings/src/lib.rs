@@ -197,6 +197,8 @@ pub struct Deadlines {
     pub passivate_after: Duration,
     /// How long it goes on once it is told to end, and says that it is not ready.
     pub lame_duck: Duration,
+    /// For a key to be remembered, at least.
+    pub keys_kept: Duration,
     /// For finishing what is queued at shutdown.
     pub drain: Duration,
 }
@@ -334,6 +336,7 @@ impl Deadlines {
             answer: vars.millis("ANSWER_DEADLINE_MS")?,
             passivate_after: vars.millis("PASSIVATE_AFTER_MS")?,
             lame_duck: vars.millis("LAME_DUCK_MS")?,
+            keys_kept: Duration::from_secs(vars.number("KEYS_KEPT_S")? as u64),
             drain: vars.millis("DRAIN_TIMEOUT_MS")?,
         };
         if deadlines.statement >= deadlines.call {

@@ -174,6 +174,12 @@ pub const SETTINGS: &[Setting] = {
             Number(0, 3_600_000),
             "time after SIGTERM in which /readyz is 503 and all else goes on, so that callers are led elsewhere",
         ),
+        row(
+            "KEYS_KEPT_S",
+            Is("86400"),
+            Number(60, 31_536_000),
+            "seconds for which an Idempotency-Key is remembered, at least",
+        ),
         row("DRAIN_TIMEOUT_MS", Is("10000"), MILLIS, "time to finish what is queued after SIGTERM"),
         row(
             "LOG",

@@ -47,9 +47,18 @@ impl Endpoint {
     /// # Errors
     /// As for [`Endpoint::get`].
     pub async fn post(&self, path: &str, json: &str) -> Result<Answer> {
+        self.post_with(path, &[], json).await
+    }
+
+    /// Does the same with more headers, each a line.
+    ///
+    /// # Errors
+    /// As for [`Endpoint::get`].
+    pub async fn post_with(&self, path: &str, headers: &[&str], json: &str) -> Result<Answer> {
         let length = json.len();
-        let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}");
-        self.send(&format!("{head}\r\nContent-Type: application/json\r\n\r\n{json}")).await
+        let mut head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n");
+        headers.iter().for_each(|line| head.extend([line, "\r\n"]));
+        self.send(&format!("{head}Content-Type: application/json\r\n\r\n{json}")).await
     }
 
     async fn send(&self, request: &str) -> Result<Answer> {

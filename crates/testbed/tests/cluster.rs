@@ -84,9 +84,8 @@ async fn the_contest_profile_is_unlogged_and_a_callers_setting_wins() {
     };
     let cluster = Cluster::start(&options).await.expect("PostgreSQL starts");
     cluster.create_database("rinha").await.expect("a database");
-    let unlogged =
-        "SELECT count(*) FROM pg_class WHERE relname IN ('clientes', 'transacoes') AND relpersistence = 'u'";
-    assert_eq!(count(&cluster, "rinha", unlogged).await, 2);
+    let unlogged = "SELECT count(*) FROM pg_class WHERE relname IN ('clientes', 'transacoes', 'chaves') AND relpersistence = 'u'";
+    assert_eq!(count(&cluster, "rinha", unlogged).await, 3);
     let client = connect(&cluster.admin_url("rinha")).await.expect("it runs");
     for (setting, expected) in [("fsync", "off"), ("work_mem", "123kB")] {
         let value: String = client.query_one(&format!("SHOW {setting}"), &[]).await.expect(setting).get(0);

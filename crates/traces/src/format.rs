@@ -149,6 +149,12 @@ pub struct CallRecord<'a> {
     /// Transactions of clients that do not exist.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_client: u64,
+    /// Transactions that an earlier request had had applied under the same key.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated: u64,
+    /// Transactions refused because their key was used for another one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_reused: u64,
     /// Transactions sent that brought no outcome.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unanswered: u64,

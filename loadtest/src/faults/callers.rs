@@ -16,6 +16,9 @@ const CLIENTS: i32 = 5;
 /// How long somebody waits who was refused, or could not be heard.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// How long somebody with a key asks again: longer than anything is broken.
+const PERSISTENCE: Duration = Duration::from_secs(120);
+
 /// Callers at work.
 pub struct Callers {
     shared: Rc<Shared>,
@@ -24,6 +27,7 @@ pub struct Callers {
 
 struct Shared {
     endpoint: Endpoint,
+    keyed: bool,
     begin: Instant,
     calls: RefCell<Vec<Call>>,
     sent: Cell<u64>,
@@ -31,10 +35,12 @@ struct Shared {
 }
 
 impl Callers {
-    /// Starts so many, on this thread.
-    pub fn start(endpoint: Endpoint, callers: usize, seed: u64) -> Callers {
+    /// Starts so many, on this thread. If they are `keyed`, each transaction has a key, under which it is asked
+    /// for again until its outcome is known.
+    pub fn start(endpoint: Endpoint, callers: usize, keyed: bool, seed: u64) -> Callers {
         let shared = Rc::new(Shared {
             endpoint,
+            keyed,
             begin: Instant::now(),
             calls: RefCell::default(),
             sent: Cell::new(0),
@@ -87,12 +93,19 @@ impl Shared {
                 Asked::Transaction {
                     cents: if cents == 0 { 1 } else { cents },
                     description: format!("{:x}", self.sent.get()),
+                    keyed: self.keyed,
                 }
             };
             let start = self.now();
-            let told = self.ask(client, &asked).await;
+            let mut told = self.ask(client, &asked).await;
+            if let Asked::Transaction { keyed: true, .. } = asked {
+                while told.may_be_asked_again() && self.now() - start < PERSISTENCE.as_micros() as u64 {
+                    tokio::time::sleep(PATIENCE).await;
+                    told = self.ask(client, &asked).await;
+                }
+            }
             let end = self.now();
-            let pause = matches!(told, Told::Refused | Told::Unknown | Told::Unanswered);
+            let pause = told.may_be_asked_again();
             self.calls.borrow_mut().push(Call { client, start, end, asked, told });
             if pause {
                 tokio::time::sleep(PATIENCE).await;
@@ -106,12 +119,15 @@ impl Shared {
                 let answer = self.endpoint.get(&format!("/clientes/{client}/extrato")).await;
                 answer.map_or(Told::Unanswered, |answer| read_statement(&answer))
             }
-            Asked::Transaction { cents, description } => {
+            Asked::Transaction { cents, description, keyed } => {
                 let kind = if *cents > 0 { "c" } else { "d" };
                 let body =
                     serde_json::json!({ "valor": cents.abs(), "tipo": kind, "descricao": description });
                 let path = format!("/clientes/{client}/transacoes");
-                let answer = self.endpoint.post(&path, &body.to_string()).await;
+                // Nobody else has its description, nor so its key.
+                let key = format!("Idempotency-Key: \"{description}\"");
+                let headers: &[&str] = if *keyed { &[&key] } else { &[] };
+                let answer = self.endpoint.post_with(&path, headers, &body.to_string()).await;
                 answer.map_or(Told::Unanswered, |answer| match answer.status {
                     200 => balance(&answer).map_or(Told::Wrong(200), Told::Applied),
                     422 => Told::OverLimit,

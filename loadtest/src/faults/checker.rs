@@ -56,6 +56,8 @@ pub enum Kind {
     OutOfOrder,
     /// The answer is none that there should be.
     WrongAnswer,
+    /// It was asked for under a key, again and again, and never answered.
+    NeverKnown,
 }
 
 /// Returns everything that is wrong, client by client.
@@ -161,7 +163,10 @@ impl<'a> Judge<'a> {
             self.violation(Kind::WrongAnswer, format!("{status} to {:?}", call.asked), Some(call));
         }
         match (&call.asked, &call.told) {
-            (Asked::Transaction { cents, description }, told) => {
+            (Asked::Transaction { cents, description, keyed }, told) => {
+                if *keyed && told.may_be_asked_again() {
+                    self.violation(Kind::NeverKnown, format!("{description}: {told:?}"), Some(call));
+                }
                 let place = self.places.get(description.as_str()).map(|place| place + 1);
                 match (told, place) {
                     (Told::Applied(_), None) => {
@@ -220,7 +225,7 @@ impl<'a> Judge<'a> {
                 let what = format!("{place} rows, of which one had not been sent");
                 self.violation(Kind::NeverWas, what, Some(call));
             }
-            (Asked::Transaction { cents, description }, Told::OverLimit, None) => {
+            (Asked::Transaction { cents, description, .. }, Told::OverLimit, None) => {
                 let last = self.sent_by.partition_point(|sent| *sent < call.end);
                 let explained = self.balances[furthest.min(last)..last]
                     .iter()

@@ -75,7 +75,7 @@ fn play(seed: u64, fault: Fault) -> History {
                     }
                 }
             };
-            (Asked::Transaction { cents, description }, told)
+            (Asked::Transaction { cents, description, keyed: false }, told)
         };
         history.calls.push(Call { client: 1, start, end, asked, told });
     }
@@ -113,7 +113,7 @@ fn call(start: u64, end: u64, description: &str, told: Told) -> Call {
         client: 1,
         start,
         end,
-        asked: Asked::Transaction { cents: 1, description: description.into() },
+        asked: Asked::Transaction { cents: 1, description: description.into(), keyed: false },
         told,
     }
 }
@@ -144,6 +144,19 @@ fn what_has_no_answer_may_be_there_once_and_at_any_later_time() {
     assert_eq!(kinds(&history(vec![unknown(), later.clone()], &["b"])), []);
     assert_eq!(kinds(&history(vec![unknown(), later.clone()], &["b", "a"])), []);
     assert!(kinds(&history(vec![unknown(), later], &["b", "a", "a"])).contains(&Kind::Doubled));
+}
+
+#[test]
+fn who_has_a_key_knows_in_the_end() {
+    let keyed = |told| {
+        let asked = Asked::Transaction { cents: 1, description: "a".into(), keyed: true };
+        Call { asked, ..call(0, 10, "a", told) }
+    };
+    assert_eq!(kinds(&history(vec![keyed(Told::Applied(1))], &["a"])), []);
+    for told in [Told::Unknown, Told::Unanswered] {
+        assert_eq!(kinds(&history(vec![keyed(told)], &["a"])), [Kind::NeverKnown]);
+    }
+    assert_eq!(kinds(&history(vec![keyed(Told::Refused)], &[])), [Kind::NeverKnown]);
 }
 
 #[test]

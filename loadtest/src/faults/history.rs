@@ -34,6 +34,9 @@ pub enum Asked {
         cents: i64,
         /// Its own.
         description: String,
+        /// Whether it was asked again under its key until it was answered.
+        #[serde(default)]
+        keyed: bool,
     },
     /// A statement.
     Statement,
@@ -59,10 +62,17 @@ pub enum Told {
     Wrong(u16),
 }
 
+impl Told {
+    /// Returns whether it leaves open what became of a transaction, or says that nothing did.
+    pub fn may_be_asked_again(&self) -> bool {
+        matches!(self, Told::Refused | Told::Unknown | Told::Unanswered)
+    }
+}
+
 impl Call {
     /// Returns whether it was answered, and by a word on what was asked.
     pub fn is_answered(&self) -> bool {
-        !matches!(self.told, Told::Refused | Told::Unknown | Told::Unanswered | Told::Wrong(_))
+        !self.told.may_be_asked_again() && !matches!(self.told, Told::Wrong(_))
     }
 }
 

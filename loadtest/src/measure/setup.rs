@@ -11,6 +11,7 @@
 //! | flood                                                    | arrivals per second for client 1, which do not count |
 //! | after                                                    | so many seconds of a trickle after the load tell when all is well |
 //! | locked                                                   | so many clients' rows are held by somebody else |
+//! | keyed                                                    | `true`: each POST of wrk has an Idempotency-Key |
 //! | limits                                                   | `contest`, or `large`: nothing is refused     |
 //! | fsync_ms                                                 | by how much an fsync is slower                |
 //! | guiche                                                   | the service's program                         |
@@ -135,6 +136,8 @@ pub struct Setup {
     pub limits: ClientLimits,
     /// Which requests are sent.
     pub mix: Mix,
+    /// Whether each POST has a key of its own.
+    pub keyed: bool,
     /// How they come.
     pub arrivals: Arrivals,
     /// How long a user of k6 waits for an answer.
@@ -177,6 +180,7 @@ impl Default for Setup {
             clients: 5,
             limits: ClientLimits::default(),
             mix: Mix::default(),
+            keyed: false,
             arrivals: Arrivals::Closed { users: 64 },
             timeout: Duration::from_secs(15),
             zipf: 0.0,
@@ -217,6 +221,8 @@ impl Setup {
     /// # Errors
     /// The reason.
     pub fn check(&self) -> Result<()> {
+        let by_wrk = matches!(self.arrivals, Arrivals::Saturating { .. });
+        ensure!(by_wrk || !self.keyed, "keys are given by wrk: keyed goes with connections");
         ensure!(self.flood.is_none() || self.clients > 1, "a flood is told from the load of other clients");
         let callers = self.callers() + self.flood.map_or(0, |rate| self.callers_at(rate));
         ensure!(

@@ -50,6 +50,8 @@ fn mistakes_are_named() {
         ("connections=many", "whole number"),
         ("split=0.5/0.5/0.5/0.5", "the contest allows 1.5"),
         ("mode=fast", "mode=fast: expected one of direct, serial, batched"),
+        ("users=4,keyed=true", "keyed goes with connections"),
+        ("connections=4,keyed=yes", "expected true or false"),
         ("color=red", "\"color\" is none of"),
         ("mode", "\"mode\" is not key=value"),
         ("clients=1,flood=5", "a flood is told from the load of other clients"),

@@ -113,6 +113,7 @@ impl Wrk {
             .env("DEBITS", debits.to_string())
             .env("CREDITS", credits.to_string())
             .env("STATEMENTS", statements.to_string())
+            .env("KEYED", u8::from(load.setup.keyed).to_string())
             .env("SEED", load.seed.to_string())
             .env("RESULT", result)
             .cpus(load.cpus.map(str::to_owned))

@@ -10,7 +10,7 @@ use testbed::split::CPU_BUDGET;
 
 /// All words but the names of settings of the service and of PostgreSQL.
 const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, fsync_ms, mode, profile, \
-                     clients, balancing, split, transport, mix, limits, guiche";
+                     clients, balancing, split, transport, mix, keyed, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
 const POSTGRES: &str = "pg.";
@@ -62,6 +62,7 @@ impl Setup {
             "clients" => self.clients = count(value)?,
             "limits" => self.limits = choice(value)?,
             "mix" => self.mix = choice(value)?,
+            "keyed" => self.keyed = value.parse().context("expected true or false")?,
             "connections" => self.arrivals = Arrivals::Saturating { connections: count(value)? },
             "users" => {
                 let users = within(value, 1.0, MOST_CALLERS)?;
@@ -128,6 +129,7 @@ impl Setup {
             own.extend((self.after > 0).then(|| ("after", self.after.to_string())));
             own.extend((self.locked > 0).then(|| ("locked", self.locked.to_string())));
         }
+        own.extend(self.keyed.then(|| ("keyed", "true".to_owned())));
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
         let env = self.env.iter().map(|(key, value)| (key.clone(), value.clone()));
