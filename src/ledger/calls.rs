@@ -73,7 +73,7 @@ fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<
     }
     let (found, expected) = (found.join(", "), expected.join(", "));
     Err(HookError::message(format!(
-        "{sql:?} has the columns {found} in place of {expected}: run sql/20-functions.sql of this version"
+        "{sql:?} has the columns {found} in place of {expected}: run sql/20-functions.sql and sql/25-keys.sql of this version"
     )))
 }
 

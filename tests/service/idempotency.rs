@@ -8,8 +8,8 @@ const PATH: &str = "/clientes/1/transacoes";
 
 /// What sets a database up: what may be run again, in its order.
 const UPGRADE: [&str; 3] = [
-    include_str!("../../sql/15-keys.sql"),
     include_str!("../../sql/20-functions.sql"),
+    include_str!("../../sql/25-keys.sql"),
     include_str!("../../sql/30-role.sql"),
 ];
 

@@ -79,8 +79,11 @@ impl Callgrind {
             .env("WORKERS", "1") // as within the limits
             .envs(case.env_in(directory));
         let instance = Instance::start(launch, Endpoint::Unix(directory.join("callgrind.sock"))).await?;
-        for _ in 0..transactions {
-            let answer = instance.endpoint.post(PATH, TRANSACTION).await?;
+        for number in 0..transactions {
+            // The other instance's are others.
+            let key = format!("Idempotency-Key: \"{transactions}-{number}\"");
+            let headers: &[&str] = if case.keyed { &[&key] } else { &[] };
+            let answer = instance.endpoint.post_with(PATH, headers, TRANSACTION).await?;
             ensure!(answer.status == 200, "a transaction was answered {}: {}", answer.status, answer.body);
         }
         instance.stop().await?;
