@@ -44,13 +44,16 @@ enum Call {
 /// `(result, balance, limit)` as a function gives them for one element.
 type Outcome = (i16, Option<i64>, Option<i64>);
 
+/// What an element says that a key is for: amount, kind, description.
+type Body = (i64, char, String);
+
 /// The bank as a plain sequential program: client → (limit, balance), and what was applied.
 #[derive(Clone, Debug, Default)]
 struct Model {
     clients: BTreeMap<i32, (i64, i64)>,
     applied: BTreeMap<i32, Vec<String>>,
     /// What each client's keys were first used for, and what came of it.
-    keys: BTreeMap<(i32, String), ((i64, char, String), Outcome)>,
+    keys: BTreeMap<(i32, String), (Body, Outcome)>,
 }
 
 impl Model {
