@@ -5,10 +5,9 @@
 -- and 30-role.sql; one of the profile `contest` then needs contest/50-unlogged.sql, too.
 --
 -- Only InsertTransacoesComChaves writes here, in the database transaction that applies, and with the client's row
--- locked: what it looked for and did not find cannot be there when it writes. A unique index would add nothing
--- but its size. The index to look a key up by holds 64 bits of each, a third of what the keys themselves would take:
--- at ten million keys that is the difference between an index that stays in memory and one that does not.
--- Two keys of the same 64 bits are told apart by reading them.
+-- locked. The unique index holds 64 bits of each key and client, a third of what the keys themselves would take: at ten
+-- million keys that is what stays in memory. Should two keys ever have the same 64 bits, the second is told that it was
+-- used for another transaction.
 --
 -- The one by time is written at its end and emptied from its front, so that pages become free as a whole;
 -- and as a call's keys have one time, a page holds many.
@@ -39,17 +38,17 @@ CREATE TABLE IF NOT EXISTS chaves (
 ) WITH (autovacuum_vacuum_insert_threshold = 1000000, autovacuum_analyze_threshold = 1000000,
         autovacuum_vacuum_threshold = 100000, autovacuum_vacuum_scale_factor = 0.1, vacuum_truncate = off);
 
-CREATE INDEX IF NOT EXISTS chaves_chave ON chaves (hashtextextended(chave, cliente_id));
+CREATE UNIQUE INDEX IF NOT EXISTS chaves_chave ON chaves (hashtextextended(chave, cliente_id));
 CREATE INDEX IF NOT EXISTS chaves_criada_em ON chaves (criada_em);
 
 -- A batch in which transactions have keys, NULL for those that have none. What a key was first used for is judged
 -- once. The same transaction under it is told that outcome again, as a `resultado` that is larger by 10; another
 -- one has 4, beside what the first was told. Who does not exist (3) has no keys.
 --
--- The rows are locked before keys are looked up. Each statement sees what was committed before it began, so
--- whoever had the rows before, of either instance, has left its keys to be seen; and no new one can come in between.
--- What is no repetition goes to InsertTransacoesEmLote, which applies it as if there were no keys, and locks what
--- is locked already.
+-- Most keys are new. So InsertTransacoesEmLote applies all as if there were no keys, and the keys are written behind
+-- it; where the unique index knows one already, that is undone, and a closer look is taken: which are repetitions,
+-- with the rows locked first. Each statement sees what was committed before it began, so whoever had the rows before,
+-- of either instance, has left its keys to be seen.
 CREATE OR REPLACE FUNCTION InsertTransacoesComChaves(
     p_clientes int[], p_ordinais int[], p_valores bigint[], p_tipos "char"[], p_descricoes text[], p_chaves text[])
 RETURNS TABLE(ordinal int, resultado smallint, saldo bigint, limite bigint, espera_us int, trabalho_us int)
@@ -61,7 +60,7 @@ DECLARE
     travada   timestamptz;
     n         int := cardinality(p_clientes);
     espera    int;
-    repetem   boolean;
+    outras    boolean;
     repetidas int[];  -- positions of those whose key was used before, in this call or an earlier one
 BEGIN
     -- The other arrays are judged where they go.
@@ -72,74 +71,64 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
+    BEGIN
+        -- All keys are written for the first row, before any is given: a repetition leaves none behind.
+        RETURN QUERY
+        WITH julgadas AS MATERIALIZED (
+            SELECT * FROM public.InsertTransacoesEmLote(p_clientes, p_ordinais, p_valores, p_tipos, p_descricoes)
+            WITH ORDINALITY AS j(ordinal, resultado, saldo, limite, espera_us, trabalho_us, i)
+        ), lembradas AS (
+            INSERT INTO public.chaves (valor, saldo, limite, criada_em, cliente_id, resultado, tipo, descricao, chave)
+            SELECT p_valores[j.i], j.saldo, j.limite, (SELECT clock_timestamp()), p_clientes[j.i], j.resultado,
+                   p_tipos[j.i], p_descricoes[j.i], p_chaves[j.i]
+            FROM julgadas j WHERE p_chaves[j.i] IS NOT NULL AND j.resultado <> 3
+            RETURNING 1
+        )
+        SELECT j.ordinal, j.resultado, j.saldo, j.limite, j.espera_us,
+               CASE WHEN j.i = 1 AND (SELECT count(*) FROM lembradas) >= 0
+                    THEN date_part('microseconds', clock_timestamp() - chamada)::int - j.espera_us END
+        FROM julgadas j;
+        RETURN;
+    EXCEPTION WHEN unique_violation THEN
+        NULL;
+    END;
+
     PERFORM FROM public.clientes c WHERE c.id = ANY (p_clientes) ORDER BY c.id FOR NO KEY UPDATE;
     travada := clock_timestamp();
     espera := date_part('microseconds', travada - chamada)::int;
-
-    -- Of all keys at once, whether one may be there twice; if so, of each.
-    SELECT k.todas > k.diferentes
-           OR EXISTS (SELECT FROM public.chaves c WHERE hashtextextended(c.chave, c.cliente_id) = ANY (k.bits))
-    INTO repetem
-    FROM (SELECT array_agg(b.bits) AS bits, count(b.bits) AS todas, count(DISTINCT b.bits) AS diferentes
-          FROM (SELECT hashtextextended(p_chaves[i], p_clientes[i]) AS bits FROM generate_series(1, n) AS i) b) k;
-    IF repetem THEN
-        -- What is found is to stay until it is read (KEY SHARE), lest it is removed meanwhile.
-        SELECT array_agg(e.i) INTO repetidas
-        FROM (SELECT i, row_number() OVER (PARTITION BY p_clientes[i], p_chaves[i] COLLATE "C" ORDER BY i) AS vez
-              FROM generate_series(1, n) AS i WHERE p_chaves[i] IS NOT NULL) e
-        WHERE e.vez > 1
-            OR EXISTS (SELECT FROM public.chaves c
-                       WHERE hashtextextended(c.chave, c.cliente_id) = hashtextextended(p_chaves[e.i], p_clientes[e.i])
-                           AND c.cliente_id = p_clientes[e.i] AND c.chave = p_chaves[e.i]
-                       FOR KEY SHARE);
-    END IF;
-
-    IF repetidas IS NOT NULL THEN
-        -- The others first: some may be what the repetitions repeat.
-        RETURN QUERY
-        SELECT f.ordinal, f.resultado, f.saldo, f.limite, espera + f.espera_us, f.trabalho_us
-        FROM (SELECT array_agg(p_clientes[i] ORDER BY i) AS clientes, array_agg(p_ordinais[i] ORDER BY i) AS ordinais,
-                     array_agg(p_valores[i] ORDER BY i) AS valores, array_agg(p_tipos[i] ORDER BY i) AS tipos,
-                     array_agg(p_descricoes[i] ORDER BY i) AS descricoes, array_agg(p_chaves[i] ORDER BY i) AS chaves
-              FROM generate_series(1, n) AS i WHERE i <> ALL (repetidas) HAVING count(*) > 0) a,
-             public.InsertTransacoesComChaves(
-                 a.clientes, a.ordinais, a.valores, a.tipos, a.descricoes, a.chaves) AS f;
-        repetem := FOUND;
-        -- What has no row by now was refused because there is no such client.
-        RETURN QUERY
-        SELECT p_ordinais[i],
-               CASE WHEN c.resultado IS NULL THEN 3
-                    WHEN c.valor = p_valores[i] AND c.tipo = p_tipos[i] AND c.descricao = p_descricoes[i]
-                        THEN 10 + c.resultado
-                    ELSE 4 END::smallint,
-               c.saldo, c.limite,
-               CASE WHEN vez = 1 AND NOT repetem THEN espera END,
-               CASE WHEN vez = 1 AND NOT repetem THEN date_part('microseconds', clock_timestamp() - travada)::int END
-        FROM unnest(repetidas) WITH ORDINALITY AS r(i, vez)
-        LEFT JOIN LATERAL (
-            SELECT x.valor, x.tipo, x.descricao, x.resultado, x.saldo, x.limite FROM public.chaves x
-            WHERE hashtextextended(x.chave, x.cliente_id) = hashtextextended(p_chaves[i], p_clientes[i])
-                AND x.cliente_id = p_clientes[i] AND x.chave = p_chaves[i]
-            LIMIT 1) c ON true;
-        RETURN;
-    END IF;
-
-    -- All keys are written before the first row is given, so that the time for it is in that row.
+    -- What is found is to stay until it is read (KEY SHARE), lest it is removed meanwhile.
+    SELECT array_agg(e.i) INTO repetidas
+    FROM (SELECT i, row_number() OVER (PARTITION BY hashtextextended(p_chaves[i], p_clientes[i]) ORDER BY i) AS vez
+          FROM generate_series(1, n) AS i WHERE p_chaves[i] IS NOT NULL) e
+    WHERE e.vez > 1
+        OR EXISTS (SELECT FROM public.chaves c
+                   WHERE hashtextextended(c.chave, c.cliente_id) = hashtextextended(p_chaves[e.i], p_clientes[e.i])
+                   FOR KEY SHARE);
+    -- The others first: some may be what the repetitions repeat.
     RETURN QUERY
-    WITH julgadas AS MATERIALIZED (
-        SELECT * FROM public.InsertTransacoesEmLote(p_clientes, p_ordinais, p_valores, p_tipos, p_descricoes)
-        WITH ORDINALITY AS j(ordinal, resultado, saldo, limite, espera_us, trabalho_us, i)
-    ), lembradas AS (
-        INSERT INTO public.chaves (valor, saldo, limite, criada_em, cliente_id, resultado, tipo, descricao, chave)
-        SELECT p_valores[j.i], j.saldo, j.limite, travada, p_clientes[j.i], j.resultado, p_tipos[j.i],
-               p_descricoes[j.i], p_chaves[j.i]
-        FROM julgadas j WHERE p_chaves[j.i] IS NOT NULL AND j.resultado <> 3
-        RETURNING 1
-    )
-    SELECT j.ordinal, j.resultado, j.saldo, j.limite, CASE WHEN j.i = 1 THEN espera END,
-           CASE WHEN j.i = 1 AND (SELECT count(*) FROM lembradas) >= 0
-                THEN date_part('microseconds', clock_timestamp() - travada)::int END
-    FROM julgadas j;
+    SELECT f.ordinal, f.resultado, f.saldo, f.limite, espera + f.espera_us, f.trabalho_us
+    FROM (SELECT array_agg(p_clientes[i] ORDER BY i) AS clientes, array_agg(p_ordinais[i] ORDER BY i) AS ordinais,
+                 array_agg(p_valores[i] ORDER BY i) AS valores, array_agg(p_tipos[i] ORDER BY i) AS tipos,
+                 array_agg(p_descricoes[i] ORDER BY i) AS descricoes, array_agg(p_chaves[i] ORDER BY i) AS chaves
+          FROM generate_series(1, n) AS i WHERE (i = ANY (repetidas)) IS NOT TRUE HAVING count(*) > 0) a,
+         public.InsertTransacoesComChaves(
+             a.clientes, a.ordinais, a.valores, a.tipos, a.descricoes, a.chaves) AS f;
+    outras := FOUND;
+    -- What has no row by now was refused because there is no such client.
+    RETURN QUERY
+    SELECT p_ordinais[i],
+           CASE WHEN c.resultado IS NULL THEN 3
+                WHEN c.cliente_id = p_clientes[i] AND c.chave = p_chaves[i] AND c.valor = p_valores[i]
+                    AND c.tipo = p_tipos[i] AND c.descricao = p_descricoes[i] THEN 10 + c.resultado
+                ELSE 4 END::smallint,
+           c.saldo, c.limite,
+           CASE WHEN vez = 1 AND NOT outras THEN espera END,
+           CASE WHEN vez = 1 AND NOT outras THEN date_part('microseconds', clock_timestamp() - travada)::int END
+    FROM unnest(repetidas) WITH ORDINALITY AS r(i, vez)
+    LEFT JOIN LATERAL (
+        SELECT x.* FROM public.chaves x
+        WHERE hashtextextended(x.chave, x.cliente_id) = hashtextextended(p_chaves[i], p_clientes[i])
+        LIMIT 1) c ON true;
 END $$;
 
 -- Removes keys that are older than `p_segundos`, oldest first, at most `p_maximo`, of those from `p_desde` on (NULL:
