@@ -5,8 +5,8 @@
 -- and 30-role.sql; one of the profile `contest` then needs contest/50-unlogged.sql, too.
 --
 -- Only InsertTransacoesComChaves writes here, in the database transaction that applies, and with the client's row
--- locked. The unique index holds 64 bits of each key and client, a third of what the keys themselves would take: at ten
--- million keys that is what stays in memory. Should two keys ever have the same 64 bits, the second is told that it was
+-- locked. The unique index holds 64 bits of each key and client, a third of what the keys themselves would take (ten
+-- million: 216 MB). Should two keys ever have the same 64 bits, the second is told that it was
 -- used for another transaction.
 --
 -- The one by time is written at its end and emptied from its front, so that pages become free as a whole;
