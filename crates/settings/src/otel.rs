@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
