@@ -23,12 +23,12 @@ COPY crates/settings/Cargo.toml crates/settings/
 COPY crates/testbed/Cargo.toml crates/testbed/
 COPY crates/traces/Cargo.toml crates/traces/
 COPY loadtest/Cargo.toml loadtest/
-COPY loadtest/slow-fsync/Cargo.toml loadtest/slow-fsync/
+COPY loadtest/preload/Cargo.toml loadtest/preload/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    mkdir -p src crates/settings/src crates/testbed/src crates/traces/src loadtest/src loadtest/slow-fsync/src \
+    mkdir -p src crates/settings/src crates/testbed/src crates/traces/src loadtest/src loadtest/preload/src \
     && echo "fn main() {}" >src/main.rs \
     && touch src/lib.rs crates/settings/src/lib.rs crates/testbed/src/lib.rs crates/traces/src/lib.rs \
-       loadtest/src/lib.rs loadtest/src/main.rs loadtest/slow-fsync/src/lib.rs \
+       loadtest/src/lib.rs loadtest/src/main.rs loadtest/preload/src/lib.rs \
     && rustc --print host-tuple >target-triple \
     && cargo build --release --locked --package guiche --bin guiche --features otlp --target "$(cat target-triple)"
 

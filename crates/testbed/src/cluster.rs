@@ -56,7 +56,7 @@ pub struct Cluster {
     port: u16,
     options: ClusterOptions,
     account: Option<Account>,
-    slow_fsync: Option<Preload>,
+    preload: Option<Preload>,
     template: Mutex<bool>,
     _own: Option<RunDir>,
 }
@@ -103,7 +103,7 @@ impl Cluster {
             port: free_port()?,
             options: options.clone(),
             account,
-            slow_fsync: None,
+            preload: None,
             template: Mutex::new(false),
             _own: None,
         };
@@ -240,7 +240,7 @@ impl Cluster {
 
     fn launch(&self) -> Launch {
         Launch::new("PostgreSQL", self.bin.join("postgres"), self.log())
-            .envs(self.slow_fsync.iter().flat_map(Preload::env))
+            .envs(self.preload.iter().flat_map(Preload::env))
             .arg("-D")
             .arg(&self.data)
             .account(self.account.clone())

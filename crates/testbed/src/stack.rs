@@ -82,7 +82,7 @@ impl Stack {
         let nginx = Program::find(options.balancing)?;
         Cluster::check(&options.pg)?;
         if !options.fsync_delay.is_zero() {
-            built(preload::SLOW_FSYNC)?;
+            built(preload::LIBRARY)?;
         }
         // Only to say it before anything is started.
         claim(options.port)?;

@@ -68,6 +68,8 @@ pub enum Disaster {
     FillLog,
     /// Each fsync takes 50 ms longer for three seconds.
     SlowDisk,
+    /// PostgreSQL's wall clock is set an hour forward, and then an hour back.
+    SetClock,
     /// NGINX is killed, and started again.
     KillNginx,
     /// NGINX's worker is killed.
@@ -148,7 +150,9 @@ impl Disaster {
             Disaster::FillTable | Disaster::FillLog if !Uid::effective().is_root() => {
                 Some("only root can mount a small disk".to_owned())
             }
-            Disaster::SlowDisk => built(testbed::preload::SLOW_FSYNC).err().map(|error| error.to_string()),
+            Disaster::SlowDisk | Disaster::SetClock => {
+                built(testbed::preload::LIBRARY).err().map(|error| error.to_string())
+            }
             _ => None,
         }
     }
@@ -198,6 +202,7 @@ impl Disaster {
             Disaster::FillTable => disk::fill_table(site).await,
             Disaster::FillLog => disk::fill_log(site).await,
             Disaster::SlowDisk => disk::slow(site).await,
+            Disaster::SetClock => database::set_clock(site).await,
             Disaster::KillNginx => {
                 let mut nginx = site.nginx.lock().await;
                 nginx.process.kill().await;

@@ -62,7 +62,7 @@ impl Tools {
         setups().try_for_each(|setup| setup.program().map(drop))?;
         Cluster::check(&ClusterOptions::default())?;
         if any(|setup| !setup.fsync_delay.is_zero()) {
-            testbed::programs::built(testbed::preload::SLOW_FSYNC)?;
+            testbed::programs::built(testbed::preload::LIBRARY)?;
         }
         let path = rundir::fresh_path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

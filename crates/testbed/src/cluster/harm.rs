@@ -1,4 +1,5 @@
-//! What is done to a server on purpose: a slow or a full disk, all its processes standing still.
+//! What is done to a server on purpose: a slow or a full disk, a wrong clock, all its processes standing
+//! still.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -33,12 +34,26 @@ impl Cluster {
     /// # Errors
     /// When the library that does it is missing, or as for [`Cluster::start_again`].
     pub async fn delay_fsync(&mut self, delay: Duration) -> Result<()> {
-        if let Some(slow_fsync) = &self.slow_fsync {
-            return slow_fsync.delay(delay);
+        self.preload(|preload| preload.delay_fsync(delay)).await
+    }
+
+    /// Sets the server's wall clock so many seconds forward, or back, from the machine's; the first time the
+    /// server is started again for it.
+    ///
+    /// # Errors
+    /// As for [`Cluster::delay_fsync`].
+    pub async fn shift_clock(&mut self, seconds: i64) -> Result<()> {
+        self.preload(|preload| preload.shift_clock(seconds)).await
+    }
+
+    /// Does something with the library, and sees to it that the server has loaded it.
+    async fn preload(&mut self, act: impl FnOnce(&Preload) -> Result<()>) -> Result<()> {
+        if let Some(preload) = &self.preload {
+            return act(preload);
         }
-        let slow_fsync = Preload::slow_fsync(&self.directory)?;
-        slow_fsync.delay(delay)?;
-        self.slow_fsync = Some(slow_fsync);
+        let preload = Preload::new(&self.directory)?;
+        act(&preload)?;
+        self.preload = Some(preload);
         self.stop(StopMode::Fast).await?;
         self.start_again().await
     }

@@ -12,6 +12,9 @@ use super::site::Site;
 const TERMINATIONS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(50);
 
+/// How far a wrong clock is from the right one, in seconds.
+const WRONG_S: i64 = 3_600;
+
 /// A moment of a call in which its server process is ended.
 pub(super) struct Moment {
     /// What makes the moment last, and what undoes that.
@@ -119,6 +122,15 @@ pub(super) async fn take_connections(site: &Site<'_>) -> Result<()> {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
+    }
+    Ok(())
+}
+
+/// Sets the wall clock forward, back, and right again.
+pub(super) async fn set_clock(site: &Site<'_>) -> Result<()> {
+    for seconds in [WRONG_S, -WRONG_S, 0] {
+        site.cluster.write().await.shift_clock(seconds).await?;
+        tokio::time::sleep(PAUSE / 2).await;
     }
     Ok(())
 }
