@@ -11,8 +11,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 
-use super::otlp::Place;
-
 /// Counters by the values of one label.
 #[derive(Clone, Debug)]
 pub struct Labelled<const N: usize> {
@@ -86,10 +84,10 @@ impl<L: Clone + Eq + Hash> LabelledHistogram<L> {
         Self { family, known }
     }
 
-    /// Takes one more value into the series with these labels, which begins with it unless it is known. `place`
-    /// is where it was, if a collector is sent that.
-    pub(super) fn observe(&self, labels: &L, value: f64, place: Option<Place>) {
-        let exemplar = place.map(|place| [("trace_id", place.trace_id())]);
+    /// Takes one more value into the series with these labels, which begins with it unless it is known.
+    /// `trace_id` is the trace's that it is in, if a collector is sent that.
+    pub(super) fn observe(&self, labels: &L, value: f64, trace_id: Option<String>) {
+        let exemplar = trace_id.map(|id| [("trace_id", id)]);
         match self.known.iter().find(|(known, _)| known == labels) {
             Some((_, histogram)) => histogram.observe(value, exemplar, None),
             None => self.family.get_or_create(labels).observe(value, exemplar, None),

@@ -18,7 +18,6 @@ use settings::{Config, Mode};
 use traces::format::{CallRecord, RequestRecord};
 
 use super::labelled::{Labelled, LabelledHistogram};
-use super::otlp::Place;
 use super::process::ProcessCollector;
 use super::series::{
     ANSWERED, BOTH, CallLabels, NO_ROUTE, RequestLabels, STATEMENTS, TRANSACTIONS, known_calls,
@@ -207,19 +206,19 @@ impl HttpMetrics {
     }
 
     /// Counts one answer. A request without a status was not answered.
-    pub(super) fn observe(&self, request: &RequestRecord<'_>, place: Option<Place>) {
+    pub(super) fn observe(&self, request: &RequestRecord<'_>, trace_id: Option<String>) {
         let (Some(status), Some(took)) = (request.status, request.took) else { return };
         let route = match &*request.kind {
             "statement" => "extrato",
             _ => "transacoes",
         };
-        self.requests.observe(&RequestLabels { status, route }, seconds_of(took), place);
+        self.requests.observe(&RequestLabels { status, route }, seconds_of(took), trace_id);
     }
 }
 
 impl MailboxMetrics {
     /// Counts a call that is over.
-    pub(super) fn observe(&self, call: &CallRecord<'_>, place: Option<Place>) {
+    pub(super) fn observe(&self, call: &CallRecord<'_>, trace_id: Option<String>) {
         let unanswered = |fate| if call.failure.as_deref() == Some(fate) { call.unanswered } else { 0 };
         let outcomes = [
             call.applied,
@@ -248,7 +247,7 @@ impl MailboxMetrics {
             (false, false) => return,
         };
         self.connection_seconds.observe(seconds_of(call.connection));
-        self.database_seconds.observe(&CallLabels { carried, fate }, seconds_of(call.database), place);
+        self.database_seconds.observe(&CallLabels { carried, fate }, seconds_of(call.database), trace_id);
         if !wrote {
             return;
         }

@@ -10,6 +10,7 @@ pub mod lag;
 pub mod metrics;
 pub mod telemetry;
 
+mod head;
 mod labelled;
 mod log;
 #[cfg_attr(not(feature = "otlp"), path = "otlp_absent.rs")]
@@ -25,10 +26,11 @@ use traces::{LineSender, now_micros};
 use metrics::{HttpMetrics, MailboxMetrics, Metrics};
 use otlp::Collector;
 
+pub use head::RequestHead;
 pub use log::LogLevel;
 pub use otlp::Place;
 pub use request_id::RequestId;
-pub use scope::{RequestHead, Scope};
+pub use scope::Scope;
 
 /// Hands each record to everybody who observes. Cheap to clone: all clones tell the same ones.
 #[derive(Clone)]
@@ -78,7 +80,7 @@ impl Observer {
     /// Tells of a request that was answered, or whose caller has gone. What the record says may be
     /// taken out of it. `calls` are those that carried it, as far as a collector is sent them.
     pub fn request(&self, record: &mut RequestRecord<'static>, scope: &mut Scope, calls: &[Place]) {
-        self.http.observe(record, scope.place());
+        self.http.observe(record, scope.trace_id());
         if self.follows(scope) {
             record.at = now_micros().saturating_sub(record.took.unwrap_or(0));
             log::tell_request(&scope.log, record);
@@ -102,7 +104,7 @@ impl Observer {
     /// Tells of a call that is over, once everybody in it is answered. What the record says may be
     /// taken out of it.
     pub fn call(&self, record: &mut CallRecord<'static>, scope: &mut Scope) {
-        self.mailbox.observe(record, scope.place());
+        self.mailbox.observe(record, scope.trace_id());
         if self.follows(scope) {
             record.at = now_micros().saturating_sub(record.total);
             log::tell_call(&scope.log, record);

@@ -22,7 +22,7 @@ use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer
 
 use settings::{Config, ConfigError};
 
-use super::metrics::Metrics;
+use super::labelled::Labelled;
 use loss::{Bounded, Loss, Watched};
 
 pub use span::Place;
@@ -58,8 +58,8 @@ impl Drop for Exporter {
     }
 }
 
-/// Starts to export, if there is somewhere to export to; `metrics` count what is sent and what is lost.
-pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporter>, ConfigError> {
+/// Starts to export, if there is somewhere to export to; `fates` counts what is sent and what is lost.
+pub(super) fn start(config: &Config, fates: &Labelled<3>) -> Result<Option<Exporter>, ConfigError> {
     if !config.otlp {
         return Ok(None);
     }
@@ -67,7 +67,7 @@ pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporte
         .with_http()
         .build()
         .map_err(|why| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", why.to_string()))?;
-    let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
+    let loss = Arc::new(Loss::new(fates.clone()));
     let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").filter(|size| *size > 0).unwrap_or(QUEUE);
     let batches = BatchConfigBuilder::default().with_max_queue_size(queue).build();
     let processor = BatchSpanProcessor::builder(Watched::new(exporter, Arc::clone(&loss)));

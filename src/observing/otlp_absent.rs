@@ -3,8 +3,8 @@
 use settings::{Config, ConfigError};
 use traces::format::{CallRecord, RequestRecord};
 
-use super::metrics::Metrics;
-use super::scope::RequestHead;
+use super::head::RequestHead;
+use super::labelled::Labelled;
 
 /// The running exporter.
 pub(super) enum Exporter {}
@@ -20,7 +20,7 @@ pub enum Place {}
 /// A span that is not over yet.
 pub(super) enum OpenSpan {}
 
-pub(super) fn start(_: &Config, _: &Metrics) -> Result<Option<Exporter>, ConfigError> {
+pub(super) fn start(_: &Config, _: &Labelled<3>) -> Result<Option<Exporter>, ConfigError> {
     Ok(None)
 }
 

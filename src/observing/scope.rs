@@ -10,20 +10,6 @@ pub struct Scope {
     pub(super) open: Option<OpenSpan>,
 }
 
-/// What a request's head says of it.
-pub struct RequestHead<'a> {
-    /// Its method.
-    pub method: &'a str,
-    /// Its path, without a query.
-    pub path: &'a str,
-    /// The pattern that its path fits.
-    pub route: Option<String>,
-    /// The client, unless the path names none.
-    pub client: Option<i32>,
-    /// `traceparent` and `tracestate`: its caller's trace (W3C Trace Context).
-    pub trace_context: [Option<&'a str>; 2],
-}
-
 impl Scope {
     /// Returns the log's span; a disabled one where the log does not tell of requests.
     pub fn log(&self) -> &Span {
@@ -40,10 +26,15 @@ impl Scope {
         !self.log.is_disabled() || self.open.is_some()
     }
 
+    /// Returns its trace's id, if a collector is sent it.
+    pub(super) fn trace_id(&self) -> Option<String> {
+        self.place().map(|place| place.trace_id())
+    }
+
     /// Tells the log which trace it belongs to.
     pub(super) fn log_trace_id(&self) {
-        if let Some(place) = self.place() {
-            self.log.record("trace_id", place.trace_id());
+        if let Some(id) = self.trace_id() {
+            self.log.record("trace_id", id);
         }
     }
 }

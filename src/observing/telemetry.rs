@@ -27,7 +27,7 @@ pub struct Telemetry {
 pub fn start(config: &Config, metrics: &Metrics) -> Result<Telemetry, ConfigError> {
     let (layer, level) = log::layer(config)?;
     let trace = start_trace(config)?;
-    let exporter = otlp::start(config, metrics)?;
+    let exporter = otlp::start(config, &metrics.spans.fates)?;
     tracing_subscriber::registry().with(layer).init();
     if config.otlp && exporter.is_none() {
         tracing::warn!("a collector is set (OTEL_*), but this build has no OTLP (cargo feature otlp)");

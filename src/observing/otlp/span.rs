@@ -10,7 +10,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use traces::format::{CallRecord, CallReport, RequestRecord, Unit};
 
-use super::super::scope::RequestHead;
+use super::super::head::RequestHead;
 
 /// Where spans are sent.
 #[derive(Clone)]
