@@ -254,6 +254,12 @@ impl Guiche {
         found.expect("it was just found")
     }
 
+    /// Waits until client 1's statement is answered again: whoever looks whether the database is there may have
+    /// waited as long as it was away.
+    pub(crate) async fn until_it_answers(&self) {
+        until("it answers again", async || self.statement(1).await.status == 200).await;
+    }
+
     /// Waits until `/readyz` is what it should be.
     pub(crate) async fn until_ready(&self) {
         until("it is ready", async || self.get("/readyz").await.status == 200).await;
