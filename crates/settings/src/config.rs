@@ -107,7 +107,7 @@ impl Config {
             listen: Listen::read(&vars)?,
             metrics_listen: metrics_listen(&vars)?,
             trace: TraceFiles::read(&vars, &instance)?,
-            otlp: otel::exports(vars.0)?,
+            otlp: otel::exports(&vars)?,
             instance,
             database_url: DatabaseUrl::read(&vars)?,
             profile: vars.word("PROFILE")?,

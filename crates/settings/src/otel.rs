@@ -1,9 +1,8 @@
 //! Whether spans are exported, as OpenTelemetry's own variables say it, and which of their values this program
 //! cannot follow. The exporter reads the others itself.
 
-use std::collections::BTreeMap;
-
 use super::error::ConfigError;
+use super::vars::Vars;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
@@ -13,12 +12,10 @@ const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 ///
 /// # Errors
 /// When a variable asks for what is not built in.
-pub(super) fn exports(vars: &BTreeMap<String, String>) -> Result<bool, ConfigError> {
-    // An empty value counts as unset.
-    let get = |name| vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let exporter = get("OTEL_TRACES_EXPORTER");
-    let endpoint = [TRACES_ENDPOINT, ENDPOINT].into_iter().find_map(|name| Some((name, get(name)?)));
-    let disabled = get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+pub(super) fn exports(vars: &Vars<'_>) -> Result<bool, ConfigError> {
+    let exporter = vars.get("OTEL_TRACES_EXPORTER");
+    let endpoint = [TRACES_ENDPOINT, ENDPOINT].into_iter().find_map(|name| Some((name, vars.get(name)?)));
+    let disabled = vars.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if disabled || exporter == Some("none") || endpoint.is_some_and(|(_, endpoint)| endpoint == "off") {
         return Ok(false);
     }
@@ -30,7 +27,7 @@ pub(super) fn exports(vars: &BTreeMap<String, String>) -> Result<bool, ConfigErr
         return Ok(false);
     }
     for name in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-        if let Some(protocol) = get(name) {
+        if let Some(protocol) = vars.get(name) {
             if protocol != "http/protobuf" {
                 let problem = format!("{protocol:?} is not built in: expected http/protobuf (port 4318)");
                 return Err(ConfigError::new(name, problem));
@@ -54,7 +51,7 @@ mod tests {
 
     fn exports_with(given: &[(&str, &str)]) -> Result<bool, String> {
         let vars = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        exports(&vars).map_err(|error| error.to_string())
+        exports(&Vars(&vars)).map_err(|error| error.to_string())
     }
 
     #[test]
