@@ -1,13 +1,13 @@
 //! Opens trace files: plain or gzip, in a directory or from a pipe, each of them once.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 
+use super::file_id::FileId;
 use super::format::{Header, Line, VERSION};
 use super::printable::Shown;
 
@@ -67,19 +67,6 @@ pub enum ReadError {
         /// Its version.
         version: u32,
     },
-}
-
-/// A file by whatever name: links and other paths to it are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
 }
 
 /// A file whose first line is known to be a trace's.

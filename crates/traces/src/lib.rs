@@ -15,6 +15,7 @@ mod chains;
 mod chrome;
 mod collect;
 mod command;
+mod file_id;
 mod html;
 mod input;
 mod output;

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::input::FileId;
+use super::file_id::FileId;
 use super::printable::Shown;
 
 /// What a page has in its first [`HEAD_BYTES`] bytes.

@@ -10,8 +10,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::chains::{Chain, Part, Parts, chains, order};
+use super::file_id::FileId;
 use super::format::{Header, Line, VERSION};
-use super::input::{FileId, ReadError, TraceFile, parse, read_line};
+use super::input::{ReadError, TraceFile, parse, read_line};
 use super::printable::{Shown, Timestamp};
 
 /// Runs of instances that are told apart. Real traces have a handful.

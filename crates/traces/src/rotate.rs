@@ -1,10 +1,11 @@
 //! A file of bounded size that makes room by moving itself aside.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use super::file_id::FileId;
 
 /// `path`, and the files before it as `path.1`, `path.2` …: at most `files` of them, each of at
 /// most `max_bytes`. What falls off the end is removed.
@@ -51,11 +52,10 @@ impl RotatedFile {
     /// put there is used. Nothing is moved aside, since names behind a dot and a number may be somebody else's now.
     /// After a failure it goes on as before.
     pub(super) fn reopen(&mut self, head: &[u8]) -> io::Result<bool> {
-        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         let current = self.current.as_ref().map(|current| current.file.metadata()).transpose()?;
         let mut options = OpenOptions::new();
         let file = match fs::metadata(&self.path) {
-            Ok(there) if current.is_some_and(|current| identity(&current) == identity(&there)) => {
+            Ok(there) if current.is_some_and(|current| FileId::of(&current) == FileId::of(&there)) => {
                 return Ok(false);
             }
             Ok(there) if there.is_file() && there.len() == 0 => options.write(true).open(&self.path)?,
