@@ -1,7 +1,5 @@
 //! The key under which a transaction is asked for, so that it may be asked for again.
 
-use std::fmt;
-
 /// What tells one wish of a client's from another: the same key means the same wish, however often it is sent.
 ///
 /// It is the client's own: two clients may use the same. 1 to 64 printable ASCII characters.
@@ -32,16 +30,9 @@ impl TryFrom<String> for IdempotencyKey {
 }
 
 /// The text cannot be a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key has 1 to {} printable ASCII characters", IdempotencyKey::MAX_CHARS)]
 pub struct NotAKey;
-
-impl fmt::Display for NotAKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a key has 1 to {} printable ASCII characters", IdempotencyKey::MAX_CHARS)
-    }
-}
-
-impl std::error::Error for NotAKey {}
 
 #[cfg(test)]
 mod tests {

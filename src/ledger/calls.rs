@@ -81,8 +81,7 @@ fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<
 pub(super) async fn apply(connection: &ClientWrapper, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
     let keyed = runs.iter().flat_map(|run| &run.transactions).any(|transaction| transaction.key.is_some());
     match runs {
-        _ if keyed => apply_batch(connection, runs, keyed).await,
-        [Run { client, transactions }] => match transactions.as_slice() {
+        [Run { client, transactions }] if !keyed => match transactions.as_slice() {
             [transaction] => apply_one(connection, *client, transaction).await,
             _ => apply_run(connection, *client, transactions).await,
         },
