@@ -3,7 +3,7 @@
 
 use testbed::Profile;
 
-use crate::harness::{Database, Guiche, Request, own_cluster, until};
+use crate::harness::{Database, Guiche, Request, own_cluster};
 
 /// Has a transaction called `fails` meet `action`, before its commit.
 async fn before_commit(database: &Database, action: &str) {
@@ -90,24 +90,10 @@ async fn a_backend_that_ends_after_the_commit_leaves_the_outcome_unknown() {
     let database = Database::create_in(&cluster).await;
     let guiche = Guiche::on(&database).await;
     assert_eq!(guiche.credit(1, 1, "before").await.balance(), 1);
-    database.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
-    database.execute("SELECT pg_reload_conf()").await;
-    // Commits wait once the checkpointer has read it, whose word it is.
-    let probe = database.admin().await;
-    let probing = tokio::spawn(async move {
-        while probe.batch_execute("SELECT pg_logical_emit_message(true, '', '')").await.is_ok() {}
-    });
-    let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    let count = format!("SELECT count(*) {waiting}");
-    until("a commit waits for the standby", async || database.value::<i64>(&count).await == 1).await;
-    database.execute(&format!("SELECT pg_terminate_backend(pid) {waiting}")).await;
-    probing.await.expect("it ends with its session");
+    database.have_commits_wait().await;
     for (how, description) in [("terminate", "ended"), ("cancel", "cancelled")] {
         let mut caller = guiche.begin(&Request::transaction(1, 1, "c", description)).await;
-        until("the commit waits for the standby", async || {
-            database.sessions("AND wait_event = 'SyncRep'").await == 1
-        })
-        .await;
+        database.until_a_commit_waits().await;
         end_sessions(&database, how).await;
         let response = caller.receive().await.expect("an answer");
         match how {

@@ -193,29 +193,14 @@ async fn what_was_committed_and_not_answered_is_learned_by_asking_again() {
     let mut cluster = own_cluster(Profile::Durable, &[]).await;
     let database = Database::create_in(&cluster).await;
     let mut guiche = Guiche::on(&database).await;
-    database.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
-    database.execute("SELECT pg_reload_conf()").await;
-    let waiting = "AND wait_event = 'SyncRep'";
-    let mut lost = Vec::new();
-    for number in 1.. {
-        let request = keyed(&format!("k{number}"), credit(1, number, "lost"));
-        let mut caller = guiche.begin(&request).await;
-        let answer = tokio::spawn(async move { caller.receive().await.expect("an answer") });
-        // Commits wait once the checkpointer has read it.
-        until("it is over, or its commit waits", async || {
-            answer.is_finished() || database.sessions(waiting).await == 1
-        })
-        .await;
-        if answer.is_finished() {
-            continue;
-        }
+    database.have_commits_wait().await;
+    let lost = [1, 2].map(|number| keyed(&format!("k{number}"), credit(1, number, "lost")));
+    for request in &lost {
+        let mut caller = guiche.begin(request).await;
+        database.until_a_commit_waits().await;
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
         database.admin().await.query(sql, &[]).await.expect("it is ended");
-        answer.await.expect("no panic").assert_unknown();
-        lost.push(request);
-        if lost.len() == 2 {
-            break;
-        }
+        caller.receive().await.expect("an answer").assert_unknown();
     }
     database
         .admin()

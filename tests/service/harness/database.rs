@@ -161,6 +161,30 @@ impl Database {
         self.value(&self.count_sessions(condition)).await
     }
 
+    /// Has every commit of its server from now on wait for a standby that never answers.
+    pub(crate) async fn have_commits_wait(&self) {
+        const WAITING: &str = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+        self.execute("SELECT pg_reload_conf()").await;
+        // They wait once the checkpointer has read it, whose word it is.
+        let probe = self.admin().await;
+        let probing = tokio::spawn(async move {
+            while probe.batch_execute("SELECT pg_logical_emit_message(true, '', '')").await.is_ok() {}
+        });
+        let count = format!("SELECT count(*) {WAITING}");
+        until("a commit waits for the standby", async || self.value::<i64>(&count).await == 1).await;
+        self.execute(&format!("SELECT pg_terminate_backend(pid) {WAITING}")).await;
+        probing.await.expect("it ends with its session");
+    }
+
+    /// Waits until a commit of the service waits for the standby.
+    pub(crate) async fn until_a_commit_waits(&self) {
+        until("the commit waits for the standby", async || {
+            self.sessions("AND wait_event = 'SyncRep'").await == 1
+        })
+        .await;
+    }
+
     fn count_sessions(&self, condition: &str) -> String {
         let name = &self.name;
         format!(
