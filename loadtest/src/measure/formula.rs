@@ -63,7 +63,7 @@ pub struct Verdict {
 /// Those; the message names the formula.
 pub fn check_answer(template: &str, result: &Measurement) -> Result<()> {
     for comparison in &result.comparisons {
-        Formulas::of(result, comparison)?.text(template)?;
+        Formulas::of(result, comparison).text(template)?;
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ pub fn check_answer(template: &str, result: &Measurement) -> Result<()> {
 pub fn check_expectation(expectation: &Expectation, result: &Measurement) -> Result<()> {
     ensure!(!expectation.says.trim().is_empty(), "says is empty");
     for comparison in &result.comparisons {
-        let formulas = Formulas::of(result, comparison)?;
+        let formulas = Formulas::of(result, comparison);
         formulas.text(&expectation.says)?;
         formulas.text(&expectation.measured)?;
         for condition in &expectation.holds {
@@ -91,53 +91,65 @@ pub fn check_expectation(expectation: &Expectation, result: &Measurement) -> Res
 /// When the template does not fit the measurement.
 pub fn answer(result: &Measurement) -> Result<String> {
     match result.comparisons.first() {
-        Some(comparison) => Formulas::of(result, comparison)?.text(&result.answer),
+        Some(comparison) => Formulas::of(result, comparison).text(&result.answer),
         None => Ok(result.answer.clone()),
     }
 }
 
 /// Returns what became of the expectations; those whose base is another are left out.
 pub fn verdicts(result: &Measurement) -> Vec<Verdict> {
+    let played: Vec<Played<'_>> = result.comparisons.iter().map(|one| Played::of(result, one)).collect();
     let asked = result.expectations.iter().filter(|one| result.is_given(&one.given));
-    asked.map(|one| judge(one, result).unwrap_or_else(|error| unknown(one, format!("{error:#}")))).collect()
+    asked.map(|one| judge(one, &played).unwrap_or_else(|error| unknown(one, format!("{error:#}")))).collect()
+}
+
+/// A comparison as formulas see it: all of it, and each of its rounds alone.
+struct Played<'a> {
+    axes: Option<&'a [Axis; 2]>,
+    formulas: Formulas,
+    rounds: Vec<Formulas>,
+}
+
+impl<'a> Played<'a> {
+    fn of(result: &Measurement, comparison: &'a Comparison) -> Played<'a> {
+        let rounds = comparison.cases.iter().flat_map(|case| case.valid().map(|run| run.round));
+        let rounds: BTreeSet<u32> = rounds.collect();
+        let alone = |round| Formulas::of(&result.of_round(round), &comparison.of_round(round));
+        Played {
+            axes: comparison.axes.as_ref(),
+            formulas: Formulas::of(result, comparison),
+            rounds: rounds.into_iter().map(alone).collect(),
+        }
+    }
 }
 
 /// Judges it within the first comparison that can tell.
-fn judge(expectation: &Expectation, result: &Measurement) -> Result<Verdict> {
+fn judge(expectation: &Expectation, played: &[Played<'_>]) -> Result<Verdict> {
+    let conditions = expectation.holds.iter().map(|text| Condition::parse(text));
+    let conditions = conditions.collect::<Result<Vec<Condition<'_>>>>()?;
+    let bounds: Vec<String> =
+        conditions.iter().map(|one| format!("{} {}", one.operator, one.bound)).collect();
     let mut verdict = unknown(expectation, String::new());
-    for comparison in &result.comparisons {
-        let formulas = Formulas::of(result, comparison)?;
-        let conditions = expectation.holds.iter().map(|text| Condition::parse(text));
-        let conditions = conditions.collect::<Result<Vec<Condition<'_>>>>()?;
-        let values = conditions.iter().map(|one| one.measure(&formulas, comparison.axes.as_ref()));
+    for comparison in played {
+        let values = conditions.iter().map(|one| one.measure(&comparison.formulas, comparison.axes));
         let values = values.collect::<Result<Vec<Option<f64>>>>()?;
         let told = values
             .iter()
             .zip(&conditions)
-            .map(|(value, one)| value.map(|value| one.judge(value, result, comparison)).transpose());
+            .map(|(value, one)| value.map(|value| one.judge(value, comparison)).transpose());
         let told = told.collect::<Result<Option<Vec<Told>>>>()?;
         let told = told.and_then(|all| all.into_iter().reduce(Told::and));
         let shown = values.iter().map(|value| value.map_or("no valid figure".to_owned(), significant));
-        let bounds = conditions.iter().map(|one| format!("{} {}", one.operator, one.bound));
         let or = |text: &str, otherwise: String| match text {
             "" => Ok(otherwise),
-            text => formulas.text(text),
+            text => comparison.formulas.text(text),
         };
         verdict = Verdict {
-            says: formulas.text(&expectation.says)?,
+            says: comparison.formulas.text(&expectation.says)?,
             measured: or(&expectation.measured, shown.collect::<Vec<_>>().join(", "))?,
-            goal: or(&expectation.goal, bounds.collect::<Vec<_>>().join(", "))?,
-            held: match told {
-                Some(Told::Clearly(held) | Told::Once(held)) => Some(held),
-                Some(Told::Not(_)) | None => None,
-            },
-            doubt: match told {
-                Some(Told::Once(_)) => "one round".to_owned(),
-                Some(Told::Not(Some(1))) => "1 more round might tell".to_owned(),
-                Some(Told::Not(Some(more))) => format!("{more} more rounds might tell"),
-                Some(Told::Not(None)) => "the rounds differ by more".to_owned(),
-                Some(Told::Clearly(_)) | None => String::new(),
-            },
+            goal: or(&expectation.goal, bounds.join(", "))?,
+            held: told.and_then(Told::held),
+            doubt: told.map_or(String::new(), Told::doubt),
         };
         if told.is_some() {
             break;
@@ -187,17 +199,13 @@ impl<'a> Condition<'a> {
     }
 
     /// Judges it by what its formula is in each round in which it has a value.
-    fn judge(&self, median: f64, result: &Measurement, comparison: &Comparison) -> Result<Told> {
+    fn judge(&self, median: f64, comparison: &Played<'_>) -> Result<Told> {
         let holds = |value| self.holds(value);
         if self.formula.contains("most(") {
             return Ok(Told::Clearly(holds(median)));
         }
-        let rounds = comparison.cases.iter().flat_map(|case| case.valid().map(|run| run.round));
-        let rounds = rounds.collect::<BTreeSet<u32>>().into_iter().map(|round| {
-            let formulas = Formulas::of(&result.of_round(round), &comparison.of_round(round))?;
-            self.measure(&formulas, comparison.axes.as_ref())
-        });
-        let values: Vec<f64> = rounds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let values = comparison.rounds.iter().map(|round| self.measure(round, comparison.axes));
+        let values: Vec<f64> = values.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         Ok(rounds::judge(&values, median, self.bound, &holds))
     }
 

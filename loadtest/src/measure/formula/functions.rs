@@ -41,7 +41,7 @@ struct Data {
 }
 
 impl Formulas {
-    pub(super) fn of(result: &Measurement, comparison: &Comparison) -> Result<Formulas> {
+    pub(super) fn of(result: &Measurement, comparison: &Comparison) -> Formulas {
         let data = Arc::new(Data { result: result.clone(), comparison: comparison.clone() });
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -76,7 +76,7 @@ impl Formulas {
         let fastest = data.clone();
         environment.add_function("fastest", move |settings: String| told(fastest.fastest(&settings)));
         environment.add_global("shipped", data.shipped());
-        Ok(Formulas { environment })
+        Formulas { environment }
     }
 
     pub(super) fn text(&self, template: &str) -> Result<String> {

@@ -52,6 +52,25 @@ fn quantile(freedom: usize) -> f64 {
 }
 
 impl Told {
+    /// Returns whether it holds, if that is told.
+    pub(super) fn held(self) -> Option<bool> {
+        match self {
+            Told::Clearly(held) | Told::Once(held) => Some(held),
+            Told::Not(_) => None,
+        }
+    }
+
+    /// Returns why it is not told, or what it rests on; nothing where it is clear.
+    pub(super) fn doubt(self) -> String {
+        match self {
+            Told::Clearly(_) => String::new(),
+            Told::Once(_) => "one round".to_owned(),
+            Told::Not(Some(1)) => "1 more round might tell".to_owned(),
+            Told::Not(Some(more)) => format!("{more} more rounds might tell"),
+            Told::Not(None) => "the rounds differ by more".to_owned(),
+        }
+    }
+
     /// Returns what two conditions come to that are both to hold.
     pub(super) fn and(self, other: Told) -> Told {
         match (self, other) {
