@@ -177,7 +177,7 @@ impl Session<'_> {
         let options = StackOptions { balancing, port: 0, links, ..StackOptions::default() };
         let mut stack = Stack::start(options, &|_: &str| {}).await?;
         // It starts PostgreSQL again, the first time.
-        if self.has(Disaster::SlowDisk) {
+        if self.partners.iter().any(Fault::is_preloaded) {
             stack.cluster.delay_fsync(Duration::ZERO).await?;
         }
         let endpoint = Endpoint::Tcp(stack.nginx.address);
@@ -228,10 +228,6 @@ impl Session<'_> {
             strikes.push(strike);
         }
         Ok(())
-    }
-
-    fn has(&self, disaster: Disaster) -> bool {
-        self.partners.iter().any(|fault| fault.0.contains(&disaster))
     }
 
     fn draw(&self, random: &mut fastrand::Rng) -> Fault {

@@ -9,25 +9,28 @@ fn faults(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).arg("faults").args(args).output().expect("it runs")
 }
 
+/// Plays faults that must break no promise; returns what was said, and the report.
+fn promises_kept(args: &[&str]) -> (String, String) {
+    let home = RunDir::create().expect("a run directory");
+    let report = ["--seed=7", "--report", home.path().to_str().expect("it is UTF-8")];
+    let faults = faults(&[args, &report].concat());
+    let said = String::from_utf8_lossy(&faults.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&faults.stderr);
+    assert!(faults.status.success() && said.contains(" 0 promises broken"), "{said}{complaints}");
+    let written = fs::read_to_string(home.path().join("report.md")).expect("a report");
+    (said, written)
+}
+
 #[test]
 fn faults_under_load_break_no_promise() {
-    let home = RunDir::create().expect("a run directory");
-    let report = home.path().to_str().expect("it is UTF-8");
-    let faults = faults(&[
+    let (said, written) = promises_kept(&[
         "--balancing=least_conn",
         "--fault=kill-instance",
         "--fault=kill-database",
         "--fault=terminate-after-commit",
         "--fault=hold-row+fill-table",
-        "--seed=7",
-        "--report",
-        report,
     ]);
-    let said = String::from_utf8_lossy(&faults.stdout);
-    let complaints = String::from_utf8_lossy(&faults.stderr);
-    assert!(faults.status.success(), "{said}{complaints}");
-    assert!(said.contains("seed 7") && said.contains(" 0 promises broken"), "{said}");
-    let written = fs::read_to_string(home.path().join("report.md")).expect("a report");
+    assert!(said.contains("seed 7"), "{said}");
     for fault in ["kill-instance", "kill-database", "terminate-after-commit"] {
         assert!(written.contains(fault), "{written}");
     }
@@ -37,40 +40,23 @@ fn faults_under_load_break_no_promise() {
 /// Whoever asks again under a key learns what became of each transaction, and none is applied twice.
 #[test]
 fn callers_with_keys_know_every_outcome_in_the_end() {
-    let home = RunDir::create().expect("a run directory");
-    let report = home.path().to_str().expect("it is UTF-8");
-    let faults = faults(&[
+    promises_kept(&[
         "--keyed",
         "--balancing=round_robin",
         "--fault=kill-instance",
         "--fault=kill-database",
         "--fault=terminate-after-commit",
         "--fault=kill-nginx",
-        "--seed=7",
-        "--report",
-        report,
     ]);
-    let said = String::from_utf8_lossy(&faults.stdout);
-    let complaints = String::from_utf8_lossy(&faults.stderr);
-    assert!(faults.status.success() && said.contains(" 0 promises broken"), "{said}{complaints}");
 }
 
 #[test]
 fn harmed_links_break_no_promise() {
-    let home = RunDir::create().expect("a run directory");
-    let faults = faults(&[
+    let (_, written) = promises_kept(&[
         "--balancing=affinity",
         "--fault=reset-nginx-instance",
         "--fault=cut-instance-database+hold-row",
-        "--seed=7",
-        "--report",
-        home.path().to_str().expect("it is UTF-8"),
     ]);
-    let said = String::from_utf8_lossy(&faults.stdout);
-    let complaints = String::from_utf8_lossy(&faults.stderr);
-    assert!(faults.status.success(), "{said}{complaints}");
-    assert!(said.contains(" 0 promises broken"), "{said}");
-    let written = fs::read_to_string(home.path().join("report.md")).expect("a report");
     for harmed in ["| reset-nginx-instance", "| two at once"] {
         let row = written.lines().find(|line| line.starts_with(harmed)).expect(&written);
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -112,6 +112,11 @@ impl Fault {
         self.0.iter().any(|disaster| matches!(disaster, Disaster::Link(..)))
     }
 
+    /// Returns whether PostgreSQL must have loaded a library for it.
+    pub fn is_preloaded(&self) -> bool {
+        self.0.iter().any(|disaster| disaster.is_preloaded())
+    }
+
     /// Does it, and returns once every part that it ended has been started again. What needs the same part
     /// comes one after the other.
     ///
@@ -144,15 +149,18 @@ impl Disaster {
         of_parts.chain(link::all())
     }
 
+    /// Returns whether PostgreSQL must have loaded the library that does it.
+    fn is_preloaded(self) -> bool {
+        matches!(self, Disaster::SlowDisk | Disaster::SetClock)
+    }
+
     /// Returns why it cannot be had on this machine, if so.
     pub fn left_out(self) -> Option<String> {
         match self {
             Disaster::FillTable | Disaster::FillLog if !Uid::effective().is_root() => {
                 Some("only root can mount a small disk".to_owned())
             }
-            Disaster::SlowDisk | Disaster::SetClock => {
-                built(testbed::preload::LIBRARY).err().map(|error| error.to_string())
-            }
+            _ if self.is_preloaded() => built(testbed::preload::LIBRARY).err().map(|error| error.to_string()),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use super::callers::Callers;
 use super::checker::{Kind, Violation};
 use super::disaster::Fault;
 use super::history::{Call, Told};
+use crate::measure::figures::Spread;
 use crate::stalls::watch::{Watch, now_s};
 use crate::stalls::{self, Answer, Stalls};
 
@@ -103,9 +104,7 @@ fn answer(call: &Call, history_s: f64) -> Answer {
 }
 
 fn median_ms(answers: &[Answer]) -> f64 {
-    let mut times: Vec<f64> = answers.iter().map(|answer| (answer.end_s - answer.start_s) * 1e3).collect();
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
+    Spread::of(answers.iter().map(|answer| (answer.end_s - answer.start_s) * 1e3).collect()).median
 }
 
 /// Counts each violation with the strike in which its call ended.
