@@ -52,15 +52,16 @@ impl Front {
         let mut count = 0;
         until("nobody is connected", async || {
             let entries = std::fs::read_dir(&directory).expect("the worker runs").flatten();
-            let low = |path: &std::path::Path| {
+            let low = entries.map(|entry| entry.path()).filter(|path| {
                 path.file_name()
                     .and_then(|name| name.to_str()?.parse().ok())
                     .is_some_and(|number: usize| number < limit)
-            };
-            let paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| low(path)).collect();
-            count = paths.len();
+            });
+            // What was closed since it was listed leads nowhere, and is not counted.
+            let targets: Vec<_> = low.filter_map(|path| std::fs::read_link(path).ok()).collect();
+            count = targets.len();
             // Its own sockets are where it listens and where it hears the master.
-            paths.iter().filter(|path| is_socket(path)).count() <= 2
+            targets.iter().filter(|target| target.to_string_lossy().starts_with("socket:")).count() <= 2
         })
         .await;
         count
@@ -118,10 +119,6 @@ impl Front {
         };
         [count(&self.instances[0]).await, count(&self.instances[1]).await]
     }
-}
-
-fn is_socket(descriptor: &std::path::Path) -> bool {
-    std::fs::read_link(descriptor).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
 }
 
 fn endpoint(address: &Address) -> Endpoint {
