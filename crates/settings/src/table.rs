@@ -148,7 +148,7 @@ pub const SETTINGS: &[Setting] = {
         ),
         row(
             "POOL_SIZE",
-            Is("16"),
+            Found("16; in direct and serial 2"),
             Number(2, 1_000),
             "database connections per instance, shared out over the workers",
         ),
