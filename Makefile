@@ -64,7 +64,7 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
 
 .PHONY: test
-test: compiler servers k6 wrk browser valgrind promtool ## run all tests, and say which test programs took longest
+test: compiler servers k6 schemathesis wrk browser valgrind promtool ## run all tests, and say which test programs took longest
 	@echo '==> cargo build: the tests and the programs that they start'
 	@cargo build --workspace --lib --bins --tests $(features)
 	@echo '==> cargo test'
@@ -110,6 +110,6 @@ untraced: compiler
 	@cargo build --release --workspace --bin guiche --features tracing/release_max_level_off \
 		--target-dir target/untraced
 
-.PHONY: compiler servers k6 wrk browser valgrind promtool linters
-compiler servers k6 wrk browser valgrind promtool linters:
+.PHONY: compiler servers k6 schemathesis wrk browser valgrind promtool linters
+compiler servers k6 schemathesis wrk browser valgrind promtool linters:
 	@.ci/install $@

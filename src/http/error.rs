@@ -1,20 +1,21 @@
-//! The one table of what is answered when a request is not: status, problem type, title.
+//! What is answered when a request is not; how it looks from outside is in the table beside.
 //!
 //! Bodies follow RFC 9457 (`application/problem+json`). A 5xx never tells its cause, which is in
 //! the log, but its `type` tells a caller whether trying again is safe.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use strum::EnumCount;
 
 use super::key::BadKey;
+use super::table::Row;
 use super::wire::{BadBody, FieldProblem, ProblemBody};
-use crate::domain::Rejection;
+use crate::domain::{InvalidField, Rejection};
 use crate::mailbox::{Bound, Refusal};
 use crate::observing::RequestId;
 
 /// Why a request gets no 200.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, EnumCount)]
 pub(super) enum Problem {
     /// No such route.
     NoSuchPath,
@@ -55,87 +56,35 @@ pub(super) enum Problem {
 }
 
 /// What a problem's body is.
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Seconds after which a refused caller may try again.
-const RETRY_AFTER_SECONDS: u32 = 1;
-
-/// What a problem looks like from outside.
-struct Row {
-    status: StatusCode,
-    /// The last part of the problem's `type`.
-    slug: &'static str,
-    title: &'static str,
-    /// Whether `Retry-After` says that trying again is safe.
-    retry: bool,
-}
+pub(super) const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl Problem {
-    fn row(&self) -> Row {
-        let row = |status, slug, title| Row { status, slug, title, retry: false };
-        let again = |slug, title| Row { status: StatusCode::SERVICE_UNAVAILABLE, slug, title, retry: true };
-        match self {
-            Self::NoSuchPath => row(StatusCode::NOT_FOUND, "no-such-path", "There is nothing at this path"),
-            Self::MethodNotAllowed(_) => row(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "This path does not take this method",
-            ),
-            Self::UnknownClient => row(StatusCode::NOT_FOUND, "unknown-client", "There is no such client"),
-            Self::MalformedRequest => {
-                row(StatusCode::BAD_REQUEST, "malformed-request", "This is not an HTTP request")
-            }
-            Self::HeadTooLarge => row(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "head-too-large",
-                "The request's head is too large",
-            ),
-            Self::HeadIncomplete => row(
-                StatusCode::REQUEST_TIMEOUT,
-                "head-incomplete",
-                "The request's head did not arrive in time",
-            ),
-            Self::MalformedBody(_) => row(StatusCode::BAD_REQUEST, "malformed-body", "The body is not JSON"),
-            Self::InvalidTransaction(_) => row(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid-transaction",
-                "The body is not a valid transaction",
-            ),
-            Self::BodyTooLarge(_) => {
-                row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large")
-            }
-            Self::BodyIncomplete => {
-                row(StatusCode::REQUEST_TIMEOUT, "body-incomplete", "The body did not arrive in time")
-            }
-            Self::InvalidKey(_) => row(
-                StatusCode::BAD_REQUEST,
-                "invalid-idempotency-key",
-                "The header Idempotency-Key is not a key",
-            ),
-            Self::KeyReused => row(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "This Idempotency-Key was used for another transaction of the client",
-            ),
-            Self::LimitExceeded => row(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "limit-exceeded",
-                "The debit would take the balance below the credit limit",
-            ),
-            Self::BalanceOverflow => row(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "balance-overflow",
-                "The transaction would take the balance out of its range",
-            ),
-            Self::Overloaded(_) => again("overloaded", "A bound is reached; nothing was applied"),
-            Self::Unavailable => again("unavailable", "The service cannot answer now; nothing was applied"),
-            Self::OutcomeUnknown => row(
-                StatusCode::GATEWAY_TIMEOUT,
-                "outcome-unknown",
-                "The transaction was sent, but whether it was applied is not known; read the statement before trying again",
-            ),
-            Self::NotReady(_) => again("not-ready", "The instance is not ready"),
-        }
+    /// Returns one of each, as an example.
+    pub(super) fn one_of_each() -> [Self; Self::COUNT] {
+        let wrong = InvalidField::DescriptionLength.to_string();
+        [
+            Self::NoSuchPath,
+            Self::MethodNotAllowed("GET, HEAD"),
+            Self::UnknownClient,
+            Self::MalformedRequest,
+            Self::HeadTooLarge,
+            Self::HeadIncomplete,
+            Self::MalformedBody("EOF while parsing an object at line 1 column 15".to_owned()),
+            Self::InvalidTransaction(vec![FieldProblem { field: "descricao", detail: wrong }]),
+            Self::BodyTooLarge(4096),
+            Self::BodyIncomplete,
+            Self::InvalidKey(BadKey::Repeated),
+            Self::KeyReused,
+            Self::LimitExceeded,
+            Self::BalanceOverflow,
+            Self::Overloaded(Bound::ClientQueue),
+            Self::Unavailable,
+            Self::OutcomeUnknown,
+            Self::NotReady("the instance is about to end"),
+        ]
     }
 
     fn detail(&self) -> Option<String> {
@@ -154,7 +103,8 @@ impl Problem {
         self.row().slug
     }
 
-    fn body(&self) -> Vec<u8> {
+    /// Returns the body of its answer.
+    pub(super) fn body(&self) -> Vec<u8> {
         let Row { status, slug, title, .. } = self.row();
         let errors = match self {
             Self::InvalidTransaction(problems) => problems.as_slice(),
@@ -177,10 +127,10 @@ impl Problem {
 
     /// The whole response.
     pub(super) fn response(&self) -> HttpResponse {
-        let Row { status, retry, .. } = self.row();
-        let mut response = HttpResponse::build(status);
+        let row = self.row();
+        let mut response = HttpResponse::build(row.status);
         response.insert_header((CONTENT_TYPE, MEDIA_TYPE));
-        if retry {
+        if row.retry() {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         if let Self::MethodNotAllowed(allowed) = self {

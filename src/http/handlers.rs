@@ -14,6 +14,9 @@ use super::connection::{InService, awaits_body, broken_off};
 use super::error::Problem;
 use super::key::read_key;
 use super::observed::{self, Observed};
+use super::openapi::DOCUMENT;
+use super::page;
+use super::path::Path;
 use super::wire::{AppliedBody, StatementBody, parse_transaction};
 use super::{Api, Readiness};
 use crate::domain::{ClientId, Kind, Transaction};
@@ -40,7 +43,7 @@ pub(super) async fn get_statement(request: HttpRequest, api: Data<Api>) -> HttpR
 /// `GET /healthz`: the process is alive.
 pub(super) async fn healthz(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let healthy = HttpResponse::Ok().content_type(ContentType::plaintext()).body("Healthy");
-    counted(&request, &api, Some("healthz"), Instant::now(), healthy)
+    counted(&request, &api, Some(Path::Health), Instant::now(), healthy)
 }
 
 /// `GET /readyz`: the database answers, is what the profile says, and has its data; and the instance is not
@@ -55,7 +58,7 @@ pub(super) async fn readyz(request: HttpRequest, api: Data<Api>) -> HttpResponse
         Readiness::Ready => HttpResponse::Ok().content_type(ContentType::plaintext()).body("Ready"),
         Readiness::NotReady(why) => Problem::NotReady(why).response(),
     };
-    counted(&request, &api, Some("readyz"), began, response)
+    counted(&request, &api, Some(Path::Readiness), began, response)
 }
 
 /// Every path that is not a route.
@@ -63,25 +66,36 @@ pub(super) async fn no_such_path(request: HttpRequest, api: Data<Api>) -> HttpRe
     counted(&request, &api, None, Instant::now(), Problem::NoSuchPath.response())
 }
 
-/// A route's path with another method.
-pub(super) async fn method_not_allowed(
-    request: HttpRequest,
-    api: Data<Api>,
-    route: Option<&'static str>,
-    allowed: &'static str,
-) -> HttpResponse {
-    counted(&request, &api, route, Instant::now(), Problem::MethodNotAllowed(allowed).response())
+/// A path with another method than it takes.
+pub(super) async fn method_not_allowed(request: HttpRequest, api: Data<Api>, path: Path) -> HttpResponse {
+    let response = Problem::MethodNotAllowed(path.allowed()).response();
+    counted(&request, &api, Some(path), Instant::now(), response)
+}
+
+/// `GET /openapi.json`
+pub(super) async fn description(request: HttpRequest, api: Data<Api>) -> HttpResponse {
+    let response = HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.clone());
+    counted(&request, &api, Some(Path::Description), Instant::now(), response)
+}
+
+/// `GET /problems/{slug}`: what a problem's `type` leads to.
+pub(super) async fn problem(request: HttpRequest, api: Data<Api>) -> HttpResponse {
+    let response = match page::of(request.match_info().get("slug").unwrap_or_default()) {
+        Some(page) => HttpResponse::Ok().content_type(ContentType::html()).body(page),
+        None => Problem::NoSuchPath.response(),
+    };
+    counted(&request, &api, Some(Path::Problem), Instant::now(), response)
 }
 
 /// Counts an answer that is in no trace.
 fn counted(
     request: &HttpRequest,
     api: &Api,
-    route: Option<&'static str>,
+    path: Option<Path>,
     began: Instant,
     mut response: HttpResponse,
 ) -> HttpResponse {
-    api.observer.http.answered(route, response.status().as_u16(), began.elapsed());
+    api.observer.http.answered(path.map(Path::name), response.status().as_u16(), began.elapsed());
     observed::name_as_asked(&mut response, request);
     close_if_ending(api, &mut response);
     response

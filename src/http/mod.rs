@@ -6,6 +6,10 @@ mod error;
 mod handlers;
 mod key;
 mod observed;
+mod openapi;
+mod page;
+mod path;
+mod table;
 mod wire;
 
 use std::pin::Pin;
@@ -13,8 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Resource, Route, guard};
+use strum::IntoEnumIterator;
 
+use self::path::Path;
 use crate::mailbox::Mailboxes;
 use crate::observing::Observer;
 
@@ -52,27 +57,8 @@ pub enum Readiness {
 
 /// Adds the routes to a worker's application.
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(posted("/clientes/{id}/transacoes", web::post().to(handlers::post_transaction)))
-        .service(got("/clientes/{id}/extrato", || web::route().to(handlers::get_statement)))
-        .service(got("/healthz", || web::route().to(handlers::healthz)))
-        .service(got("/readyz", || web::route().to(handlers::readyz)))
-        .default_service(web::route().to(handlers::no_such_path));
-}
-
-/// A path that takes a POST; who sends something else is told so.
-fn posted(path: &'static str, route: Route) -> Resource {
-    web::resource(path).route(route).default_service(refuse(path, "POST"))
-}
-
-/// A path that takes a GET, or a HEAD: the same without a body.
-fn got(path: &'static str, route: impl Fn() -> Route) -> Resource {
-    let resource = web::resource(path).route(route().guard(guard::Get())).route(route().guard(guard::Head()));
-    resource.default_service(refuse(path, "GET, HEAD"))
-}
-
-fn refuse(path: &'static str, allowed: &'static str) -> Route {
-    // As metrics name it.
-    let route = path.rsplit('/').next();
-    web::route().to(move |request, api| handlers::method_not_allowed(request, api, route, allowed))
+    for path in Path::iter() {
+        config.service(path.resource());
+    }
+    config.default_service(web::route().to(handlers::no_such_path));
 }

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::domain::{Amount, Applied, BankStatement, Description, InvalidField, Transaction};
+use crate::domain::{Amount, Applied, BankStatement, Description, InvalidField, Kind, Transaction};
 
 /// Why a body is no transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(super) enum BadBody {
 }
 
 /// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct FieldProblem {
     /// The field's name, or nothing for the body as a whole.
     pub(super) field: &'static str,
@@ -72,6 +74,30 @@ pub(super) fn parse_transaction(body: &[u8]) -> Result<Transaction, BadBody> {
             Err(BadBody::Invalid(wrong.into_iter().filter_map(problem).collect()))
         }
     }
+}
+
+/// Returns what these rules say of a body that is a transaction (JSON Schema). An integer that is written with a
+/// fraction or an exponent is one for JSON Schema and none here.
+pub(super) fn transaction_schema() -> serde_json::Value {
+    json!({
+        "type": "object",
+        "required": ["valor", "tipo", "descricao"],
+        "examples": [{ "valor": 1000, "tipo": "c", "descricao": "salary" }],
+        "properties": {
+            "valor": {
+                "type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX,
+                "description": "Cents, written without a fraction or an exponent.",
+            },
+            "tipo": {
+                "type": "string", "enum": [Kind::Credit.letter(), Kind::Debit.letter()],
+                "description": "c is a credit, d a debit.",
+            },
+            "descricao": {
+                "type": "string", "minLength": 1, "maxLength": Description::MAX_CHARS, "pattern": "^[^\\u0000]*$",
+                "description": "Counted in Unicode scalar values.",
+            },
+        },
+    })
 }
 
 fn invalid<T>(field: &'static str, detail: &str) -> Result<T, BadBody> {
@@ -139,14 +165,22 @@ fn text<T>(raw: Option<&RawValue>, parse: impl Fn(&str) -> Result<T, InvalidFiel
 }
 
 /// The body of an answer that is no 200 (RFC 9457).
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
 pub(super) struct ProblemBody<'a> {
+    /// Which problem it is; as a link, it leads to a page that says what a caller may do.
     #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri-reference"))]
     kind: String,
+    /// The problem in words.
     title: &'a str,
+    /// The answer's status.
     status: u16,
+    /// What is known of this case.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     detail: Option<String>,
+    /// The fields that are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldProblem],
 }
@@ -169,9 +203,12 @@ impl<'a> ProblemBody<'a> {
 }
 
 /// The answer to a transaction that was applied, in cents.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Applied")]
 pub(super) struct AppliedBody {
+    /// How far below zero the balance may go.
     limite: i64,
+    /// The balance after this transaction.
     saldo: i64,
 }
 
@@ -182,24 +219,38 @@ impl From<Applied> for AppliedBody {
 }
 
 /// The answer to a request for a statement.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Statement")]
 pub(super) struct StatementBody<'a> {
     saldo: BalanceBody,
+    /// The newest, newest first.
+    #[schemars(length(max = 10))]
     ultimas_transacoes: Vec<EntryBody<'a>>,
 }
 
-#[derive(Serialize)]
+/// What a client has, in cents.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Balance")]
 struct BalanceBody {
     total: i64,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     data_extrato: Timestamp,
+    /// How far below zero the balance may go.
     limite: i64,
 }
 
-#[derive(Serialize)]
+/// A transaction that was applied.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Entry")]
 struct EntryBody<'a> {
+    /// Cents.
+    #[schemars(range(min = 1))]
     valor: i64,
+    #[schemars(extend("enum" = ["c", "d"]))]
     tipo: char,
+    #[schemars(length(min = 1, max = 10))]
     descricao: &'a str,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     realizada_em: Timestamp,
 }
 

@@ -147,9 +147,12 @@ async fn a_head_request_is_a_get_without_its_body() {
     for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
         let front = Front::on(balancing, &database).await;
         let mut connection = Connection::open(&front.address).await.expect("it takes connections");
-        for (path, status) in
-            [("/clientes/1/extrato", 200), ("/clientes/6/extrato", 404), ("/healthz", 200), ("/readyz", 200)]
-        {
+        for (path, status) in [
+            ("/clientes/1/extrato", 200),
+            ("/clientes/6/extrato", 404),
+            ("/readyz", 200),
+            ("/openapi.json", 200),
+        ] {
             let got = connection.ask(&Request::get(path)).await.expect("an answer");
             connection.send(&Request::new("HEAD", path)).await.expect("it is taken");
             let head = connection.receive_head().await.expect("an answer");

@@ -203,6 +203,8 @@ async fn methods_that_a_path_does_not_take() {
         ("/clientes/1/extrato", "GET", ["POST", "PUT", "DELETE", "PATCH"]),
         ("/healthz", "GET", ["POST", "PUT", "DELETE", "PATCH"]),
         ("/readyz", "GET", ["POST", "PUT", "DELETE", "PATCH"]),
+        ("/openapi.json", "GET", ["POST", "PUT", "DELETE", "PATCH"]),
+        ("/problems/overloaded", "GET", ["POST", "PUT", "DELETE", "PATCH"]),
     ] {
         for method in wrong {
             let response = guiche.ask(&Request::new(method, path).body(GOOD)).await;

@@ -21,8 +21,8 @@
 //! 10. the same key is applied once: [`idempotency`], [`functions`], [`role`].
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
-//! [`shutdown`], [`signals`], [`listening`], [`answers`], [`request_ids`], [`observing`] and
-//! [`watchers`]; the rule of who may import whom in [`imports`].
+//! [`shutdown`], [`signals`], [`listening`], [`answers`], [`description`], [`request_ids`],
+//! [`observing`] and [`watchers`]; the rule of who may import whom in [`imports`].
 
 mod harness;
 
@@ -35,6 +35,7 @@ mod bounds;
 mod commits;
 mod contest_rules;
 mod deadlines;
+mod description;
 mod failures;
 mod fairness;
 mod functions;

@@ -13,6 +13,7 @@ mod load;
 mod metrics;
 mod promtool;
 mod proxy;
+mod schemathesis;
 mod wait;
 
 pub(crate) use database::{Database, own_cluster};
@@ -23,6 +24,7 @@ pub(crate) use instance::{Guiche, Launcher, MODES, run_directory};
 pub(crate) use load::{Fate, Load, reckon};
 pub(crate) use metrics::Metrics;
 pub(crate) use promtool::promtool;
+pub(crate) use schemathesis::schemathesis;
 pub(crate) use wait::{PATIENCE, until};
 
 /// The body of a transaction that client 1 may have.
