@@ -12,6 +12,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// Connections that the kernel holds while the instance is busy.
 const BACKLOG: i32 = 4_096;
 
+/// Who may connect to a unix socket: its owner and its group.
+const SOCKET_MODE: u32 = 0o660;
+
 /// The address to listen on cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}")]
@@ -57,8 +60,8 @@ pub(crate) fn bind_tcp(address: SocketAddr) -> Result<TcpListener, CannotListen>
     bound().map_err(|cause| cannot_listen(&address, cause))
 }
 
-/// Binds a unix socket that NGINX, as another user, may connect to. A socket that a killed
-/// instance left behind is replaced; one that somebody serves is not.
+/// Binds a unix socket that its group may connect to, in which NGINX, as another user, has to be. A socket that a
+/// killed instance left behind is replaced; one that somebody serves is not.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
@@ -72,7 +75,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
     Ok(socket.into())
 }
 

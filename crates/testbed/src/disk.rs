@@ -107,7 +107,7 @@ fn rotational(source: &str) -> Option<bool> {
 /// Returns the median time of a page's write and `fdatasync` to a preallocated file, as the log does it.
 fn measure(directory: &Path) -> Result<Duration> {
     let path = directory.join(format!(".fsync-{}", std::process::id()));
-    let times = File::create(&path).and_then(|file| time_writes(&file));
+    let times = File::create_new(&path).and_then(|file| time_writes(&file));
     let _ = fs::remove_file(&path);
     let mut times = times.with_context(|| format!("cannot measure fsync in {}", directory.display()))?;
     times.sort_unstable();

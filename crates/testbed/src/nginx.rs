@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use nix::unistd::{Group, Uid, User};
+use nix::unistd::{Gid, Group};
 
 use crate::http::Endpoint;
 use crate::process::{Launch, Process};
 use crate::programs::version_in;
+use crate::user::Account;
 
 /// The instances' addresses in the files, as in the Compose stack.
 const UPSTREAMS: [&str; 2] = ["unix:/run/guiche/webapi1-guiche.sock", "unix:/run/guiche/webapi2-guiche.sock"];
@@ -79,9 +80,7 @@ impl Program {
         {
             directives.push_str(&format!(" load_module {};", module.display()));
         }
-        if Uid::effective().is_root() {
-            directives.push_str(&worker_user()?);
-        }
+        directives.push_str(&worker_user()?);
         Ok(Program { path, directives, recent: version(&built) >= SINCE })
     }
 
@@ -211,13 +210,11 @@ fn stream_module(built: &str) -> Result<Option<PathBuf>> {
     Ok(Some(module))
 }
 
-/// Lets the worker of root's NGINX be nobody, whose group has a name of its own on each distribution.
+/// Lets the worker of root's NGINX be nobody, in the group that passes through run directories.
 fn worker_user() -> Result<String> {
-    let nobody = User::from_name("nobody")
-        .context("looking up the user nobody")?
-        .context("there is no user nobody")?;
-    let group =
-        Group::from_gid(nobody.gid).context("looking up nobody's group")?.context("nobody has no group")?;
+    let Some(account) = Account::usual()? else { return Ok(String::new()) };
+    let group = Group::from_gid(Gid::from_raw(account.passing_group())).context("looking up a group")?;
+    let group = group.with_context(|| format!("the group of the user {} has no name", account.name()))?;
     Ok(format!(" user nobody {};", group.name))
 }
 

@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
+
+use crate::user::Account;
 
 /// Where run directories are made unless `GUICHE_RUN_DIR` names another place. Not `/tmp`: that
 /// is a tmpfs on many machines, and a database on it would have no fsync worth the name.
@@ -84,13 +86,12 @@ impl RunDir {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
+        // What is there already, a link included, is refused.
         DirBuilder::new()
-            .mode(0o755)
+            .mode(0o700)
             .create(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
-        // Other users (PostgreSQL's, NGINX's) pass through it, whatever the umask is.
-        fs::set_permissions(&path, Permissions::from_mode(0o755))
-            .with_context(|| format!("cannot open up {}", path.display()))?;
+        open_up(&path).with_context(|| format!("cannot open up {}", path.display()))?;
         let janitor = spawn_janitor(&path)?;
         Ok(RunDir { path, keep: false, janitor: Mutex::new(janitor) })
     }
@@ -134,6 +135,18 @@ impl Drop for RunDir {
             let _ = janitor.wait();
         }
     }
+}
+
+/// Lets pass through it who works in it and is not this user: where this is root, a group that PostgreSQL and NGINX's
+/// worker are in. What is made in it belongs to that group too.
+fn open_up(path: &Path) -> Result<()> {
+    let account = Account::usual()?;
+    if let Some(account) = &account {
+        chown(path, None, Some(account.gid()))?;
+    }
+    // Whatever the umask is.
+    let mode = if account.is_some() { 0o2710 } else { 0o700 };
+    Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
 
 /// Returns the path of a directory that does not exist yet, in the usual place.
@@ -180,6 +193,18 @@ mod tests {
         drop(kept);
         assert!(path.exists());
         fs::remove_dir_all(path).expect("it is ours");
+    }
+
+    #[test]
+    fn another_user_neither_looks_into_it_nor_takes_its_place() {
+        let dir = RunDir::create().expect("a run directory");
+        let mode = fs::metadata(dir.path()).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o067, 0, "{mode:o}: nobody lists or writes it, and others do not pass");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).expect("ours");
+        let error = RunDir::at(&link).expect_err("a planted link");
+        assert!(format!("{error:#}").contains("cannot make"), "{error:#}");
+        assert!(!dir.path().join("elsewhere").exists(), "it is not followed");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub struct Account {
     name: String,
     uid: Uid,
     gid: Gid,
+    passing: Gid,
 }
 
 impl Account {
@@ -23,23 +24,43 @@ impl Account {
     /// # Errors
     /// When neither user exists.
     pub fn for_postgres(data: &Path) -> Result<Option<Account>> {
+        let Some(usual) = Account::usual()? else { return Ok(None) };
+        match fs::symlink_metadata(data) {
+            Ok(there) if there.uid() != 0 => {
+                let (uid, gid) = (Uid::from_raw(there.uid()), Gid::from_raw(there.gid()));
+                Ok(Some(Account { name: format!("uid {uid}"), uid, gid, ..usual }))
+            }
+            _ => Ok(Some(usual)),
+        }
+    }
+
+    /// Returns the user whose group passes through root's run directories: `postgres`, else `nobody`. `None` where this
+    /// process is not root.
+    ///
+    /// # Errors
+    /// When neither user exists.
+    pub fn usual() -> Result<Option<Account>> {
         if !Uid::effective().is_root() {
             return Ok(None);
-        }
-        if let Ok(metadata) = fs::metadata(data)
-            && metadata.uid() != 0
-        {
-            let (uid, gid) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
-            return Ok(Some(Account { name: format!("uid {uid}"), uid, gid }));
         }
         for name in ["postgres", "nobody"] {
             if let Some(user) =
                 User::from_name(name).with_context(|| format!("looking up the user {name}"))?
             {
-                return Ok(Some(Account { name: user.name, uid: user.uid, gid: user.gid }));
+                return Ok(Some(Account {
+                    name: user.name,
+                    uid: user.uid,
+                    gid: user.gid,
+                    passing: user.gid,
+                }));
             }
         }
         bail!("PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as")
+    }
+
+    /// Returns the id of the group that passes through root's run directories.
+    pub fn passing_group(&self) -> u32 {
+        self.passing.as_raw()
     }
 
     /// Returns its name, for messages.

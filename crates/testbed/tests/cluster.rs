@@ -1,7 +1,10 @@
 //! A private cluster on this machine: databases apart from each other, and every way to go down
 //! and come back.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use testbed::cluster::connect;
 use testbed::{Cluster, ClusterOptions, Profile, StopMode};
@@ -103,6 +106,32 @@ async fn a_data_directory_that_was_named_stays_and_can_be_used_again() {
     let cluster = Cluster::start(&options).await.expect("PostgreSQL starts again");
     assert!(cluster.has_database("rinha").await.expect("it runs"));
     cluster.create_database("other").await.expect("a template made anew");
+}
+
+/// Whose directory it is may put links into it, and have root write where they lead to.
+#[tokio::test]
+async fn a_planted_link_in_the_data_is_refused_and_not_followed() {
+    let home = testbed::rundir::RunDir::create().expect("a run directory");
+    let (data, theirs) = (home.path().join("data"), home.path().join("theirs"));
+    let options = |data: &Path| ClusterOptions { data: Some(data.to_owned()), ..ClusterOptions::default() };
+    drop(Cluster::start(&options(&data)).await.expect("PostgreSQL starts"));
+    fs::write(&theirs, "untouched").expect("writable");
+    let owner = fs::metadata(&theirs).expect("it is there").uid();
+    for planted in ["guiche.conf", "pg_hba.conf"] {
+        let (file, aside) = (data.join(planted), data.join("aside"));
+        fs::rename(&file, &aside).expect("it was written");
+        symlink(&theirs, &file).expect("ours");
+        let error = Cluster::start(&options(&data)).await.expect_err(planted).to_string();
+        assert!(error.contains(planted) && error.contains("is a symbolic link"), "{error}");
+        fs::rename(&aside, &file).expect("it takes the link's place");
+    }
+    let link = home.path().join("link");
+    symlink(&data, &link).expect("ours");
+    let error = Cluster::start(&options(&link)).await.expect_err("a link").to_string();
+    assert!(error.contains("is a symbolic link"), "{error}");
+    assert_eq!(fs::read_to_string(&theirs).expect("it is there"), "untouched");
+    assert_eq!(fs::metadata(&theirs).expect("it is there").uid(), owner, "it was given to nobody");
+    Cluster::start(&options(&data)).await.expect("without links it starts");
 }
 
 #[tokio::test]

@@ -3,9 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::file_id::FileId;
+
+/// Who may read it: its owner, and whom its owner's group has in it. It has what clients wrote.
+const MODE: u32 = 0o640;
 
 /// `path`, and the files before it as `path.1`, `path.2` …: at most `files` of them, each of at
 /// most `max_bytes`. What falls off the end is removed.
@@ -36,16 +40,19 @@ impl RotatedFile {
 
     /// Moves what is there aside and starts a new file with `head`.
     ///
-    /// What is not a plain file (a device, say) is neither moved nor written to.
+    /// What is not a plain file (a device, say, or a symbolic link) is neither moved nor written to.
     pub(super) fn start(&mut self, head: &[u8]) -> io::Result<()> {
         self.current = None;
-        if fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file()) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is not a plain file"));
         }
         for older in (1..self.files).rev() {
             move_if_there(&self.numbered(older - 1), &self.numbered(older))?;
         }
-        self.begin(File::create(&self.path)?, head)
+        if self.files == 1 {
+            remove_if_there(&self.path)?;
+        }
+        self.begin(new_file(&self.path)?, head)
     }
 
     /// Where somebody has moved the file away, starts another with `head` and returns true; an empty file that was
@@ -53,18 +60,22 @@ impl RotatedFile {
     /// After a failure it goes on as before.
     pub(super) fn reopen(&mut self, head: &[u8]) -> io::Result<bool> {
         let current = self.current.as_ref().map(|current| current.file.metadata()).transpose()?;
-        let mut options = OpenOptions::new();
-        let file = match fs::metadata(&self.path) {
+        let file = match fs::symlink_metadata(&self.path) {
             Ok(there) if current.is_some_and(|current| FileId::of(&current) == FileId::of(&there)) => {
                 return Ok(false);
             }
-            Ok(there) if there.is_file() && there.len() == 0 => options.write(true).open(&self.path)?,
+            Ok(there) if there.is_file() && there.len() == 0 => {
+                let file = OpenOptions::new().write(true).open(&self.path)?;
+                // A link may have taken its place meanwhile.
+                if FileId::of(&file.metadata()?) != FileId::of(&there) {
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it was replaced"));
+                }
+                file
+            }
             Ok(_) => {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file is in its place"));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                options.write(true).create_new(true).open(&self.path)?
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => new_file(&self.path)?,
             Err(error) => return Err(error),
         };
         self.begin(file, head).map(|()| true)
@@ -99,8 +110,21 @@ impl RotatedFile {
     }
 }
 
+/// Makes a file that is not there. Where there is a link by now, that is not followed.
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
 fn move_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
+    if_there(fs::rename(from, to))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    if_there(fs::remove_file(path))
+}
+
+fn if_there(result: io::Result<()>) -> io::Result<()> {
+    match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
@@ -158,6 +182,36 @@ mod tests {
         file.reopen(b"head\n").expect_err("nothing is written over what somebody else wrote");
         file.write(b"four\n").expect("the old one goes on");
         assert_eq!(read(&path), "somebody else's\n");
+        fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed_and_nobody_else_reads_it() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let directory = directory("planted");
+        let (path, theirs) = (directory.join("t"), directory.join("theirs"));
+        for target in [&theirs, &directory.join("missing")] {
+            fs::write(&theirs, "").expect("writable");
+            symlink(target, &path).expect("ours");
+            for files in [1, 2] {
+                let mut file = RotatedFile::new(&path, 8, files);
+                let error = file.start(b"head\n").expect_err("a link");
+                assert!(error.to_string().contains("not a plain file"), "{error}");
+                file.reopen(b"head\n").expect_err("a link");
+            }
+            fs::remove_file(&path).expect("ours");
+        }
+        assert_eq!(fs::read_to_string(&theirs).expect("it is there"), "");
+        assert!(!directory.join("missing").exists());
+
+        let mut file = RotatedFile::new(&path, 8, 1);
+        file.start(b"one\n").expect("a new file");
+        fs::remove_file(&path).expect("ours");
+        file.reopen(b"two\n").expect("a new file");
+        file.start(b"three\n").expect("a new file");
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{mode:o}: others may not read it, and its group not write");
         fs::remove_dir_all(&directory).expect("it is ours");
     }
 

@@ -1,7 +1,8 @@
 //! What a server needs before it starts: its directories, the data, its settings.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::fs::{self, DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, lchown};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -14,10 +15,12 @@ impl Cluster {
     /// Makes what the server needs, and writes its settings anew.
     pub(super) async fn prepare(&self) -> Result<()> {
         for directory in [&self.socket_dir(), &self.data] {
+            refuse_link(directory)?;
             if !directory.exists() {
-                fs::create_dir_all(directory)
+                let above = directory.parent().map_or(Ok(()), fs::create_dir_all);
+                above
+                    .and_then(|()| DirBuilder::new().mode(0o700).create(directory))
                     .with_context(|| format!("cannot make {}", directory.display()))?;
-                fs::set_permissions(directory, Permissions::from_mode(0o700))?;
                 self.hand_over(directory)?;
             }
         }
@@ -74,15 +77,23 @@ impl Cluster {
         Ok(text)
     }
 
+    /// Writes a file of the server's directory, which may be somebody else's while this is root: a link in its place is
+    /// refused, and what takes its place meanwhile is replaced, not followed.
     fn write_file(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.data.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        self.hand_over(&path)
+        let (path, new) = (self.data.join(name), self.data.join(format!("{name}.new")));
+        refuse_link(&path)?;
+        let _ = fs::remove_file(&new);
+        File::create_new(&new)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", new.display()))?;
+        self.hand_over(&new)?;
+        fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Gives a file or directory to the user that runs the server; a link is given, not what it leads to.
     pub(super) fn hand_over(&self, path: &Path) -> Result<()> {
         let Some(account) = &self.account else { return Ok(()) };
-        chown(path, Some(account.uid()), Some(account.gid()))
+        lchown(path, Some(account.uid()), Some(account.gid()))
             .with_context(|| format!("cannot give {} to {}", path.display(), account.name()))
     }
 
@@ -94,4 +105,13 @@ impl Cluster {
             self.bin.display()
         )
     }
+}
+
+fn refuse_link(path: &Path) -> Result<()> {
+    ensure!(
+        !path.is_symlink(),
+        "{} is a symbolic link, which is not followed; name or put there what it leads to",
+        path.display()
+    );
+    Ok(())
 }

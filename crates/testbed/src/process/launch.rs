@@ -156,7 +156,8 @@ impl Launch {
             words.extend([
                 format!("--reuid={uid}").into(),
                 format!("--regid={gid}").into(),
-                "--clear-groups".into(),
+                // Whoever it is, it passes through the run directory.
+                format!("--groups={}", account.passing_group()).into(),
             ]);
         }
         let parent = std::process::id().to_string();

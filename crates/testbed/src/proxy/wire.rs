@@ -42,7 +42,7 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    /// Binds a TCP address, or a Unix socket that every user may connect to; one that was left is replaced.
+    /// Binds a TCP address, or a Unix socket that its group may connect to; one that was left is replaced.
     pub(super) fn bind(endpoint: &Endpoint) -> io::Result<Listener> {
         match endpoint {
             Endpoint::Tcp(address) => {
@@ -56,7 +56,7 @@ impl Listener {
                     _ => {}
                 }
                 let listener = UnixListener::bind(path)?;
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
                 Ok(Listener::Unix(listener))
             }
         }
