@@ -7,10 +7,10 @@ for file in /sql/*.sql "/sql/$PROFILE"/*.sql; do
   psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" --file "$file" || exit 1
 done
 
-# Other containers reach the socket: there the service's role gives its password, and nobody else is
-# taken but the user that the server runs as. It is read when the server starts for good.
+# Other containers reach the socket: there the service's role, and that of whoever watches, give their passwords, and
+# nobody else is taken but the user that the server runs as. It is read when the server starts for good.
 {
-  echo 'local all guiche scram-sha-256'
+  echo 'local all guiche,monitor scram-sha-256'
   echo 'local all all peer'
   grep -v '^local' "$PGDATA/pg_hba.conf"
 } >"$PGDATA/pg_hba.conf.new" || exit 1

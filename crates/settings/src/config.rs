@@ -1,12 +1,12 @@
 //! What a program holds once it has read its settings.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::bounds::{Bounds, Deadlines};
 use super::choices::{Listen, LogFormat, Mode, Profile, Switch, socket_address};
+use super::database_url::DatabaseUrl;
 use super::error::ConfigError;
 use super::otel;
 use super::vars::{Vars, environment};
@@ -42,32 +42,6 @@ pub struct Config {
     pub trace: Option<TraceFiles>,
     /// Whether spans are sent over OTLP.
     pub otlp: bool,
-}
-
-/// A database's address. It may hold a password: nothing prints it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    fn read(vars: &Vars<'_>) -> Result<Self, ConfigError> {
-        vars.get("DATABASE_URL").map(|url| Self(url.to_owned())).ok_or_else(|| {
-            ConfigError::new(
-                "DATABASE_URL",
-                "is not set; give it a value such as postgresql://guiche:guiche@localhost:5432/rinha",
-            )
-        })
-    }
-
-    /// Returns the address itself, to be parsed and never shown.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(…)")
-    }
 }
 
 /// Where a trace is written, and its bounds.

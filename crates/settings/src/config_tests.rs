@@ -96,3 +96,25 @@ fn without_batching_a_call_carries_one() {
     let config = read(&[("MODE", "serial"), ("BATCH_MAX", "64")]).expect("valid");
     assert_eq!((config.bounds.batch_max, config.bounds.clients_per_call), (1, 1));
 }
+
+#[test]
+fn the_databases_address_may_be_in_a_file() {
+    let path = std::env::temp_dir().join(format!("guiche-database-url-{}", std::process::id()));
+    let file = path.to_str().expect("it is UTF-8").to_owned();
+    let from = |vars: &[(&str, &str)]| {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::from_vars(&vars.collect()).map(|config| config.database_url)
+    };
+    let refused = |vars: &[(&str, &str)]| from(vars).expect_err("it cannot be used").to_string();
+
+    let missing = refused(&[("DATABASE_URL_FILE", &file)]);
+    assert!(missing.contains("cannot be read: No such file"), "{missing}");
+    std::fs::write(&path, " \n").expect("writable");
+    assert!(refused(&[("DATABASE_URL_FILE", &file)]).contains("is empty"));
+    std::fs::write(&path, "host=/run/postgresql password=secret\n").expect("writable");
+    let url = from(&[("DATABASE_URL_FILE", &file)]).expect("it has an address");
+    assert_eq!(url.expose(), "host=/run/postgresql password=secret");
+    let both = refused(&[("DATABASE_URL_FILE", &file), ("DATABASE_URL", "postgresql://localhost/rinha")]);
+    assert!(both.contains("so is DATABASE_URL; take one of them away") && !both.contains("secret"), "{both}");
+    std::fs::remove_file(&path).expect("ours");
+}

@@ -4,6 +4,7 @@
 mod bounds;
 mod choices;
 mod config;
+mod database_url;
 mod error;
 mod otel;
 mod table;
@@ -11,6 +12,7 @@ mod vars;
 
 pub use bounds::{Bounds, Deadlines};
 pub use choices::{Listen, LogFormat, Mode, Profile};
-pub use config::{Config, DatabaseUrl, TraceFiles};
+pub use config::{Config, TraceFiles};
+pub use database_url::DatabaseUrl;
 pub use error::ConfigError;
 pub use table::{Fallback, SETTINGS, Setting, Values, settings_text};

@@ -52,7 +52,7 @@ pub const SETTINGS: &[Setting] = {
             "LISTEN",
             Is("0.0.0.0:8080"),
             Text("host:port or unix:/path"),
-            "where HTTP is served; port 0 picks a free one",
+            "where HTTP is served; port 0 picks a free one, and a socket is for its user and group",
         ),
         row("METRICS_LISTEN", Is("off"), Text("host:port or off"), "where /metrics is served"),
         row(
@@ -65,7 +65,13 @@ pub const SETTINGS: &[Setting] = {
             "DATABASE_URL",
             Required,
             Text("a URL or key=value pairs"),
-            "PostgreSQL (host=/run/postgresql … for a unix socket)",
+            "PostgreSQL (host=/run/postgresql … for a unix socket), unless DATABASE_URL_FILE has it",
+        ),
+        row(
+            "DATABASE_URL_FILE",
+            Is("off"),
+            Text("a path or off"),
+            "a file with the same, such as a Docker secret, so that no password is in the environment",
         ),
         row(
             "PROFILE",

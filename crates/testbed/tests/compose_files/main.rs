@@ -1,13 +1,19 @@
 //! The Compose files, read as files: the contest's limits, what is reachable, what is documented.
 //! Needs no Docker; what only an engine can show is in `tests/docker`.
 
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Map, Value};
 use settings::SETTINGS;
+
+use reading::{
+    document, env_example, image_of, image_user, is_unprivileged, passed_through, read, root, services,
+    strings, text, variables,
+};
 
 /// The services that the contest counts.
 const COUNTED: [&str; 4] = ["db", "nginx", "webapi1-guiche", "webapi2-guiche"];
@@ -30,6 +36,42 @@ fn nothing_but_port_9999_is_published() {
         let allowed: &[&str] = if name == "nginx" { &["9999:9999"] } else { &[] };
         assert_eq!(ports, allowed, "{name}");
         assert!(service.get("network_mode").is_none() && service.get("privileged").is_none(), "{name}");
+        // Nothing else is reached from another network, or reaches one.
+        let networks: &[&str] = if name == "nginx" { &[] } else { &["inside"] };
+        assert_eq!(strings(service, "networks"), networks, "{name}");
+    }
+    assert_eq!(document(&root().join("compose/contest.yml"))["networks"]["inside"]["internal"], true);
+}
+
+#[test]
+fn no_password_is_in_an_environment_and_the_database_does_not_listen() {
+    let services = services(&root().join("compose/contest.yml"));
+    for (name, service) in &services {
+        let environment = service.get("environment").map(Value::to_string).unwrap_or_default();
+        assert!(!environment.contains("PASSWORD\"") && !environment.contains("password="), "{name}");
+    }
+    assert!(text(&services["db"]["command"]).ends_with("listen_addresses=127.0.0.1"));
+    assert_eq!(strings(&services["webapi1-guiche"], "secrets"), ["database_url"]);
+}
+
+/// Those that are laid over the contest's are as confined, but for what each says.
+#[test]
+fn every_observer_is_confined() {
+    let root_by_name = ["influxdb", "k6"];
+    for (name, service) in &services(&root().join("compose/dev.yml")) {
+        if COUNTED.contains(&name.as_str()) {
+            continue;
+        }
+        assert_eq!(strings(service, "cap_drop"), ["ALL"], "{name}");
+        assert_eq!(strings(service, "security_opt"), ["no-new-privileges:true"], "{name}");
+        assert_eq!(service["pids_limit"], 200, "{name}");
+        assert_eq!(service["read_only"], *name != "grafana", "{name}");
+        let image = image_of(service);
+        assert!(image.contains(':') && !image.ends_with(":latest"), "{name} has no version: {image}");
+        if !root_by_name.contains(&name.as_str()) {
+            let user = service["user"].as_str().expect("a user");
+            assert!(user.split(':').next().is_some_and(is_unprivileged), "{name}: {user}");
+        }
     }
 }
 
@@ -53,6 +95,7 @@ fn every_counted_service_is_confined_and_checked() {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(strings(service, "cap_drop"), ["ALL"], "{name}");
         assert_eq!(strings(service, "security_opt"), ["no-new-privileges:true"], "{name}");
+        assert_eq!(service["deploy"]["resources"]["limits"]["pids"], 200, "{name}");
         assert!(service["restart"].as_str().is_some_and(|policy| policy.starts_with("on-failure")), "{name}");
         let image = image_of(service);
         assert!(image.contains(':') && !image.ends_with(":latest"), "{name} has no version: {image}");
@@ -104,8 +147,8 @@ fn env_example_has_every_variable_with_its_default() {
 
 #[test]
 fn every_setting_of_the_service_can_be_set() {
-    // It is the image's, and NGINX relies on it.
-    const FIXED: [&str; 1] = ["LISTEN"];
+    // NGINX relies on the one; the other is in a file.
+    const FIXED: [&str; 2] = ["LISTEN", "DATABASE_URL"];
     let mut environment = Map::new();
     for file in ["compose/contest.yml", "compose/dev.yml"] {
         let services = services(&root().join(file));
@@ -147,7 +190,8 @@ fn the_sockets_are_where_they_are_looked_for_and_belong_to_who_listens() {
         let environment = &services[api]["environment"];
         let socket = text(&environment["LISTEN"]);
         assert_eq!(mount(api, "http"), "/run/guiche");
-        assert!(text(&environment["DATABASE_URL"]).contains(&format!("host={} ", mount(api, "postgresql"))));
+        let url = read(&root().join("compose/secrets/database_url"));
+        assert!(url.contains(&format!("host={} ", mount(api, "postgresql"))), "{url}");
         for balancing in ["least_conn", "round_robin", "affinity", "layer4"] {
             let nginx = read(&root().join(format!("nginx/{balancing}.conf")));
             assert!(nginx.contains(&format!("server {socket} ")), "{balancing} does not know {socket}");
@@ -157,13 +201,17 @@ fn the_sockets_are_where_they_are_looked_for_and_belong_to_who_listens() {
     assert_eq!(mount("db", "postgresql"), "/var/run/postgresql", "where PostgreSQL listens by default");
 
     let document = document(&file);
-    for (volume, user) in
-        [("http", &*image_user()), ("postgresql", services["db"]["user"].as_str().expect("a user"))]
-    {
+    let user_of = |service: &str| services[service]["user"].as_str().expect("a user");
+    for (volume, mode, user) in [("http", 750, &*image_user()), ("postgresql", 755, user_of("db"))] {
         let (uid, gid) = user.split_once(':').expect("user and group");
         let options = text(&document["volumes"][volume]["driver_opts"]["o"]);
-        assert!(options.ends_with(&format!("mode=755,uid={uid},gid={gid}")), "{volume}: {options}");
+        assert!(options.ends_with(&format!("mode={mode},uid={uid},gid={gid}")), "{volume}: {options}");
     }
+    // NGINX reaches the instances' sockets by their group.
+    assert_eq!(
+        user_of("nginx").split_once(':').map(|user| user.1),
+        image_user().split_once(':').map(|user| user.1)
+    );
 }
 
 #[test]
@@ -196,6 +244,9 @@ fn a_submission_is_self_contained_and_within_the_limits() {
         assert!(named || folder.join(source).exists(), "{source} is missing");
     }
     assert_eq!(read(&folder.join("nginx.conf")), read(&root().join("nginx/affinity.conf")));
+    assert!(
+        text.contains("file: \"./secrets/database_url\"") && folder.join("secrets/database_url").exists()
+    );
     assert!(folder.join("sql/settings/contest.conf").exists() && folder.join("sql/10-tables.sql").exists());
 
     let refused = Command::new(&script).output().expect("the script runs");
@@ -216,93 +267,4 @@ fn assert_budget(services: &BTreeMap<String, Value>) {
         bytes += megabytes.parse::<u64>().unwrap_or_else(|_| panic!("{name}: {memory}")) * MB;
     }
     assert_eq!((hundredths, bytes), (150, 550 * MB));
-}
-
-fn image_of(service: &Value) -> &str {
-    service["image"].as_str().expect("a service has an image")
-}
-
-/// A numeric user that is not root, as in `65532:65532`.
-fn is_unprivileged(user: &str) -> bool {
-    user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0))
-}
-
-/// The services of a file with all defaults filled in, by name.
-fn services(file: &Path) -> BTreeMap<String, Value> {
-    let services = document(file)["services"].as_object().cloned().unwrap_or_else(Map::new);
-    assert!(!services.is_empty(), "{} has no services", file.display());
-    services.into_iter().collect()
-}
-
-/// A file with all defaults filled in.
-fn document(file: &Path) -> Value {
-    let text = filled_in(&read(file));
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-/// The user that the service's own image runs as.
-fn image_user() -> String {
-    let dockerfile = read(&root().join("Dockerfile"));
-    let user = dockerfile.lines().find_map(|line| line.strip_prefix("USER "));
-    user.expect("the image has a user").to_owned()
-}
-
-/// `${NAME:-default}` → `default`.
-fn filled_in(text: &str) -> String {
-    let mut pieces = text.split("${");
-    let mut filled = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (variable, rest) = piece.split_once('}').expect("a variable ends");
-        let (_, default) = variable.split_once(":-").unwrap_or_else(|| panic!("{variable} has no default"));
-        filled.push_str(default);
-        filled.push_str(rest);
-    }
-    filled
-}
-
-/// The variables that a file takes, with their defaults.
-fn variables(text: &str) -> BTreeMap<String, String> {
-    // A comment may show how one is written.
-    let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    code.flat_map(|line| line.split("${").skip(1))
-        .filter_map(|piece| piece.split_once('}')?.0.split_once(":-"))
-        .map(|(name, default)| (name.to_owned(), default.to_owned()))
-        .collect()
-}
-
-/// The variables that a service's environment names without a value.
-fn passed_through(services: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
-    let environments = services.values().filter_map(|service| service["environment"].as_object());
-    environments
-        .flatten()
-        .filter(|(_, value)| value.is_null())
-        .map(|(name, _)| (name.clone(), String::new()))
-        .collect()
-}
-
-fn env_example() -> BTreeMap<String, String> {
-    read(&root().join(".env.example"))
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty())
-        .map(|line| line.split_once('=').unwrap_or_else(|| panic!("{line}")))
-        .map(|(name, default)| (name.to_owned(), default.to_owned()))
-        .collect()
-}
-
-fn strings<'a>(service: &'a Value, key: &str) -> Vec<&'a str> {
-    let list = service.get(key).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// A number may be written with or without quotes.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn root() -> PathBuf {
-    testbed::repository_root()
-}
-
-fn read(file: &Path) -> String {
-    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
