@@ -1,4 +1,4 @@
-# The service alone, as one static file on an empty image.
+# The service alone, as one static file on an empty image, with the licences of what is linked into it.
 #
 #   docker build -t guiche:local .
 #
@@ -32,6 +32,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     && rustc --print host-tuple >target-triple \
     && cargo build --release --locked --package guiche --bin guiche --features otlp --target "$(cat target-triple)"
 
+# The licences of what is linked in.
+COPY compose/notices compose/
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    compose/notices "$(cat target-triple)" >/notices
+
 # The sources are older than what was just built in their place; cargo goes by time.
 COPY crates/settings crates/settings
 COPY crates/traces crates/traces
@@ -53,6 +58,7 @@ LABEL org.opencontainers.image.title="guiche" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /guiche /guiche
+COPY --from=build /notices /notices
 # A volume that is mounted here can be written to: see TRACE.
 COPY --from=build --chown=65532:65532 /traces /traces
 USER 65532:65532

