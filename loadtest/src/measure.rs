@@ -16,7 +16,7 @@
 //! | ------------------------- | -------------------------------------------------------------------- |
 //! | [`setup`], [`axis`]       | the settings of a case in words, and what sets them                  |
 //! | [`tools`], [`cores`]      | what a run needs, and who runs on which core                         |
-//! | [`load`], [`slow`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
+//! | [`load`], [`slow`], [`witness`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
 //! | [`formula`]               | answers and expectations, computed from the figures                  |
 //! | [`table`], [`charts`], [`words`], [`report`], [`index`] | the outcome on paper                   |
@@ -46,6 +46,7 @@ pub mod slow;
 pub mod table;
 pub mod tools;
 pub mod users;
+pub mod witness;
 pub mod words;
 pub mod wrk;
 

@@ -39,6 +39,8 @@ async fn a_run_tells_what_it_did_and_its_books_are_right() {
     assert!(run.work.statements > 0 && run.work.calls > 0, "{run:?}");
     assert!(run.services.iter().all(|service| service.cpu_share > 0.0), "{run:?}");
     assert!(run.waits.samples > 0, "{run:?}");
+    let slow = run.slow.as_ref().expect("a witness tells");
+    assert!(slow.len() > 5 && run.stalls.is_some(), "{run:?}");
 }
 
 #[tokio::test]

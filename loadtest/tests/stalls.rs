@@ -1,7 +1,9 @@
 //! Stalls that are provoked on a real stack, and must be found with their cause.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use loadtest::measure::witness;
 use loadtest::stalls::watch::{Watch, now_s};
 use loadtest::stalls::{Answer, Cause, Stalls, find};
 use nix::sys::signal::{Signal, kill};
@@ -33,6 +35,29 @@ async fn calls(endpoint: &Endpoint, count: usize) -> Vec<Answer> {
     answers
 }
 
+/// Has a witness ask around a standstill, and says what came of it.
+async fn witnessed(stack: &Stack, standstill: impl Future<Output = ()>) -> Stalls {
+    let endpoint = Endpoint::Tcp(stack.nginx.address);
+    let watch = Watch::start(Some(stack.admin_url()), stack.envelope.as_ref());
+    let (begin_s, answers) = (now_s(), RefCell::<Vec<Answer>>::default());
+    let further = async |count| {
+        let goal = answers.borrow().len() + count;
+        while answers.borrow().len() < goal {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let played = async {
+        further(10).await;
+        standstill.await;
+        further(2).await;
+    };
+    tokio::select! {
+        () = played => {}
+        never = witness::ask(&endpoint, 1, &answers) => never,
+    }
+    find(&answers.take(), 1.0, &watch.stop(), begin_s)
+}
+
 /// Plays around a standstill and says what came of it.
 async fn seen(stack: &Stack, standstill: impl Future<Output = ()>) -> Stalls {
     let endpoint = Endpoint::Tcp(stack.nginx.address);
@@ -53,10 +78,10 @@ fn first_cause(stalls: &Stalls) -> (Cause, String) {
 }
 
 #[tokio::test]
-async fn a_row_that_is_held_and_a_server_that_stands_still_are_found() {
+async fn a_witness_finds_a_row_that_is_held_and_a_server_that_stands_still_are_found() {
     let stack = stack().await;
     let holder = connect(&stack.admin_url()).await.expect("it runs");
-    let stalls = seen(&stack, async {
+    let stalls = witnessed(&stack, async {
         let sql = "BEGIN; SELECT FROM clientes WHERE id = 1 FOR UPDATE";
         holder.batch_execute(sql).await.expect("it can be held");
         tokio::time::sleep(STANDSTILL).await;
@@ -73,7 +98,7 @@ async fn a_row_that_is_held_and_a_server_that_stands_still_are_found() {
             let _ = kill(Pid::from_raw(pid.parse().expect("a pid")), signal);
         }
     };
-    let stalls = seen(&stack, async {
+    let stalls = witnessed(&stack, async {
         all(Signal::SIGSTOP);
         tokio::time::sleep(STANDSTILL).await;
         all(Signal::SIGCONT);

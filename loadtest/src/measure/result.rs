@@ -155,7 +155,7 @@ pub struct Run {
     /// PostgreSQL's sessions over time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
-    /// Answers that may be slow, where the generator tells; `None` where it does not.
+    /// Answers that may be slow: the generator's, or a witness's where it does not tell.
     #[serde(skip)]
     pub slow: Option<Vec<Answer>>,
     /// What slow answers waited for, where it is known which were.

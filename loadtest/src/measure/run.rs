@@ -1,7 +1,9 @@
 //! One run of one case: a stack of its own, the load, what was seen meanwhile, the books.
 
+mod follower;
 mod judge;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,19 +16,19 @@ use super::load::{self, Times};
 use super::result::Run;
 use super::sampler::Sampler;
 use super::setup::{Arrivals, ClientLimits, Setup};
-use super::slow;
 use super::tools::{Platform, Tools};
 use super::users;
+use super::witness;
 use super::wrk;
 use crate::contest::costs::Meter;
-use crate::k6::{self, Channel, Event, K6};
-use crate::stalls::Answer;
+use crate::k6::{self, Channel, K6};
 use crate::stalls::watch::Watch;
+use follower::Follower;
 use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
+use testbed::http::Endpoint;
 use testbed::scrape::Work;
 use testbed::stack::{Limits, Stack, StackOptions};
-use testbed::usage::Usage;
 
 /// The contest's clients, which are there from the beginning.
 const SHIPPED_CLIENTS: u32 = 5;
@@ -195,13 +197,19 @@ impl Context<'_> {
         self.scale(true)?;
         let sampler = Sampler::start(&stack.admin_url(), look_every).await?;
         self.aside(sampler.backend)?;
-        let tells_slow = self.setup.arrivals == Arrivals::Contest;
-        let watch = tells_slow.then(|| Watch::start(None, stack.envelope.as_ref()));
+        let watch = Some(Watch::start(None, stack.envelope.as_ref()));
         let before = Totals::read(stack, client, true).await?;
         let mut meter = Meter::default();
         meter.sample(stack.usage());
         let begun = Mark::now(stack, Duration::ZERO)?;
-        let run = self.play(times.measured, self.round, &mut || meter.sample(stack.usage())).await?;
+        let (endpoint, told) = (Endpoint::Tcp(stack.nginx.address), RefCell::default());
+        let mut observe = || meter.sample(stack.usage());
+        let run = tokio::select! {
+            run = self.play(times.measured, self.round, &mut observe) => run?,
+            never = witness::ask(&endpoint, self.setup.clients, &told),
+                if self.setup.arrivals != Arrivals::Contest => never,
+        };
+        let run = Run { slow: run.slow.or(Some(told.into_inner())), ..run };
         meter.sample(stack.usage());
         let ended = Mark::now(stack, Duration::ZERO)?;
         let after = Totals::read(stack, client, true).await?;
@@ -270,36 +278,6 @@ impl Context<'_> {
         let seconds = self.times.measured.as_secs_f64();
         let run = Run { seconds, slow: Some(slow), ..load::read(&summary)? };
         interval::observed(stack, run, ends, (&before, &after), meter, (sampler, watch)).await
-    }
-}
-
-/// Follows what k6 says, and reads at once what can be read without waiting.
-struct Follower<'a> {
-    context: &'a Context<'a>,
-    marks: mpsc::UnboundedSender<()>,
-    meter: Meter,
-    scaled: Result<()>,
-    /// The interval's ends.
-    seen: Vec<Result<Mark>>,
-    /// Answers that may be slow.
-    slow: Vec<Answer>,
-}
-
-impl Follower<'_> {
-    fn follow(&mut self, event: Event<'_>) {
-        let stack = self.context.stack;
-        match event {
-            Event::Line(line, _) if line.contains(users::WARM) => self.scaled = self.context.scale(true),
-            Event::Line(line, k6) if line.contains(users::BEGINS) || line.contains(users::ENDS) => {
-                self.seen.push(Mark::now(stack, Usage::of_tree(k6).cpu));
-                self.meter.sample(stack.usage());
-                // Nobody listens any more when reading has failed, which is an error of its own.
-                let _ = self.marks.send(());
-            }
-            Event::Tick if self.seen.len() == 1 => self.meter.sample(stack.usage()),
-            Event::Line(line, _) => self.slow.extend(slow::parse(line)),
-            Event::Tick | Event::Sample(_) => {}
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Slow answers of a run: what `experiment.js` says of them while it runs, and what the report says they waited
-//! for. wrk tells no single answers.
+//! for. wrk tells no single answers: beside it they are a witness's.
 
 use super::result::{Case, Measurement};
+use super::witness::PER_SECOND;
 use crate::latency::Spent;
 use crate::stalls::{Answer, Stall};
 
@@ -43,7 +44,12 @@ fn of_case(case: &Case) -> Vec<String> {
         .iter()
         .take(TOLD)
         .map(|(round, stall)| format!("  - round {round}, {}: {}", stall.when(), stall.what_for()));
-    let head = format!("- {}: answers took longer than {slow_ms:.0} ms, in {count} stalls", case.label);
+    let whose = match case.setting("connections") {
+        "" => String::new(),
+        _ => format!(", a witness that asked {PER_SECOND} times a second beside wrk"),
+    };
+    let head =
+        format!("- {}{whose}: answers took longer than {slow_ms:.0} ms, in {count} stalls", case.label);
     std::iter::once(head).chain(told).collect()
 }
 
@@ -85,6 +91,10 @@ mod tests {
             lines[1].starts_with("  - round 3, at 1.00 s, for 102 ms, 2 answers: the row ("),
             "{lines:?}"
         );
+        let settings = vec![("connections".to_owned(), "64".to_owned())];
+        let by_wrk = Case { settings, ..result.comparisons[0].cases[0].clone() };
+        let says = "a witness that asked 20 times a second beside wrk: answers took longer than 50 ms";
+        assert!(of_case(&by_wrk)[0].contains(says), "{:?}", of_case(&by_wrk));
         let report = crate::measure::report::markdown(&result, true).expect("Markdown");
         assert!(report.contains("## What slow answers waited for"), "{report}");
     }
