@@ -243,7 +243,7 @@ fn by_the_door<S, A, D>(
     app: A,
     door: DoorOptions,
     open: Gauge,
-    draining: impl Fn() -> D + 'static,
+    draining: impl Fn() -> D + Clone + 'static,
 ) -> impl ServiceFactory<S, Config = (), Response = (), Error = DispatchError, InitError = ()>
 where
     S: Stream,
@@ -257,10 +257,10 @@ where
         .client_request_timeout(Duration::ZERO) // the door has the deadline
         // A caller that closes its connection has gone: what it asked for is not to be sent any more.
         .h1_allow_half_closed(false)
-        .graceful_shutdown_signal(draining)
         .on_connect_ext(|door: &Door<S>, data| drop(data.insert(door.data())))
         .h1(map_config(app, |()| AppConfig::default()));
-    fn_service(move |stream| ready(Ok((Door::new(stream, door, &open), None)))).and_then(connections)
+    fn_service(move |stream| ready(Ok((Door::new(stream, door, &open, Box::pin(draining())), None))))
+        .and_then(connections)
 }
 
 /// Serves `/metrics` alone, on a thread of its own.

@@ -45,6 +45,8 @@ pub(super) struct Connection {
 /// How much of the next request is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// It was opened, and nothing has come yet.
+    New,
     /// Nothing has come since the last answer.
     Nothing,
     /// Some of it has come, and is not known to be more than a part of its head.
@@ -107,7 +109,7 @@ impl Connection {
     pub(super) fn open(options: DoorOptions, open: &Gauge) -> Rc<Self> {
         open.inc();
         let connection = Rc::new(Self {
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(Phase::New),
             since: Cell::new(Instant::now()),
             in_service: Cell::new(0),
             gives_way: Cell::new(false),
@@ -137,10 +139,17 @@ impl Connection {
 
     /// Takes notice of bytes that have come.
     pub(super) fn hears(&self) {
-        if self.phase.get() == Phase::Nothing {
-            self.phase.set(Phase::Head);
-            self.since.set(Instant::now());
+        match self.phase.get() {
+            Phase::Nothing => self.since.set(Instant::now()),
+            Phase::New => {}
+            Phase::Head | Phase::Body | Phase::Overdue => return,
         }
+        self.phase.set(Phase::Head);
+    }
+
+    /// Returns whether all that has come is answered, and nothing more has.
+    pub(super) fn idles(&self) -> bool {
+        matches!(self.phase.get(), Phase::New | Phase::Nothing) && !self.is_in_service()
     }
 
     fn is_in_service(&self) -> bool {
@@ -151,7 +160,7 @@ impl Connection {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let most = match self.phase.get() {
             Phase::Nothing => self.options.idle_deadline,
-            Phase::Head | Phase::Body | Phase::Overdue => self.options.request_deadline,
+            Phase::New | Phase::Head | Phase::Body | Phase::Overdue => self.options.request_deadline,
         };
         (!self.is_in_service()).then(|| self.since.get() + most)
     }
@@ -172,7 +181,7 @@ impl Connection {
     pub(super) fn give_up(&self) -> Option<Problem> {
         match self.phase.replace(Phase::Overdue) {
             Phase::Nothing | Phase::Overdue => None,
-            Phase::Head => Some(Problem::HeadIncomplete),
+            Phase::New | Phase::Head => Some(Problem::HeadIncomplete),
             Phase::Body => Some(Problem::BodyIncomplete),
         }
     }

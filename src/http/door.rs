@@ -8,14 +8,18 @@
 //! - a request must be whole, body included, within a deadline from its first byte;
 //! - where connections run short, the one heard of longest ago gives way, unless a request of it is being
 //!   worked on; of requests whose bodies do not come only so many are waited for;
-//! - actix's own refusals get the service's body.
+//! - actix's own refusals get the service's body;
+//! - when the instance ends, who idles is closed, and nobody who could still send is left without an answer.
 
 use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
@@ -31,9 +35,12 @@ const BLANK_LINE: &[u8] = b"\r\n\r\n";
 const LINGER: Duration = Duration::from_millis(500);
 
 /// What a connection is made of.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+pub trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static> Stream for S {}
+
+/// Comes once nobody is to be waited for any more who has not sent anything.
+pub type LastCall = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A connection's bytes. But for actix's own refusals they pass as they are.
 pub struct Door<S: Stream> {
@@ -46,13 +53,41 @@ pub struct Door<S: Stream> {
     refusal: Vec<u8>,
     /// Nothing more is read, and nothing written but the refusal.
     closing: bool,
+    /// `None` once it has come.
+    last_call: Option<LastCall>,
+    /// Nothing more can be sent to it; what was sent before is still read.
+    shut: bool,
 }
 
 impl<S: Stream> Door<S> {
     /// Lets a connection of this thread in, which `open` counts as long as it is there.
-    pub fn new(stream: S, options: DoorOptions, open: &Gauge) -> Self {
+    pub fn new(stream: S, options: DoorOptions, open: &Gauge, last_call: LastCall) -> Self {
         let connection = Connection::open(options, open);
-        Self { stream: Some(stream), connection, alarm: None, refusal: Vec::new(), closing: false }
+        Self {
+            stream: Some(stream),
+            connection,
+            alarm: None,
+            refusal: Vec::new(),
+            closing: false,
+            last_call: Some(last_call),
+            shut: false,
+        }
+    }
+
+    /// Once the last call has come, shuts a connection that idles to whoever would send. On a unix socket that is
+    /// one step: who sends later is told at once that not a byte was taken, and who was earlier is read and answered.
+    /// TCP takes what comes later, and it is lost.
+    fn poll_last_call(&mut self, context: &mut Context<'_>) {
+        if self.last_call.as_mut().is_some_and(|call| call.as_mut().poll(context).is_ready()) {
+            self.last_call = None;
+        }
+        if self.last_call.is_none() && !self.shut && self.connection.idles() {
+            self.shut = true;
+            // Where that fails there is nobody left to send.
+            let _ = SockRef::from(&*self.stream()).shutdown(Shutdown::Read);
+            // To read what came before that, or that nothing did.
+            context.waker().wake_by_ref();
+        }
     }
 
     fn stream(&mut self) -> &mut S {
@@ -141,10 +176,17 @@ impl<S: Stream> AsyncRead for Door<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.closing {
+            let before = buffer.filled().len();
             if Pin::new(self.stream()).poll_read(context, buffer)?.is_ready() {
+                let ended = buffer.filled().len() == before;
+                // For actix a caller who sends no more has gone; this one cannot, and is to be answered.
+                if ended && self.shut && !self.connection.idles() {
+                    return Poll::Pending;
+                }
                 self.connection.hears();
                 return Poll::Ready(Ok(()));
             }
+            self.poll_last_call(context);
             let problem = ready!(self.poll_overdue(context));
             self.closing = true;
             self.refusal = problem.map_or_else(Vec::new, |problem| problem.closing());
@@ -170,6 +212,10 @@ impl<S: Stream> AsyncWrite for Door<S> {
         }
         if !bytes.starts_with(b"HTTP/1.1 100") {
             self.connection.phase.set(Phase::Nothing);
+        }
+        if self.shut {
+            // Then that nothing more comes may be read.
+            context.waker().wake_by_ref();
         }
         Pin::new(self.stream()).poll_write(context, bytes)
     }

@@ -24,7 +24,7 @@ use crate::mailbox::Mailboxes;
 use crate::observing::Observer;
 
 pub use connection::DoorOptions;
-pub use door::{Door, Stream};
+pub use door::{Door, LastCall, Stream};
 
 /// What the handlers of one worker share.
 pub struct Api {

@@ -58,6 +58,38 @@ async fn who_waits_at_its_socket_is_heard_and_nobody_new_finds_it() {
     assert_eq!(database.balance(1).await, 40);
 }
 
+/// Who sends on a kept connection while it is being closed is answered, or told that not a byte was taken.
+#[tokio::test]
+async fn what_a_kept_connection_takes_at_the_last_moment_is_answered() {
+    const LAST_CALL: Duration = Duration::from_millis(900);
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set("CONNECTIONS", 640).set("QUEUE_PER_CLIENT", 600);
+    let mut guiche = at_a_socket(launcher.set("REQUESTS_IN_FLIGHT", 600)).start().await;
+    let mut kept = Vec::new();
+    for _ in 0..500 {
+        let mut connection = guiche.connect().await;
+        assert_eq!(connection.ask(&Request::get("/healthz")).await.expect("an answer").status, 200);
+        kept.push(connection);
+    }
+    guiche.signal(Signal::SIGTERM);
+    guiche.until_logged("draining").await;
+    // One after the other, from shortly before to shortly after.
+    let draining = tokio::time::Instant::now();
+    let mut taken = Vec::new();
+    for (number, mut connection) in kept.into_iter().enumerate() {
+        tokio::time::sleep_until(draining + LAST_CALL + number as u32 * Duration::from_micros(500)).await;
+        if connection.send(&Request::transaction(1, 1, "c", &format!("n{number}"))).await.is_ok() {
+            taken.push((number, connection));
+        }
+    }
+    for (number, connection) in &mut taken {
+        let answer = connection.receive().await.unwrap_or_else(|error| panic!("caller {number}: {error}"));
+        answer.balance();
+    }
+    assert_eq!(guiche.ended().await.code(), Some(0));
+    assert_eq!(database.balance(1).await, taken.len() as i64, "what was not taken was not applied");
+}
+
 #[tokio::test]
 async fn a_socket_that_is_a_successors_by_now_is_left_to_it() {
     let database = Database::create().await;
