@@ -93,6 +93,9 @@ const BODIES = readyBodies(setting('CREDITS', 1 / 3));
 const spared = FLOOD === null ? 0 : 1;
 const choose = chooser(setting('CLIENTS', 5) - spared, setting('ZIPF', 0));
 const client = () => spared + choose();
+// Where one client is flooded, what each of the others gets; there are few.
+const each = Array.from({ length: FLOOD === null ? 0 : setting('CLIENTS', 5) - spared }, (_, index) => index + 1 + spared)
+  .map((one) => ({ client: one, asked: new Counter(`asked_${one}`), right: new Trend(`right_${one}`, true) }));
 const anyBody = () => BODIES[Math.floor(Math.random() * BODIES.length)];
 const POST = { headers: { 'Content-Type': 'application/json' }, timeout: TIMEOUT };
 const GET = { timeout: TIMEOUT };
@@ -107,12 +110,15 @@ export function request() {
   }
   const now = Date.now();
   const counts = now >= since && now < until;
+  const whose = client();
+  const own = each[whose - 1 - spared];
   if (counts) begun.add(1);
+  if (counts && own) own.asked.add(1);
   const response =
     Math.random() < READS
-      ? http.get(statementUrl(client()), GET)
-      : http.post(transactionUrl(client()), anyBody(), POST);
-  if (counts) record(response);
+      ? http.get(statementUrl(whose), GET)
+      : http.post(transactionUrl(whose), anyBody(), POST);
+  if (counts) record(response, own);
 }
 
 export function flood() {
@@ -137,11 +143,12 @@ const tookOf = ({ timings }) => timings.blocked + timings.duration;
 
 // 503 is the service's refusal of more than it can take. What is neither that nor right is wrong: no answer in
 // time has the status 0.
-function record(response) {
+function record(response, own) {
   const took = tookOf(response);
   tellIfSlow(response, took);
   if (isRight(response)) {
     right.add(took);
+    if (own) own.right.add(took);
     if (Math.random() < TIMED_SHARE) recordTiming(spentOf(response));
   } else if (response.status === 503) {
     shed.add(took);
@@ -167,6 +174,6 @@ function recordTiming(times) {
 }
 
 export function handleSummary(data) {
-  const outcome = outcomeOf(data);
+  const outcome = outcomeOf(data, each.map((one) => one.client));
   return __ENV.SUMMARY ? { [__ENV.SUMMARY]: JSON.stringify(outcome) } : { stdout: textOf(outcome, SECONDS) };
 }

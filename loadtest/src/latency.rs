@@ -33,6 +33,19 @@ pub struct Spent {
     pub work: f64,
 }
 
+/// What one client got where each is told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientShare {
+    /// Which client.
+    pub client: u32,
+    /// Requests that were sent for it.
+    pub asked: u64,
+    /// Those of them that were answered right.
+    pub right: u64,
+    /// The time in which 99 % of those came, in milliseconds; nothing where there were none.
+    pub p99_ms: Option<f64>,
+}
+
 impl Spent {
     /// Reads the five numbers, in this order and with spaces between them.
     pub fn parse(text: &str) -> Option<Spent> {

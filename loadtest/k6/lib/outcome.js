@@ -2,7 +2,7 @@
 
 import { TIMED } from './timing.js';
 
-export function outcomeOf({ metrics }) {
+export function outcomeOf({ metrics }, clients) {
   const values = (name) => (metrics[name] ? metrics[name].values : {});
   const count = (name) => values(name).count || 0;
   const times = values('right');
@@ -11,6 +11,7 @@ export function outcomeOf({ metrics }) {
     right: count('right'),
     shed: count('shed'),
     shed_p99_ms: metrics.shed ? values('shed')['p(99)'] : null,
+    each: clients.map((client) => ({ client, asked: count(`asked_${client}`), right: count(`right_${client}`), p99_ms: count(`right_${client}`) ? values(`right_${client}`)['p(99)'] : null })),
     unwell_s: metrics.unwell ? values('unwell').max : null,
     wrong: count('wrong'),
     dropped: count('dropped_iterations'),

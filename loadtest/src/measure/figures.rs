@@ -2,7 +2,7 @@
 //! files, the names that formulas may use and the notes on how to read a report come from it.
 
 use super::result::{Case, Run, ServiceUse};
-use crate::latency::Spent;
+use crate::latency::{ClientShare, Spent};
 use crate::report::text::{BYTES_PER_MB, grouped, significant};
 
 /// Something that is measured in every run.
@@ -44,10 +44,12 @@ pub enum Value {
     OfRun(fn(&Run) -> Option<f64>),
     /// From each service; formulas cannot name it.
     OfService(fn(&Run, &ServiceUse) -> f64),
+    /// From each client that is told apart; formulas cannot name it, and CSV files do not have it.
+    OfClient(fn(&ClientShare) -> f64),
 }
 
 use Tables::{Cases, Every, Neither, Points};
-use Value::{OfRun, OfService};
+use Value::{OfClient, OfRun, OfService};
 
 macro_rules! figures {
     ($($name:literal, $heading:literal, $unit:literal, $show:ident, $tables:ident, $doc:literal, $value:expr;)*) => {
@@ -72,6 +74,10 @@ figures! {
     "errors", "errors", "", whole, Cases, "Answers other than 2xx and 422, and connections that failed", OfRun(|run| Some((run.shed + run.wrong) as f64));
     "shed", "shed/s", "1/s", whole, Points, "Answers of 503: refused at once because a bound was reached", OfRun(|run| run.per_s(run.shed));
     "shed_p99", "shed p99 ms", "ms", millis, Points, "In what time 99% of these came", OfRun(|run| run.shed_p99_ms);
+    "each_share", "each client’s right %", "%", tenths, Points, "Of what is sent for each client that is not flooded, the share that is answered right", OfClient(|one| 100.0 * share(one));
+    "each_p99", "each client’s p99 ms", "ms", millis, Points, "The p99 of each of them", OfClient(|one| one.p99_ms.unwrap_or(f64::NAN));
+    "least_share", "least share", "", significant, Neither, "The share of the client that gets least", OfRun(|run| run.each.iter().map(share).reduce(f64::min));
+    "longest_p99", "longest p99", "ms", millis, Neither, "The p99 of the client that waits longest", OfRun(|run| run.each.iter().map(|one| one.p99_ms.unwrap_or(f64::INFINITY)).reduce(f64::max));
     "unwell", "normal after s", "s", tenths, Points, "From the load's end to the last answer that was wrong or took over 250 ms, of 20 requests/s that are sent then", OfRun(|run| run.unwell_s);
     "wrong", "wrong", "", whole, Neither, "Answers that were neither right nor shed, and those that did not come", OfRun(|run| Some(run.wrong as f64));
     "dropped", "dropped", "", whole, Neither, "Iterations that k6 could not start in time", OfRun(|run| Some(run.dropped as f64));
@@ -122,16 +128,17 @@ impl Figure {
         FIGURES.iter().find(|one| one.name == name && matches!(one.value, OfRun(_)))
     }
 
-    /// Returns what a run says: one value, or one for each service. What is not known is left out.
+    /// Returns what a run says: one value, or one for each service or client. What is not known is left out.
     pub fn values(&self, run: &Run) -> Vec<f64> {
         let values = match self.value {
             OfRun(of) => of(run).into_iter().collect(),
+            OfClient(of) => run.each.iter().map(of).collect(),
             OfService(of) => run.services.iter().map(|service| of(run, service)).collect::<Vec<_>>(),
         };
         values.into_iter().filter(|value| value.is_finite()).collect()
     }
 
-    /// Returns the figure of a case over its valid runs, once or for each service; empty where it is not
+    /// Returns the figure of a case over its valid runs, once or for each service or client; empty where it is not
     /// known.
     pub fn of(&self, case: &Case) -> Vec<Spread> {
         let runs: Vec<Vec<f64>> = case.valid().map(|run| self.values(run)).collect();
@@ -193,6 +200,10 @@ fn per_request(run: &Run, of: fn(&ServiceUse) -> f64) -> Option<f64> {
 /// Returns a part of the time; without `Server-Timing` nobody knows where it went.
 fn spent(run: &Run, of: fn(&Spent) -> f64) -> Option<f64> {
     (run.spent_ms != Spent::default()).then(|| of(&run.spent_ms))
+}
+
+fn share(one: &ClientShare) -> f64 {
+    one.right as f64 / one.asked as f64
 }
 
 fn megabytes(bytes: u64) -> f64 {

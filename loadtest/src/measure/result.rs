@@ -4,7 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::sampler::{Sample, Waits};
-use crate::latency::{Latency, Spent};
+use crate::latency::{ClientShare, Latency, Spent};
 use crate::stalls::{Answer, Stalls};
 use testbed::scrape::Work;
 
@@ -133,6 +133,9 @@ pub struct Run {
     /// then; nothing where none were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unwell_s: Option<f64>,
+    /// What each client got, where one is flooded: the others'.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<ClientShare>,
     /// Everything else that should not be, answers that did not come included.
     pub wrong: u64,
     /// Answers of 400 and above where the generator, which is wrk, does not tell them apart.

@@ -92,13 +92,18 @@ pub fn csv_of_runs(result: &Measurement) -> String {
         .map_or(Vec::new(), |run| run.services.iter().map(|service| service.service.as_str()).collect());
     let figures = FIGURES.iter().flat_map(|figure| match figure.value {
         Value::OfRun(_) => vec![figure.name.to_owned()],
+        Value::OfClient(_) => Vec::new(),
         Value::OfService(_) => services.iter().map(|name| format!("{name}_{}", figure.name)).collect(),
     });
     let header = PLACE.map(str::to_owned).into_iter().chain(figures);
     let header = header.chain(["valid", "invalid_because", "problems"].map(str::to_owned));
     let rows = runs(result).map(|(place, run)| {
         let figures = FIGURES.iter().flat_map(|figure| {
-            let count = if matches!(figure.value, Value::OfRun(_)) { 1 } else { services.len() };
+            let count = match figure.value {
+                Value::OfRun(_) => 1,
+                Value::OfService(_) => services.len(),
+                Value::OfClient(_) => 0,
+            };
             let values = figure.values(run);
             (0..count).map(move |index| values.get(index).map_or(String::new(), |value| decimal(*value)))
         });

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::latency::ClientShare;
 use crate::measure::fixture::{bench, experiment};
 
 fn of_experiment() -> Vec<Vec<String>> {
@@ -32,9 +33,12 @@ fn a_point_without_valid_runs_has_no_figures() {
 
 #[test]
 fn every_figure_has_a_column_where_it_is_to_be() {
-    let (mut cases, points) = (bench(&[&[("", 5_000)]]), experiment());
+    let (mut cases, mut points) = (bench(&[&[("", 5_000)]]), experiment());
     for run in cases.comparisons.iter_mut().flat_map(|one| &mut one.cases).flat_map(|case| &mut case.runs) {
         run.work.calls = 1;
+    }
+    for run in points.comparisons.iter_mut().flat_map(|one| &mut one.cases).flat_map(|case| &mut case.runs) {
+        run.each = vec![ClientShare { client: 2, asked: 2, right: 1, p99_ms: Some(3.0) }];
     }
     let csv = csv_of_runs(&points);
     let named = csv.lines().next().expect("a header").split(',').collect::<BTreeSet<&str>>();
@@ -50,10 +54,10 @@ fn every_figure_has_a_column_where_it_is_to_be() {
         };
         let counted = figure.name == "instructions";
         assert!(counted || in_cases && in_points, "{}: {in_cases}, {in_points}", figure.name);
-        let name = if matches!(figure.value, Value::OfRun(_)) {
-            figure.name.to_owned()
-        } else {
-            format!("db_{}", figure.name)
+        let name = match figure.value {
+            Value::OfRun(_) => figure.name.to_owned(),
+            Value::OfService(_) => format!("db_{}", figure.name),
+            Value::OfClient(_) => continue,
         };
         assert!(named.contains(name.as_str()), "{name} has no column in {named:?}");
     }
