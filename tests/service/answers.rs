@@ -3,7 +3,9 @@
 
 use testbed::nginx::Balancing;
 
-use crate::harness::{Address, BY_REQUEST, Connection, Database, Front, GOOD, Guiche, Launcher, Request};
+use crate::harness::{
+    Address, BY_REQUEST, Connection, Database, Front, GOOD, Guiche, Launcher, Request, assert_page_ends_with,
+};
 
 /// A status, and the last part of its problem's type; a 200 has none.
 type Answer = (u16, &'static str);
@@ -93,6 +95,20 @@ fn kinds() -> Vec<Kind> {
         kind("the root", get("/"), NO_PATH),
         kind("no path of ours", get("/.refused/body"), NO_PATH),
     ]
+}
+
+/// The page is what is asserted below, of every kind and every way.
+#[test]
+fn the_page_of_answers_says_what_is_answered() {
+    let files = BY_REQUEST.map(|balancing| balancing.to_string());
+    let mut table =
+        format!("| what is sent | an instance, layer4 | {} |\n|---|---|---|---|---|\n", files.join(" | "));
+    let words = |(status, problem): Answer| format!("{status} {problem}").trim_end().to_owned();
+    for Kind { name, instance, nginx, .. } in kinds() {
+        let (instance, nginx) = (words(instance), words(nginx));
+        table += &format!("| {name} | {instance} | {nginx} | {nginx} | {nginx} |\n");
+    }
+    assert_page_ends_with("docs/answers.md", &table);
 }
 
 async fn assert_answers(address: &Address, way: &str, expected: impl Fn(&Kind) -> Answer) {

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{Database, Guiche, Request, promtool, run_directory};
-
-/// Set, it has the page of metrics written in place of compared.
-const WRITE: &str = "GUICHE_WRITE_DOCS";
+use crate::harness::{Database, Guiche, Request, assert_page_ends_with, promtool, run_directory};
 
 #[tokio::test]
 async fn dashboards_and_rules_ask_for_metrics_that_exist() {
@@ -56,15 +53,7 @@ async fn the_page_of_metrics_says_what_is_there() {
     let guiche = Guiche::on(&Database::create().await).await;
     let open_metrics = Request::get("/metrics").header("Accept", "application/openmetrics-text");
     let table = table(&guiche.ask_metrics(&open_metrics).await.text());
-    let path = root().join("docs/metrics.md");
-    let page = read(&path);
-    let (head, _) = page.split_once("| metric |").expect("it has a table");
-    let right = format!("{head}{table}");
-    if std::env::var_os(WRITE).is_some() {
-        fs::write(&path, &right).expect("it can be written");
-    } else {
-        assert!(page == right, "docs/metrics.md is out of date: run this test with {WRITE}=1\n{table}");
-    }
+    assert_page_ends_with("docs/metrics.md", &table);
 }
 
 /// What the page says of each metric.
