@@ -132,6 +132,7 @@ metrics! {
     /// What a collector is sent (OTLP).
     SpanMetrics {
         fates: Labelled<3> = Labelled::new("fate", ["sent", "refused", "queue_full"]), "spans", "Spans that ended, by whether the collector took them";
+        exports: Labelled<2> = Labelled::new("fate", ["sent", "refused"]), "metric_exports", "Times that all metrics were sent to a collector, by whether it took them";
     }
 }
 
@@ -154,7 +155,9 @@ impl Metrics {
     /// Makes and registers everything, under the prefix `guiche` and with the instance's name, and the
     /// process's own without a prefix.
     pub fn new(instance: &str) -> Self {
-        let labels = [("instance_name".into(), instance.to_owned().into())];
+        // The encoder writes a label's value as it is.
+        let escaped = instance.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels = [("instance_name".into(), escaped.into())];
         let mut registry = Registry::with_labels(labels.into_iter());
         registry.register_collector(Box::new(ProcessCollector));
         let own = registry.sub_registry_with_prefix("guiche");

@@ -1,4 +1,4 @@
-//! Spans over OTLP/HTTP to an OpenTelemetry collector, by its semantic conventions.
+//! Spans and metrics over OTLP/HTTP to an OpenTelemetry collector, by its semantic conventions.
 //!
 //! - A request is a `SERVER` span under its caller's. Whether it is sampled its caller has decided, or
 //!   `OTEL_TRACES_SAMPLER`.
@@ -8,7 +8,10 @@
 //! Batches leave from a thread of their own. What waits there is bounded (`OTEL_BSP_*`); where
 //! the collector is slow or away, spans are dropped and counted, and no request waits.
 
+mod families;
 mod loss;
+mod metrics;
+mod push;
 mod span;
 
 use std::sync::Arc;
@@ -17,13 +20,15 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::SpanExporter;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 
 use settings::{Config, ConfigError};
 
-use super::labelled::Labelled;
+use super::metrics::Metrics;
 use loss::{Bounded, Loss, Watched};
+use push::Pusher;
 
 pub use span::Place;
 pub(super) use span::{Collector, OpenSpan};
@@ -38,19 +43,26 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Spans that may wait, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise: OpenTelemetry's default.
 const QUEUE: usize = 2_048;
 
-/// The running exporter. Dropping it sends what waits.
+/// What is sent while the process runs. Dropping it sends what waits.
 pub(super) struct Exporter {
-    provider: SdkTracerProvider,
-    loss: Arc<Loss>,
+    spans: Option<Spans>,
+    _metrics: Option<Pusher>,
 }
 
 impl Exporter {
-    pub(super) fn collector(&self) -> Collector {
-        Collector::new(self.provider.tracer("guiche"))
+    /// Returns where spans are sent, if they are.
+    pub(super) fn collector(&self) -> Option<Collector> {
+        self.spans.as_ref().map(|spans| Collector::new(spans.provider.tracer("guiche"), spans.trace_context))
     }
 }
 
-impl Drop for Exporter {
+struct Spans {
+    provider: SdkTracerProvider,
+    loss: Arc<Loss>,
+    trace_context: bool,
+}
+
+impl Drop for Spans {
     fn drop(&mut self) {
         // What is not taken by then is counted as lost, and told.
         let _ = self.provider.shutdown_with_timeout(LAST_WORDS);
@@ -58,16 +70,28 @@ impl Drop for Exporter {
     }
 }
 
-/// Starts to export, if there is somewhere to export to; `fates` counts what is sent and what is lost.
-pub(super) fn start(config: &Config, fates: &Labelled<3>) -> Result<Option<Exporter>, ConfigError> {
-    if !config.otlp {
+/// Starts to export what is to be exported. `metrics` counts what is sent and what is lost.
+pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporter>, ConfigError> {
+    if !config.otlp.is_on() {
         return Ok(None);
     }
+    let spans = config.otlp.spans.then(|| start_spans(config, metrics)).transpose()?;
+    let export = config.otlp.metrics.clone();
+    let resource = || ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
+    let resource = || opentelemetry_proto::tonic::resource::v1::Resource {
+        attributes: resource(),
+        ..Default::default()
+    };
+    let pusher = export.map(|export| Pusher::start(export, resource(), metrics)).transpose()?;
+    Ok(Some(Exporter { spans, _metrics: pusher }))
+}
+
+fn start_spans(config: &Config, metrics: &Metrics) -> Result<Spans, ConfigError> {
     let exporter = SpanExporter::builder()
         .with_http()
         .build()
         .map_err(|why| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", why.to_string()))?;
-    let loss = Arc::new(Loss::new(fates.clone()));
+    let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
     let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").filter(|size| *size > 0).unwrap_or(QUEUE);
     let batches = BatchConfigBuilder::default().with_max_queue_size(queue).build();
     let processor = BatchSpanProcessor::builder(Watched::new(exporter, Arc::clone(&loss)));
@@ -77,7 +101,7 @@ pub(super) fn start(config: &Config, fates: &Labelled<3>) -> Result<Option<Expor
     if number("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
         builder = builder.with_max_links_per_span(LINKS_PER_SPAN);
     }
-    Ok(Some(Exporter { provider: builder.build(), loss }))
+    Ok(Spans { provider: builder.build(), loss, trace_context: config.otlp.trace_context })
 }
 
 fn number(variable: &str) -> Option<usize> {

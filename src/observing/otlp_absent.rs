@@ -4,9 +4,9 @@ use settings::{Config, ConfigError};
 use traces::format::{CallRecord, RequestRecord};
 
 use super::head::RequestHead;
-use super::labelled::Labelled;
+use super::metrics::Metrics;
 
-/// The running exporter.
+/// What is sent while the process runs.
 pub(super) enum Exporter {}
 
 /// Where spans are sent.
@@ -20,12 +20,12 @@ pub enum Place {}
 /// A span that is not over yet.
 pub(super) enum OpenSpan {}
 
-pub(super) fn start(_: &Config, _: &Labelled<3>) -> Result<Option<Exporter>, ConfigError> {
+pub(super) fn start(_: &Config, _: &Metrics) -> Result<Option<Exporter>, ConfigError> {
     Ok(None)
 }
 
 impl Exporter {
-    pub(super) fn collector(&self) -> Collector {
+    pub(super) fn collector(&self) -> Option<Collector> {
         match *self {}
     }
 }

@@ -27,9 +27,9 @@ pub struct Telemetry {
 pub fn start(config: &Config, metrics: &Metrics) -> Result<Telemetry, ConfigError> {
     let (layer, level) = log::layer(config)?;
     let trace = start_trace(config)?;
-    let exporter = otlp::start(config, &metrics.spans.fates)?;
+    let exporter = otlp::start(config, metrics)?;
     tracing_subscriber::registry().with(layer).init();
-    if config.otlp && exporter.is_none() {
+    if config.otlp.is_on() && exporter.is_none() {
         tracing::warn!("a collector is set (OTEL_*), but this build has no OTLP (cargo feature otlp)");
     }
     Ok(Telemetry { level, trace, exporter })
@@ -47,7 +47,7 @@ impl Telemetry {
     }
 
     pub(super) fn collector(&self) -> Option<Collector> {
-        self.exporter.as_ref().map(Exporter::collector)
+        self.exporter.as_ref().and_then(Exporter::collector)
     }
 }
 

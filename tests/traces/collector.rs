@@ -5,22 +5,32 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 /// Takes OTLP over HTTP as a collector does, and keeps it.
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
-    received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    received: Arc<Mutex<Received>>,
+}
+
+#[derive(Default)]
+struct Received {
+    spans: Vec<ExportTraceServiceRequest>,
+    metrics: Vec<ResourceMetrics>,
+    /// Of the last request.
+    head: Vec<String>,
 }
 
 impl Collector {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let received = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::<Mutex<Received>>::default();
         let kept = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -32,28 +42,39 @@ impl Collector {
     }
 
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let received = self.received.lock().expect("no collector thread panics with it").clone();
-        let resources = received.into_iter().flat_map(|request| request.resource_spans);
+        let spans = self.received.lock().expect("no collector thread panics with it").spans.clone();
+        let resources = spans.into_iter().flat_map(|request| request.resource_spans);
         resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
 
     pub(crate) fn resource(&self) -> Vec<KeyValue> {
         let received = self.received.lock().expect("no collector thread panics with it");
-        received[0].resource_spans[0].resource.clone().expect("spans have a resource").attributes
+        received.spans[0].resource_spans[0].resource.clone().expect("spans have a resource").attributes
+    }
+
+    /// What it was sent of metrics, one after the other.
+    pub(crate) fn metrics(&self) -> Vec<ResourceMetrics> {
+        self.received.lock().expect("no collector thread panics with it").metrics.clone()
+    }
+
+    /// The head of the last request.
+    pub(crate) fn head(&self) -> Vec<String> {
+        self.received.lock().expect("no collector thread panics with it").head.clone()
     }
 }
 
-fn serve(stream: TcpStream, kept: &Mutex<Vec<ExportTraceServiceRequest>>) {
+fn serve(stream: TcpStream, kept: &Mutex<Received>) {
     let mut input = BufReader::new(stream);
     loop {
         let (mut first, mut length) = (String::new(), 0);
         if input.read_line(&mut first).unwrap_or(0) == 0 {
             return;
         }
-        assert_eq!(first, "POST /v1/traces HTTP/1.1\r\n");
+        let mut head = Vec::new();
         loop {
             let mut line = String::new();
             input.read_line(&mut line).expect("a header");
+            head.push(line.trim().to_owned());
             let (name, value) = line.trim().split_once(':').unwrap_or_default();
             match name.to_ascii_lowercase().as_str() {
                 "" => break,
@@ -64,9 +85,19 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<ExportTraceServiceRequest>>) {
         }
         let mut body = vec![0; length];
         input.read_exact(&mut body).expect("a body");
-        kept.lock()
-            .expect("no one panics with it")
-            .push(ExportTraceServiceRequest::decode(&*body).expect("protobuf"));
+        let mut kept = kept.lock().expect("no one panics with it");
+        match &*first {
+            "POST /v1/traces HTTP/1.1\r\n" => {
+                kept.spans.push(ExportTraceServiceRequest::decode(&*body).expect("protobuf"));
+            }
+            "POST /v1/metrics HTTP/1.1\r\n" => {
+                let metrics = ExportMetricsServiceRequest::decode(&*body).expect("protobuf");
+                kept.metrics.extend(metrics.resource_metrics);
+            }
+            other => panic!("{other}"),
+        }
+        kept.head = head;
+        drop(kept);
         let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
         input.get_mut().write_all(answer.as_bytes()).expect("the exporter reads its answer");
     }

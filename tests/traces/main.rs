@@ -19,6 +19,8 @@ mod command;
 mod inputs;
 #[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp_metrics;
 mod outputs;
 mod page;
 mod sample;

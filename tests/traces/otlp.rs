@@ -19,7 +19,8 @@ const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// A request whose caller samples its trace, or does not.
 fn traced(request: Request, id: &str, sampled: bool) -> Request {
     let flags = if sampled { "01" } else { "00" };
-    request.header("X-Request-Id", id).header("traceparent", &format!("00-{TRACE_ID}-{PARENT_ID}-{flags}"))
+    let parent = format!("00-{TRACE_ID}-{PARENT_ID}-{flags}");
+    request.header("X-Request-Id", id).header("traceparent", &parent).header("tracestate", "vendor=seven")
 }
 
 fn credit() -> Request {
@@ -53,6 +54,7 @@ async fn a_request_is_a_server_span_and_its_call_a_client_span_linked_both_ways(
     assert_eq!((hex(&traced.trace_id), hex(&traced.parent_span_id)), (TRACE_ID.into(), PARENT_ID.into()));
     assert!(alone.parent_span_id.is_empty() && alone.trace_id != traced.trace_id, "nobody called for it");
     assert_eq!(traced.name, "POST /clientes/{id}/transacoes");
+    assert_eq!((&*traced.trace_state, &*alone.trace_state), ("vendor=seven", ""));
     for (name, value) in [
         ("http.request.method", text("POST")),
         ("http.route", text("/clientes/{id}/transacoes")),
@@ -178,7 +180,17 @@ async fn opentelemetrys_own_variables_hold() {
         guiche.ask(&credit()).await;
         assert_eq!(!ended(guiche, &collector).await.is_empty(), sent, "{name}");
     }
+    for (propagators, taken) in [("tracecontext,baggage", true), ("none", false)] {
+        let collector = Collector::start();
+        let launcher = Guiche::launcher(&database).set(ENDPOINT, format!("http://{}", collector.address));
+        let guiche = launcher.set("OTEL_PROPAGATORS", propagators).start().await;
+        guiche.ask(&traced(credit(), "called", true)).await;
+        let spans = ended(guiche, &collector).await;
+        assert_eq!(hex(&request(&spans, "called").trace_id) == TRACE_ID, taken, "{propagators}");
+    }
     for (name, value, says) in [
+        ("OTEL_PROPAGATORS", "b3", "expected tracecontext"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "METRICS_LISTEN"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "expected http/protobuf"),
         (ENDPOINT, "https://127.0.0.1:1", "TLS is not built in"),
     ] {
@@ -251,15 +263,15 @@ fn failure(span: &Span) -> Option<String> {
     })
 }
 
-fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
+pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<Value> {
     attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.clone()
 }
 
-fn text(text: &str) -> Option<Value> {
+pub(crate) fn text(text: &str) -> Option<Value> {
     Some(Value::StringValue(text.to_owned()))
 }
 
-fn number(number: i64) -> Option<Value> {
+pub(crate) fn number(number: i64) -> Option<Value> {
     Some(Value::IntValue(number))
 }
 

@@ -8,7 +8,7 @@ use super::bounds::{Bounds, Deadlines};
 use super::choices::{Listen, LogFormat, Mode, Profile, Switch, socket_address};
 use super::database_url::DatabaseUrl;
 use super::error::ConfigError;
-use super::otel;
+use super::otel::Otlp;
 use super::vars::{Vars, environment};
 
 /// All settings of an instance, checked against each other.
@@ -40,8 +40,8 @@ pub struct Config {
     pub server_timing: bool,
     /// Where a trace is written, if anywhere.
     pub trace: Option<TraceFiles>,
-    /// Whether spans are sent over OTLP.
-    pub otlp: bool,
+    /// What is sent over OTLP.
+    pub otlp: Otlp,
 }
 
 /// Where a trace is written, and its bounds.
@@ -81,7 +81,7 @@ impl Config {
             listen: Listen::read(&vars)?,
             metrics_listen: metrics_listen(&vars)?,
             trace: TraceFiles::read(&vars, &instance)?,
-            otlp: otel::exports(&vars)?,
+            otlp: Otlp::read(&vars)?,
             instance,
             database_url: DatabaseUrl::read(&vars)?,
             profile: vars.word("PROFILE")?,

@@ -15,4 +15,5 @@ pub use choices::{Listen, LogFormat, Mode, Profile};
 pub use config::{Config, TraceFiles};
 pub use database_url::DatabaseUrl;
 pub use error::ConfigError;
+pub use otel::{MetricsExport, Otlp};
 pub use table::{Fallback, SETTINGS, Setting, Values, settings_text};

@@ -1,20 +1,22 @@
 //! A request's span and a call's, in the words of OpenTelemetry's semantic conventions. What they have no word
 //! for is named `guiche.…` as the trace names it.
 
-use std::collections::HashMap;
-
-use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, Span};
-use traces::format::{CallRecord, CallReport, RequestRecord, Unit};
+use traces::format::{CallRecord, RequestRecord, Unit};
 
 use super::super::head::RequestHead;
 
 /// Where spans are sent.
 #[derive(Clone)]
-pub(in super::super) struct Collector(SdkTracer);
+pub(in super::super) struct Collector {
+    tracer: SdkTracer,
+    /// Whether a request is under its caller's span (`OTEL_PROPAGATORS`).
+    trace_context: bool,
+}
 
 /// The place of a request, or a call, in a trace.
 #[derive(Clone, Debug)]
@@ -24,18 +26,20 @@ pub struct Place(SpanContext);
 pub(in super::super) struct OpenSpan(Span);
 
 impl Collector {
-    pub(super) fn new(tracer: SdkTracer) -> Self {
-        Self(tracer)
+    pub(super) fn new(tracer: SdkTracer, trace_context: bool) -> Self {
+        Self { tracer, trace_context }
     }
 
     /// Opens a request's span, if it is sampled.
     pub(in super::super) fn open_request(&self, head: &RequestHead<'_>) -> Option<OpenSpan> {
-        let names = ["traceparent", "tracestate"].into_iter().map(str::to_owned);
-        let given = names.zip(head.trace_context).filter_map(|(name, value)| Some((name, value?.to_owned())));
-        let parent = TraceContextPropagator::new().extract(&given.collect::<HashMap<_, _>>());
+        let given = TraceContext(if self.trace_context { head.trace_context } else { [None; 2] });
+        let parent = match given.0[0] {
+            Some(_) => TraceContextPropagator::new().extract_with_context(&Context::new(), &given),
+            None => Context::new(),
+        };
         let route = head.route.clone().unwrap_or_default();
         let span = self
-            .0
+            .tracer
             .span_builder(format!("{} {route}", head.method))
             .with_kind(SpanKind::Server)
             .with_attributes([
@@ -44,7 +48,7 @@ impl Collector {
                 KeyValue::new("url.path", head.path.to_owned()),
                 KeyValue::new("url.scheme", "http"),
             ])
-            .start_with_context(&self.0, &parent);
+            .start_with_context(&self.tracer, &parent);
         OpenSpan::sampled(span)
     }
 
@@ -55,8 +59,8 @@ impl Collector {
     ) -> Option<OpenSpan> {
         let links: Vec<Link> = requests.map(|Place(request)| Link::with_context(request.clone())).collect();
         let parent = Context::new().with_remote_span_context(links.first()?.span_context.clone());
-        let span = self.0.span_builder("call").with_kind(SpanKind::Client).with_links(links);
-        OpenSpan::sampled(span.start_with_context(&self.0, &parent))
+        let span = self.tracer.span_builder("call").with_kind(SpanKind::Client).with_links(links);
+        OpenSpan::sampled(span.start_with_context(&self.tracer, &parent))
     }
 }
 
@@ -82,7 +86,7 @@ impl OpenSpan {
         for Place(call) in calls {
             span.add_link(call.clone(), Vec::new());
         }
-        describe(&mut span, record);
+        describe_request(&mut span, record);
         if let Some(status) = record.status {
             span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         }
@@ -111,7 +115,7 @@ impl OpenSpan {
         if size > 1 {
             span.set_attribute(KeyValue::new("db.operation.batch.size", size as i64));
         }
-        describe(&mut span, record);
+        describe_call(&mut span, record);
         let clients = record.runs(None).map(|(client, ..)| i64::from(client)).collect();
         span.set_attribute(KeyValue::new("guiche.clients", Value::Array(Array::I64(clients))));
         if let Some(fate) = &record.failure {
@@ -126,21 +130,74 @@ fn fail(span: &mut Span, why: &str) {
     span.set_status(Status::error(""));
 }
 
-/// Gives a span what its record says, each figure as an attribute; durations are named with their unit.
-fn describe(span: &mut Span, record: &impl serde::Serialize) {
-    const DURATIONS: [&str; 6] = ["queued", "took", "oldest_wait", "connection", "database", "total"];
-    /// What the conventions have words for, and when it began.
-    const TOLD: [&str; 4] = ["at", "status", "carries", "failure"];
-    let Ok(serde_json::Value::Object(figures)) = serde_json::to_value(record) else { return };
-    for (name, value) in figures.into_iter().filter(|(name, _)| !TOLD.contains(&&**name)) {
-        let reported = CallReport::FIGURES.iter().find(|figure| figure.name == name);
-        let timed = DURATIONS.contains(&&*name) || reported.is_some_and(|figure| figure.unit == Unit::Micros);
-        let key = format!("guiche.{name}{}", if timed { "_us" } else { "" });
-        let value: Value = match value {
-            serde_json::Value::Number(number) => number.as_i64().unwrap_or(i64::MAX).into(),
-            serde_json::Value::String(text) => text.into(),
-            other => other.to_string().into(),
-        };
-        span.set_attribute(KeyValue::new(key, value));
+/// Gives a span what a request's record says, and the conventions have no words for; durations are named with their
+/// unit.
+fn describe_request(span: &mut Span, record: &RequestRecord<'_>) {
+    let texts = [("guiche.id", Some(&record.id)), ("guiche.kind", Some(&record.kind))];
+    let more = [("guiche.shed", record.shed.as_ref()), ("guiche.outcome", Some(&record.outcome))];
+    for (name, text) in texts.into_iter().chain(more) {
+        if let Some(text) = text {
+            span.set_attribute(KeyValue::new(name, text.clone().into_owned()));
+        }
+    }
+    let client = record.client.map(i64::from);
+    let numbers =
+        [("guiche.flush", record.call), ("guiche.queued_us", record.queued), ("guiche.took_us", record.took)];
+    let numbers = numbers.map(|(name, number)| (name, number.map(whole)));
+    for (name, number) in numbers.into_iter().chain([("guiche.client", client)]) {
+        if let Some(number) = number {
+            span.set_attribute(KeyValue::new(name, number));
+        }
+    }
+}
+
+/// Does the same with a call's record. Counts that are zero are left out, as in the trace.
+fn describe_call(span: &mut Span, record: &CallRecord<'_>) {
+    span.set_attribute(KeyValue::new("guiche.cut", record.cut.clone().into_owned()));
+    let always = [
+        ("guiche.id", record.id),
+        ("guiche.oldest_wait_us", record.oldest_wait),
+        ("guiche.connection_us", record.connection),
+        ("guiche.database_us", record.database),
+        ("guiche.total_us", record.total),
+    ];
+    let counts = [
+        ("guiche.queries", record.queries),
+        ("guiche.applied", record.applied),
+        ("guiche.limit_exceeded", record.limit_exceeded),
+        ("guiche.balance_overflow", record.balance_overflow),
+        ("guiche.unknown_client", record.unknown_client),
+        ("guiche.repeated", record.repeated),
+        ("guiche.key_reused", record.key_reused),
+        ("guiche.unanswered", record.unanswered),
+    ];
+    for (name, number) in always.into_iter().chain(counts.into_iter().filter(|(_, count)| *count > 0)) {
+        span.set_attribute(KeyValue::new(name, whole(number)));
+    }
+    for (figure, value) in record.report.figures() {
+        let unit = if figure.unit == Unit::Micros { "_us" } else { "" };
+        span.set_attribute(KeyValue::new(format!("guiche.{}{unit}", figure.name), whole(value)));
+    }
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A request's headers, as far as they tell of its caller's trace.
+struct TraceContext<'a>([Option<&'a str>; 2]);
+
+impl TraceContext<'_> {
+    const NAMES: [&'static str; 2] = ["traceparent", "tracestate"];
+}
+
+impl Extractor for TraceContext<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let at = Self::NAMES.iter().position(|known| *known == name)?;
+        self.0[at]
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        Self::NAMES.to_vec()
     }
 }
