@@ -18,5 +18,17 @@ BEGIN
         || ' FROM pg_stat_wal';
 END $$;
 
+-- What the kernel counts of the server's container, where it has one of its own (cgroup v2); no number elsewhere.
+CREATE OR REPLACE FUNCTION monitor.box(OUT cpu float8, OUT throttled float8, OUT memory float8)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT coalesce(substring(stat FROM 'usage_usec (\d+)')::float8 / 1e6, 'NaN'),
+           coalesce(substring(stat FROM 'throttled_usec (\d+)')::float8 / 1e6, 'NaN'),
+           coalesce(substring(charged FROM '\d+')::float8, 'NaN')
+    FROM (SELECT pg_read_file('/sys/fs/cgroup/cpu.stat', 0, 4096, true) AS stat,
+                 pg_read_file('/sys/fs/cgroup/memory.current', 0, 64, true) AS charged) AS files
+$$;
+REVOKE ALL ON FUNCTION monitor.box FROM PUBLIC;
+
 GRANT USAGE ON SCHEMA monitor TO monitor;
 GRANT SELECT ON monitor.wal TO monitor;
+GRANT EXECUTE ON FUNCTION monitor.box TO monitor;

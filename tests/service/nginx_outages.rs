@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use testbed::http::Endpoint;
 use testbed::nginx::{Balancing, Program};
 
 use crate::harness::{
-    BY_REQUEST, Connection, Database, Fate, Front, Guiche, Load, Request, at_a_socket, reckon, two_instances,
-    until,
+    BY_REQUEST, Connection, Database, Fate, Front, Guiche, Load, Request, at_a_socket, reckon, run_directory,
+    two_instances, until,
 };
 
 /// A failure is remembered for longer than the test takes, on a busy machine too.
@@ -195,5 +196,44 @@ async fn a_reload_cuts_no_transaction() {
         let cut = attempts.iter().filter(|attempt| attempt.fate != Fate::Applied).count();
         assert_eq!(cut, 0, "{balancing}: of {}", attempts.len());
         reckon(&database, &attempts).await;
+    }
+}
+
+/// What it refuses it does not count; but it counts what it takes, and the instances what they answer.
+#[tokio::test]
+async fn what_nginx_refused_is_left_when_what_was_answered_is_taken_from_its_requests() {
+    for balancing in BY_REQUEST {
+        let database = Database::create().await;
+        let socket = run_directory().join(format!("status-{balancing}.sock"));
+        let server = format!("http {{\n    server {{ listen unix:{}; stub_status; }}", socket.display());
+        let shown = |file: String| replace(&file, "http {", &server);
+        let mut front = Front::start_edited(balancing, two_instances(&database).await, shown).await;
+        // The question itself is one.
+        let taken = async || {
+            let answer = Endpoint::Unix(socket.clone()).get("/").await.expect("it is there").body;
+            let counts = answer.lines().nth(2).expect("accepted, handled, requests");
+            counts.split_whitespace().nth(2).and_then(|count| count.parse::<u64>().ok()).expect("a number")
+        };
+        let answered = async |front: &Front| {
+            let of = async |at: usize| {
+                front.instances[at].metrics().await.get("guiche_http_request_duration_seconds_count")
+            };
+            of(0).await + of(1).await
+        };
+        let before = (taken().await, answered(&front).await);
+        answer(&front, &Request::transaction(1, 1, "c", "x")).await.balance();
+        let large = Request::statement(1).header("X-Large", &"x".repeat(5_000));
+        assert_eq!(answer(&front, &large).await.status, 431);
+        assert_eq!(answer(&front, &Request::statement(6)).await.status, 404);
+        let after = (taken().await, answered(&front).await);
+        assert_eq!((after.0 - before.0 - 1, after.1 - before.1), (3, 2), "{balancing}");
+
+        for instance in &mut front.instances {
+            instance.kill().await;
+        }
+        for request in [Request::transaction(1, 1, "c", "x"), Request::statement(1)] {
+            answer(&front, &request).await.assert_refused("unavailable");
+        }
+        assert_eq!(taken().await - after.0 - 1, 2, "{balancing}: as many as callers sent, each once");
     }
 }

@@ -19,6 +19,9 @@ const UPSTREAMS: [&str; 2] = ["unix:/run/guiche/webapi1-guiche.sock", "unix:/run
 /// The address that the files listen on.
 const LISTEN: &str = "listen 9999";
 
+/// Where the files show what NGINX counts. The copies do not: two of them on one machine would meet there.
+const STATUS: &str = "server { listen 9998; stub_status; }";
+
 /// The only directory that the files write to.
 const SCRATCH: &str = "/tmp/";
 
@@ -177,7 +180,7 @@ fn render(text: &str, port: u16, instances: [&Endpoint; 2], scratch: &Path) -> R
         (UPSTREAMS[0], &instances[0]),
         (UPSTREAMS[1], &instances[1]),
     ];
-    replacements.into_iter().try_fold(text.to_owned(), |text, (from, to)| {
+    replacements.into_iter().try_fold(text.replace(STATUS, ""), |text, (from, to)| {
         ensure!(text.contains(from), "{from:?} is not in it");
         Ok(text.replace(from, to))
     })
@@ -233,6 +236,7 @@ mod tests {
         {
             let file = crate::repository_root().join(format!("nginx/{balancing}.conf"));
             let text = fs::read_to_string(file).expect("it is in the repository");
+            assert_eq!(text.contains(STATUS), balancing != Balancing::Layer4, "{balancing}");
             let text = render(&text, 7777, [&one, &two], Path::new("/run/x")).expect("it has the names");
             assert!(text.contains("listen 127.0.0.1:7777 "), "{text}");
             assert!(
@@ -240,7 +244,7 @@ mod tests {
                 "{text}"
             );
             assert!(text.contains("pid /run/x/nginx.pid;") && !text.contains(" /tmp/"), "{text}");
-            assert!(!text.contains("/run/guiche/"), "{text}");
+            assert!(!text.contains("/run/guiche/") && !text.contains("9998"), "{text}");
         }
     }
 
