@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const STAYS_IN: [(&str, &[&str]); 6] = [
     ("actix", &["mailbox/actor.rs", "mailbox/registry.rs"]),
     ("actix_web", &["http", "server.rs"]),
-    ("actix_http", &["server.rs"]),
+    ("actix_http", &["http/serve.rs"]),
     ("tokio_postgres", &["ledger"]),
     ("deadpool_postgres", &["ledger"]),
     ("dashmap", &["mailbox/registry.rs"]),

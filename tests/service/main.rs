@@ -22,7 +22,7 @@
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
 //! [`shutdown`], [`signals`], [`listening`], [`answers`], [`description`], [`request_ids`],
-//! [`observing`] and [`watchers`]; the rule of who may import whom in [`imports`].
+//! [`observing`], [`watchers`] and [`dashboards`]; the rule of who may import whom in [`imports`].
 
 mod harness;
 
@@ -34,6 +34,7 @@ mod batches;
 mod bounds;
 mod commits;
 mod contest_rules;
+mod dashboards;
 mod deadlines;
 mod description;
 mod failures;

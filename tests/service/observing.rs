@@ -185,7 +185,8 @@ async fn what_is_in_flight_stands_beside_its_bound() {
 
 #[tokio::test]
 async fn metrics_are_told_in_the_format_that_is_asked_for() {
-    let guiche = Guiche::on(&Database::create().await).await;
+    let database = Database::create().await;
+    let guiche = Guiche::launcher(&database).set("INSTANCE", "window \"one\" \\").start().await;
     let ask = async |accept: &str| {
         let request = Request::get("/metrics").header("Accept", accept);
         guiche.ask_metrics(&request).await
@@ -206,6 +207,7 @@ async fn metrics_are_told_in_the_format_that_is_asked_for() {
         assert!(build.contains(label), "{label} in {build}");
     }
     assert!(text.contains("guiche_event_loop_lag_seconds_bucket"));
+    assert!(text.contains(r#"{instance_name="window \"one\" \\"}"#), "{build}");
     promtool(&["check", "metrics"], &text);
 }
 

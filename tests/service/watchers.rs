@@ -122,7 +122,7 @@ fn names(query: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Prometheus' queries of all dashboards, each with its panel.
-fn queries_of_dashboards() -> Vec<(String, String)> {
+pub(crate) fn queries_of_dashboards() -> Vec<(String, String)> {
     let mut queries = Vec::new();
     for file in fs::read_dir(root().join("compose/grafana/dashboards")).expect("it is there") {
         let dashboard: Value =

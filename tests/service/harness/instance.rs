@@ -213,10 +213,14 @@ impl Guiche {
         Metrics::new(self.ask_metrics(&Request::get("/metrics")).await.text())
     }
 
-    /// Sends a request to where its metrics are served.
+    /// Where its metrics are served.
+    pub(crate) fn metrics_address(&self) -> &Address {
+        self.metrics.as_ref().expect("it serves metrics")
+    }
+
+    /// Sends a request there.
     pub(crate) async fn ask_metrics(&self, request: &Request) -> Response {
-        let address = self.metrics.as_ref().expect("it serves metrics");
-        let mut connection = Connection::open(address).await.expect("metrics are served");
+        let mut connection = Connection::open(self.metrics_address()).await.expect("metrics are served");
         connection.ask(request).await.expect("metrics are answered")
     }
 
