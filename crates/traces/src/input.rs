@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
+use serde::de::Error as _;
 
 use super::file_id::FileId;
 use super::format::{Header, Line, VERSION};
@@ -157,7 +158,9 @@ fn decoded<'a>(input: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
 
 /// Returns the line of a trace that these bytes are.
 pub(super) fn parse(line: &[u8]) -> serde_json::Result<Line<'_>> {
-    serde_json::from_slice(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))
+    // What is skipped in it has to be text too.
+    let text = std::str::from_utf8(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line));
+    serde_json::from_str(text.map_err(serde_json::Error::custom)?)
 }
 
 /// Reads a line, without its end, into `line`; returns the bytes passed and whether the line has

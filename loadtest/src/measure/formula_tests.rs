@@ -207,3 +207,14 @@ fn what_tracing_costs_is_judged_where_it_was_counted() {
     count(&mut tracing, 1, 81_000.0);
     assert_eq!(goal(&tracing, "tracing").expect("both were counted").held, Some(false));
 }
+
+#[test]
+fn a_formula_neither_runs_for_ever_nor_shows_more_digits_than_there_are() {
+    for (template, says) in [
+        ("{{ goodput('direct', 5) | fixed(70000) }}", "fixed shows up to 17 digits"),
+        ("{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}", "fuel"),
+    ] {
+        let told = refusal(template);
+        assert!(told.contains(says), "{told}");
+    }
+}

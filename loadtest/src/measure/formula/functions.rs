@@ -29,6 +29,12 @@ fn is(own: &(String, String), (key, value): (&str, &str)) -> bool {
     own.0 == key && own.1 == value
 }
 
+/// Instructions that a formula may take.
+const FUEL: u64 = 100_000;
+
+/// The most digits behind the point: a double has no more.
+const DIGITS: usize = 17;
+
 /// The formulas' functions for one comparison.
 pub(super) struct Formulas {
     environment: Environment<'static>,
@@ -45,14 +51,17 @@ impl Formulas {
         let data = Arc::new(Data { result: result.clone(), comparison: comparison.clone() });
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // A formula may loop, but not for ever.
+        environment.set_fuel(Some(FUEL));
         environment.set_formatter(|out, state, value| match number(value) {
             Some(value) => Ok(out.write_str(&shown(value, significant))?),
             None => minijinja::escape_formatter(out, state, value),
         });
         environment.add_filter("times", |value: f64| shown(value, factor));
         environment.add_filter("whole", |value: f64| shown(value, whole));
-        environment.add_filter("fixed", |value: f64, digits: usize| {
-            shown(value, |value| format!("{value:.digits$}"))
+        environment.add_filter("fixed", |value: f64, digits: usize| match digits {
+            0..=DIGITS => Ok(shown(value, |value| format!("{value:.digits$}"))),
+            _ => Err(Error::new(ErrorKind::InvalidOperation, format!("fixed shows up to {DIGITS} digits"))),
         });
         for figure in FIGURES.iter().filter(|figure| matches!(figure.value, Source::OfRun(_))) {
             let data = data.clone();
