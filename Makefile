@@ -70,6 +70,10 @@ test: compiler servers k6 schemathesis wrk browser valgrind promtool ## run all 
 	@echo '==> cargo test'
 	@.ci/test $(features)
 
+.PHONY: fuzz
+fuzz: compiler fuzzer ## try hostile input, guided by coverage (libFuzzer): MINUTES=60
+	@.ci/fuzz $(or $(MINUTES),60)
+
 .PHONY: containers
 containers: compiler ## test the Compose files with a real Docker, which must be there already
 	@echo '==> cargo test, in containers'
@@ -89,6 +93,7 @@ lint: compiler linters ## check formatting, lints, licences and documentation; w
 	@.lint/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
 	@echo '==> cargo fmt'
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo '==> cargo clippy'
 	@cargo clippy --workspace --all-targets $(features) -- -D warnings
 	@echo '==> cargo doc'
@@ -112,6 +117,6 @@ untraced: compiler
 	@cargo build --release --workspace --bin guiche --features tracing/release_max_level_off \
 		--target-dir target/untraced
 
-.PHONY: compiler servers k6 schemathesis wrk browser valgrind promtool linters
-compiler servers k6 schemathesis wrk browser valgrind promtool linters:
+.PHONY: compiler servers k6 schemathesis wrk browser valgrind promtool linters fuzzer
+compiler servers k6 schemathesis wrk browser valgrind promtool linters fuzzer:
 	@.ci/install $@

@@ -1,34 +1,25 @@
 //! The only wiring point: what is made, in which order, and how it ends.
 
-use std::fmt::Debug;
-use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceResponse};
-use actix_web::http::KeepAlive;
+use actix_service::IntoServiceFactory;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::ACCEPT;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError, Profile};
 
-use crate::http::{self, Api, Door, DoorOptions, Stream};
+use crate::http::{self, Api, DoorOptions, KEEP_ALIVE, by_the_door};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, Signpost, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
-use crate::observing::metrics::{Gauge, Metrics};
+use crate::observing::metrics::Metrics;
 use crate::observing::telemetry::Telemetry;
 use crate::observing::{Observer, exposition, lag};
 use crate::readiness::{self, WrongProfile, check_profile};
 use crate::signals::{self, StopRequests};
-
-/// How long an idle connection is kept. Longer than NGINX keeps its own (60 s): a POST on a
-/// connection that was just closed would be a 502.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long it goes on once it is told to end. Nobody new finds its unix socket any more; who has come to it
 /// already is heard, and NGINX sends on connections that it kept without knowing that they are being closed.
@@ -236,31 +227,6 @@ fn serve(
         })?,
     };
     Ok(server.run())
-}
-
-/// Serves the connections of one worker with its application; `open` counts them.
-fn by_the_door<S, A, D>(
-    app: A,
-    door: DoorOptions,
-    open: Gauge,
-    draining: impl Fn() -> D + Clone + 'static,
-) -> impl ServiceFactory<S, Config = (), Response = (), Error = DispatchError, InitError = ()>
-where
-    S: Stream,
-    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse, Error = actix_web::Error>
-        + 'static,
-    A::InitError: Debug,
-    D: Future<Output = ()> + 'static,
-{
-    let connections = HttpService::build()
-        .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
-        .client_request_timeout(Duration::ZERO) // the door has the deadline
-        // A caller that closes its connection has gone: what it asked for is not to be sent any more.
-        .h1_allow_half_closed(false)
-        .on_connect_ext(|door: &Door<S>, data| drop(data.insert(door.data())))
-        .h1(map_config(app, |()| AppConfig::default()));
-    fn_service(move |stream| ready(Ok((Door::new(stream, door, &open, Box::pin(draining())), None))))
-        .and_then(connections)
 }
 
 /// Serves `/metrics` alone, on a thread of its own.

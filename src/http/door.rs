@@ -13,7 +13,6 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -21,6 +20,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
@@ -35,9 +35,27 @@ const BLANK_LINE: &[u8] = b"\r\n\r\n";
 const LINGER: Duration = Duration::from_millis(500);
 
 /// What a connection is made of.
-pub trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Lets nothing more be sent to it. What was sent before can still be read.
+    fn shut(&self);
+}
 
-impl<S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static> Stream for S {}
+impl Stream for TcpStream {
+    fn shut(&self) {
+        shut(SockRef::from(self));
+    }
+}
+
+impl Stream for UnixStream {
+    fn shut(&self) {
+        shut(SockRef::from(self));
+    }
+}
+
+fn shut(socket: SockRef<'_>) {
+    // Where that fails there is nobody left to send.
+    let _ = socket.shutdown(Shutdown::Read);
+}
 
 /// Comes once nobody is to be waited for any more who has not sent anything.
 pub type LastCall = Pin<Box<dyn Future<Output = ()>>>;
@@ -83,8 +101,7 @@ impl<S: Stream> Door<S> {
         }
         if self.last_call.is_none() && !self.shut && self.connection.idles() {
             self.shut = true;
-            // Where that fails there is nobody left to send.
-            let _ = SockRef::from(&*self.stream()).shutdown(Shutdown::Read);
+            self.stream().shut();
             // To read what came before that, or that nothing did.
             context.waker().wake_by_ref();
         }

@@ -4,11 +4,14 @@ mod connection;
 mod door;
 mod error;
 mod handlers;
+#[doc(hidden)]
+pub mod hostile;
 mod key;
 mod observed;
 mod openapi;
 mod page;
 mod path;
+mod serve;
 mod table;
 mod wire;
 
@@ -25,6 +28,7 @@ use crate::observing::Observer;
 
 pub use connection::DoorOptions;
 pub use door::{Door, LastCall, Stream};
+pub use serve::{KEEP_ALIVE, by_the_door};
 
 /// What the handlers of one worker share.
 pub struct Api {

@@ -16,6 +16,8 @@ mod chrome;
 mod collect;
 mod command;
 mod file_id;
+#[doc(hidden)]
+pub mod hostile;
 mod html;
 mod input;
 mod output;
