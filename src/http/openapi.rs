@@ -224,3 +224,19 @@ fn headers() -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_described_with_its_body() {
+        let document = document().to_string();
+        for problem in Problem::one_of_each() {
+            let body: Value = serde_json::from_slice(&problem.body()).expect("it is JSON");
+            assert!(document.contains(&body.to_string()), "{problem:?}");
+        }
+        let paths = Path::iter().all(|path| document.contains(&format!("{:?}:", path.pattern())));
+        assert!(paths, "{document}");
+    }
+}
