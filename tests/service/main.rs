@@ -13,7 +13,7 @@
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
 //! 6. everything has a bound: [`bounds`], [`fairness`], [`abandoned`], [`rough_input`], [`slow_callers`],
-//!    [`locked_rows`];
+//!    [`locked_rows`], [`nginx_crowds`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
 //!    [`outages`], [`nginx`], [`nginx_outages`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
@@ -47,6 +47,7 @@ mod listening;
 mod locked_rows;
 mod modes;
 mod nginx;
+mod nginx_crowds;
 mod nginx_outages;
 mod observing;
 mod ordering;

@@ -179,58 +179,6 @@ async fn more_requests_than_nginx_has_room_for_are_refused() {
     }
 }
 
-/// With room for a dozen requests, forty callers wait their turn: each opens a connection for each
-/// request, and not one is cut.
-#[tokio::test]
-async fn a_crowd_beyond_the_descriptors_is_served_in_turn() {
-    for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
-        let database = Database::create().await;
-        let instances = two_instances(&database).await;
-        let mut few = 40;
-        let mut front = Front::start_edited(balancing, instances, |file| with_descriptors(file, few)).await;
-        // At layer 4 descriptors are taken by twos; what else the worker has depends on who starts it.
-        while balancing == Balancing::Layer4 && (few - front.idle_descriptors_below(few).await) % 2 == 1 {
-            few += 1;
-            front = front.start_again(balancing, |file| with_descriptors(file, few)).await;
-        }
-        let worker = front.worker();
-        let callers = (0..40).map(|_| async {
-            for _ in 0..25 {
-                let credit = Request::transaction(1, 1, "c", "crowd").header("Connection", "close");
-                let answer = front.begin(&credit).await.receive().await;
-                let response = answer.unwrap_or_else(|error| panic!("{balancing}: {error}"));
-                assert!([200, 503].contains(&response.status), "{balancing}: {response:?}");
-            }
-        });
-        futures_util::future::join_all(callers).await;
-        assert_eq!(front.worker(), worker, "{balancing}: the worker lives");
-        let mut later = front.begin(&Request::transaction(1, 1, "c", "later")).await;
-        later.receive().await.expect("an answer").balance();
-    }
-}
-
-fn with_descriptors(file: String, descriptors: usize) -> String {
-    let (before, rest) = file.split_once("worker_rlimit_nofile ").expect("the file has a bound");
-    let (_, after) = rest.split_once(';').expect("a directive ends");
-    format!("{before}worker_rlimit_nofile {descriptors};{after}")
-}
-
-/// Whoever keeps a connection without using it has to give way where connections run out.
-#[tokio::test]
-async fn callers_who_idle_lock_nobody_out() {
-    for balancing in BY_REQUEST {
-        let front = Front::on(balancing, &Database::create().await).await;
-        let mut idle = Vec::new();
-        for client in (1..=5).cycle().take(800) {
-            let mut caller = front.begin(&Request::statement(client)).await;
-            assert_eq!(caller.receive().await.expect("an answer").status, 200, "{balancing}");
-            idle.push(caller);
-        }
-        let response = front.begin(&Request::statement(1)).await.receive().await.expect("an answer");
-        assert_eq!(response.status, 200, "{balancing}");
-    }
-}
-
 /// What a worker counted is gone with it: nobody is refused for the requests of the dead.
 #[tokio::test]
 async fn the_worker_dies_under_load() {

@@ -30,13 +30,16 @@ async fn attack(address: &Address, beginning: &[u8], connections: usize) -> Vec<
     attackers
 }
 
-/// Transfers of an honest caller, each on a connection of its own, none of which may fail.
+/// Transfers of an honest caller, none of which may fail; each on a connection of its own, as in a crowd none is kept.
 async fn assert_served(address: &Address, of: &str) {
     for number in 1..=50 {
-        let mut honest = Connection::open(address).await.expect("the kernel takes it");
+        let ask = async |request: &Request| {
+            let mut honest = Connection::open(address).await.expect("the kernel takes it");
+            honest.ask(request).await
+        };
         let answer = tokio::time::timeout(Duration::from_secs(10), async {
-            honest.ask(&Request::get("/healthz")).await?;
-            honest.ask(&Request::transaction(2, 1, "c", "honest")).await
+            ask(&Request::get("/healthz")).await?;
+            ask(&Request::transaction(2, 1, "c", "honest")).await
         });
         let response = answer.await.unwrap_or_else(|_| panic!("{of}: caller {number} waits in vain"));
         let response = response.unwrap_or_else(|error| panic!("{of}: caller {number}: {error}"));

@@ -98,6 +98,78 @@ async fn a_crowd_kills_no_part_and_locks_nobody_out() {
     }
 }
 
+/// What an attacker sends of a head, and then nothing more.
+const BEGINNING: &[u8] = b"POST /clientes/1/transacoes HTTP/1.1\r\nHost: gui";
+
+/// Attackers who begin a head, wait until they are cut, and come back at once; and for how many seconds.
+const ATTACKERS: (&str, &str) = ("ATTACKERS", "500");
+const ATTACK_SECONDS: (&str, &str) = ("ATTACK_SECONDS", "6");
+
+/// After so long those who came first have been cut, and have come back.
+const ROUND: Duration = Duration::from_secs(3);
+
+/// What honest callers send meanwhile, each on a connection of its own, and when an answer is good.
+const HONEST_PER_S: u32 = 500;
+const GOOD: Duration = Duration::from_millis(250);
+
+/// Says what is left for honest callers while slow heads keep coming. It measures, so nobody else is to be at work:
+/// `ATTACKERS=2000 cargo test --package testbed --test crowd -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_slow_heads_leave_to_others() {
+    for balancing in [Balancing::LeastConn, Balancing::Layer4] {
+        let port = testbed::cluster::free_port().expect("a port is free");
+        let options = StackOptions { balancing, envelope: true, port, ..StackOptions::default() };
+        let native = Topology::from_str("native", true).expect("it is known");
+        let stack = Running::start(native, options, &|_: &str| {}).await.expect("the stack starts");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let answers = tokio::task::LocalSet::new().run_until(honest_among_slow_heads(address)).await;
+        let good = answers.iter().filter(|(right, took)| *right && *took <= GOOD).count();
+        let mut times: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
+        times.sort();
+        eprintln!(
+            "{balancing}: {:.2} % of {} right within {GOOD:?}, half of all within {:?}; at most {}",
+            100.0 * good as f64 / answers.len() as f64,
+            answers.len(),
+            times[times.len() / 2],
+            peaks(&stack).await
+        );
+        for service in stack.usage() {
+            let name = service.service.name();
+            assert_eq!(service.used.oom_kills, 0, "{balancing}: {name} was killed for its memory");
+        }
+        stack.stop().await.expect("it stops");
+    }
+}
+
+/// Returns which honest requests were answered right, and how long each took.
+async fn honest_among_slow_heads(address: SocketAddr) -> Vec<(bool, Duration)> {
+    let seconds: u32 = setting(ATTACK_SECONDS);
+    let end = Instant::now() + Duration::from_secs(seconds.into()) + ROUND;
+    for _ in 0..setting::<u32>(ATTACKERS) {
+        tokio::task::spawn_local(async move {
+            while Instant::now() < end {
+                if let Ok(mut stream) = TcpStream::connect(address).await {
+                    let _ = stream.write_all(BEGINNING).await;
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                }
+            }
+        });
+    }
+    tokio::time::sleep(ROUND).await;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / HONEST_PER_S);
+    let mut honest = tokio::task::JoinSet::new();
+    for number in 0..seconds * HONEST_PER_S {
+        ticks.tick().await;
+        honest.spawn_local(async move {
+            let begun = Instant::now();
+            let answer = tokio::time::timeout(4 * GOOD, ask(address, number as usize % 5 + 1)).await;
+            (answer == Ok(Answer::Status(200)), begun.elapsed())
+        });
+    }
+    honest.join_all().await
+}
+
 /// Returns the most memory that each part had, in MB, and fails for a container that was started again.
 async fn peaks(stack: &Running) -> String {
     if let Running::Docker(stack) = stack {
