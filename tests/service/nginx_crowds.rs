@@ -62,7 +62,7 @@ async fn a_crowd_on_kept_connections_is_served_in_turn() {
         };
         let front = Front::start_edited(balancing, two_instances(&database).await, few).await;
         let load = Load::start("k", &[&front.address], 60);
-        load.until_applied(2_000).await;
+        load.until_applied(500).await;
         let attempts = load.stop().await;
         let cut: Vec<_> =
             attempts.iter().filter(|one| !matches!(one.fate, Fate::Applied | Fate::Refused)).collect();

@@ -32,7 +32,7 @@ async fn attack(address: &Address, beginning: &[u8], connections: usize) -> Vec<
 
 /// Transfers of an honest caller, none of which may fail; each on a connection of its own, as in a crowd none is kept.
 async fn assert_served(address: &Address, of: &str) {
-    for number in 1..=50 {
+    for number in 1..=25 {
         let ask = async |request: &Request| {
             let mut honest = Connection::open(address).await.expect("the kernel takes it");
             honest.ask(request).await
