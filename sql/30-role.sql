@@ -1,6 +1,6 @@
 -- The role of the API: it may log in and EXECUTE the functions, nothing else.
 --
--- As the superuser, after 25-keys.sql. May be run again, in this or in another database of the server.
+-- As the superuser, after 27-traced.sql. May be run again, in this or in another database of the server.
 -- A role that is there already keeps its password and its limit of connections, and loses settings of its own.
 --
 -- What PostgreSQL grants to everybody is a way to hold the server up for whoever has stolen the role, so the
@@ -81,6 +81,7 @@ GRANT EXECUTE ON FUNCTION
     InsertTransacoes(int, bigint[], "char"[], text[]),
     InsertTransacoesEmLote(int[], int[], bigint[], "char"[], text[]),
     InsertTransacoesComChaves(int[], int[], bigint[], "char"[], text[], text[]),
+    InsertTransacoesObservadas(int[], int[], bigint[], "char"[], text[], text[]),
     ApagaChaves(int, int, timestamptz),
     GetSaldoClienteById(int),
     ClientesPresos(int[]),

@@ -73,6 +73,7 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         config.row_waits_per_worker() > 0,
         config.profile == Profile::Durable,
     )?;
+    let ledger_options = if config.trace.is_some() { ledger_options.traced() } else { ledger_options };
     let observer = Observer::new(metrics, telemetry);
     let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());
     let probe = PgLedger::new(&ledger_options, metrics.pool.clone());

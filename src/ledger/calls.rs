@@ -1,4 +1,5 @@
-//! The stored functions: their texts, their parameters, and how their rows are read.
+//! The stored functions: their texts, their parameters, and how their rows are read. [`super::writing`] has those that
+//! apply.
 //!
 //! Each is a bare `SELECT * FROM public.f(…)` outside a transaction block, with one client as its first
 //! argument or with parallel arrays keyed by an ordinal: the shapes that Citus delegates and
@@ -11,16 +12,12 @@ use deadpool_postgres::{ClientWrapper, HookError};
 use time::OffsetDateTime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
-use traces::format::CallReport;
 
 use super::error::{failed, malformed};
-use crate::domain::{Applied, BankStatement, ClientId, Entry, Kind, Outcome, Rejection, Transaction};
-use crate::mailbox::{CallOutcomes, LedgerError, Run};
+use super::writing::Writing;
+use crate::domain::{BankStatement, ClientId, Entry, Kind};
+use crate::mailbox::LedgerError;
 
-const ONE: &str = "SELECT * FROM public.InsertTransacao($1, $2, $3, $4)";
-const RUN: &str = "SELECT * FROM public.InsertTransacoes($1, $2, $3, $4)";
-const BATCH: &str = "SELECT * FROM public.InsertTransacoesEmLote($1, $2, $3, $4, $5)";
-const KEYED: &str = "SELECT * FROM public.InsertTransacoesComChaves($1, $2, $3, $4, $5, $6)";
 const REMOVE_KEYS: &str = "SELECT * FROM public.ApagaChaves($1, $2, $3)";
 const STATEMENT: &str = "SELECT * FROM public.GetSaldoClienteById($1)";
 const HELD: &str = "SELECT * FROM public.ClientesPresos($1)";
@@ -35,12 +32,6 @@ const STATE_COLUMNS: [&str; 7] = [
     "papel_alterado",
 ];
 
-/// The columns of a writing function for each transaction; those of [`CallReport`] follow.
-const OUTCOME: [&str; 4] = ["ordinal", "resultado", "saldo", "limite"];
-
-/// What a result that is told again is larger by.
-const AGAIN: i16 = 10;
-
 const STATEMENT_COLUMNS: [&str; 7] =
     ["saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
 
@@ -49,21 +40,19 @@ const STATEMENT_COLUMNS: [&str; 7] =
 ///
 /// # Errors
 /// When the database refuses one, or its functions are not those of this program.
-pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), HookError> {
-    let written: Vec<&str> = OUTCOME.iter().chain(CallReport::COLUMNS).copied().collect();
-    for (sql, columns) in [
-        (ONE, &written[..]),
-        (RUN, &written),
-        (BATCH, &written),
-        (KEYED, &written),
-        (STATEMENT, &STATEMENT_COLUMNS),
-        (HELD, &["cliente_id"]),
-        (STATE, &STATE_COLUMNS),
-    ] {
-        let statement = connection.prepare_cached(sql).await.map_err(HookError::Backend)?;
-        check_columns(sql, &statement, columns)?;
+pub(super) async fn prepare_all(connection: &ClientWrapper, writing: Writing) -> Result<(), HookError> {
+    let columns = writing.columns();
+    for sql in writing.calls() {
+        prepare(connection, sql, &columns).await?;
     }
-    Ok(())
+    prepare(connection, STATEMENT, &STATEMENT_COLUMNS).await?;
+    prepare(connection, HELD, &["cliente_id"]).await?;
+    prepare(connection, STATE, &STATE_COLUMNS).await
+}
+
+async fn prepare(connection: &ClientWrapper, sql: &str, columns: &[&str]) -> Result<(), HookError> {
+    let statement = connection.prepare_cached(sql).await.map_err(HookError::Backend)?;
+    check_columns(sql, &statement, columns)
 }
 
 fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<(), HookError> {
@@ -73,76 +62,8 @@ fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<
     }
     let (found, expected) = (found.join(", "), expected.join(", "));
     Err(HookError::message(format!(
-        "{sql:?} has the columns {found} in place of {expected}: run sql/20-functions.sql and sql/25-keys.sql of this version"
+        "{sql:?} has the columns {found} in place of {expected}: run sql/20-functions.sql and those behind it of this version"
     )))
-}
-
-/// Applies the runs with the cheapest function that can carry them.
-pub(super) async fn apply(connection: &ClientWrapper, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
-    let keyed = runs.iter().flat_map(|run| &run.transactions).any(|transaction| transaction.key.is_some());
-    match runs {
-        [Run { client, transactions }] if !keyed => match transactions.as_slice() {
-            [transaction] => apply_one(connection, *client, transaction).await,
-            _ => apply_run(connection, *client, transactions).await,
-        },
-        _ => apply_batch(connection, runs, keyed).await,
-    }
-}
-
-async fn apply_one(
-    connection: &ClientWrapper,
-    client: ClientId,
-    transaction: &Transaction,
-) -> Result<CallOutcomes, LedgerError> {
-    let amount = transaction.amount.cents();
-    let kind = letter(transaction);
-    let description = transaction.description.as_str();
-    let rows = query(connection, ONE, &[&client.get(), &amount, &kind, &description]).await?;
-    read_outcomes(&rows, 1)
-}
-
-async fn apply_run(
-    connection: &ClientWrapper,
-    client: ClientId,
-    transactions: &[Transaction],
-) -> Result<CallOutcomes, LedgerError> {
-    let amounts: Vec<i64> = transactions.iter().map(|transaction| transaction.amount.cents()).collect();
-    let kinds: Vec<i8> = transactions.iter().map(letter).collect();
-    let descriptions: Vec<&str> = transactions.iter().map(|t| t.description.as_str()).collect();
-    let rows = query(connection, RUN, &[&client.get(), &amounts, &kinds, &descriptions]).await?;
-    read_outcomes(&rows, transactions.len())
-}
-
-/// Applies any runs; with `keyed` it sends keys along, of which a transaction need not have one.
-async fn apply_batch(
-    connection: &ClientWrapper,
-    runs: &[Run],
-    keyed: bool,
-) -> Result<CallOutcomes, LedgerError> {
-    let size = runs.iter().map(|run| run.transactions.len()).sum();
-    let mut clients: Vec<i32> = Vec::with_capacity(size);
-    let mut amounts: Vec<i64> = Vec::with_capacity(size);
-    let mut kinds: Vec<i8> = Vec::with_capacity(size);
-    let mut descriptions: Vec<&str> = Vec::with_capacity(size);
-    let mut keys: Vec<Option<&str>> = Vec::with_capacity(if keyed { size } else { 0 });
-    for run in runs {
-        for transaction in &run.transactions {
-            clients.push(run.client.get());
-            amounts.push(transaction.amount.cents());
-            kinds.push(letter(transaction));
-            descriptions.push(transaction.description.as_str());
-            if keyed {
-                keys.push(transaction.key.as_ref().map(|key| key.as_str()));
-            }
-        }
-    }
-    let ordinals: Vec<i32> = (1..).take(size).collect();
-    let params: [&(dyn ToSql + Sync); 6] = [&clients, &ordinals, &amounts, &kinds, &descriptions, &keys];
-    let rows = match keyed {
-        true => query(connection, KEYED, &params).await?,
-        false => query(connection, BATCH, &params[..5]).await?,
-    };
-    read_outcomes(&rows, size)
 }
 
 /// Reads one client's statement; the function gives no row for a client that does not exist.
@@ -204,57 +125,11 @@ pub(super) async fn query(
     connection.query(&statement, params).await.map_err(|error| failed(&error))
 }
 
-/// Puts the rows into their order. What the database says of the whole call is in the first.
-fn read_outcomes(rows: &[Row], expected: usize) -> Result<CallOutcomes, LedgerError> {
-    let (mut outcomes, mut repeated) = (vec![None; expected], 0);
-    for row in rows {
-        let ordinal: i32 = column(row, 0)?;
-        let place = usize::try_from(ordinal - 1).ok().and_then(|position| outcomes.get_mut(position));
-        let Some(place) = place else {
-            return Err(malformed(format!(
-                "the database answered for ordinal {ordinal}, which was not sent"
-            )));
-        };
-        let (outcome, again) = read_outcome(row)?;
-        *place = Some(outcome);
-        repeated += u64::from(again && outcome.is_ok());
-    }
-    let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
-    let outcomes = outcomes.ok_or_else(|| malformed("the database left a transaction without an outcome"))?;
-    let first = rows.first().ok_or_else(|| malformed("the database gave no row"))?;
-    // The database measures with a clock that may step back.
-    let figure = |position| Ok(u64::try_from(column::<i32>(first, OUTCOME.len() + position)?).unwrap_or(0));
-    Ok(CallOutcomes { outcomes, repeated, report: CallReport::read(figure)? })
-}
-
-/// Reads an outcome, and whether it is a first one that is told again.
-fn read_outcome(row: &Row) -> Result<(Outcome, bool), LedgerError> {
-    let code = column::<i16>(row, 1)?;
-    let again = code >= AGAIN;
-    let outcome = match if again { code - AGAIN } else { code } {
-        0 => Ok(Applied { balance: column(row, 2)?, credit_limit: column(row, 3)? }),
-        1 => Err(Rejection::LimitExceeded),
-        2 => Err(Rejection::BalanceOverflow),
-        3 => Err(Rejection::UnknownClient),
-        4 => Err(Rejection::KeyReused),
-        _ => return Err(malformed(format!("the database answered with the unknown result {code}"))),
-    };
-    Ok((outcome, again))
-}
-
 pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     row: &'a Row,
     position: usize,
 ) -> Result<T, LedgerError> {
     row.try_get(position).map_err(|error| malformed(error.to_string()))
-}
-
-/// The kind as PostgreSQL's `"char"`.
-fn letter(transaction: &Transaction) -> i8 {
-    match transaction.kind {
-        Kind::Credit => b'c' as i8,
-        Kind::Debit => b'd' as i8,
-    }
 }
 
 fn read_kind(letter: i8) -> Result<Kind, LedgerError> {

@@ -10,6 +10,7 @@ mod error;
 mod health;
 mod keys;
 mod pinned;
+mod writing;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use crate::observing::metrics::PoolMetrics;
 use away::Away;
 pub use health::{DatabaseState, Durability};
 use pinned::Pinned;
+use writing::Writing;
 
 /// How PostgreSQL is reached and how long may be waited for it.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub struct LedgerOptions {
     deadlines: Deadlines,
     away: Away,
     pinned: Pinned,
+    writing: Writing,
 }
 
 /// How long is waited for what.
@@ -102,7 +105,13 @@ impl LedgerOptions {
             deadlines: Deadlines { call: call_deadline, brief_wait, long_wait },
             away: Away::default(),
             pinned,
+            writing: Writing::Plain,
         })
+    }
+
+    /// Has each call tell whom it waited for.
+    pub fn traced(self) -> Self {
+        Self { writing: Writing::Traced, ..self }
     }
 }
 
@@ -112,6 +121,7 @@ pub struct PgLedger {
     pool: Pool,
     deadlines: Deadlines,
     away: Away,
+    writing: Writing,
     opened: Rc<Opened>,
 }
 
@@ -136,7 +146,7 @@ impl PgLedger {
         let recycling_method = RecyclingMethod::Fast;
         let manager =
             Manager::from_config(options.database.clone(), NoTls, ManagerConfig { recycling_method });
-        let pinned = options.pinned.clone();
+        let (pinned, writing) = (options.pinned.clone(), options.writing);
         let pool = Pool::builder(manager)
             .max_size(options.pool_size)
             // The connection used last has the warmest caches, here and in its server process.
@@ -148,7 +158,7 @@ impl PgLedger {
                 let pinned = pinned.clone();
                 Box::pin(async move {
                     pinned.check(connection).await?;
-                    calls::prepare_all(connection).await
+                    calls::prepare_all(connection, writing).await
                 })
             }))
             .build()
@@ -156,6 +166,7 @@ impl PgLedger {
         Self {
             deadlines: options.deadlines,
             away: options.away.clone(),
+            writing,
             opened: Rc::new(Opened { pool: pool.clone(), metrics, counted: Cell::new(0) }),
             pool,
         }
@@ -191,7 +202,7 @@ impl PgLedger {
         }
         let client = client.map_err(error::no_connection);
         self.opened.count();
-        Ok(PgConnection::new(client?, self.deadlines, Rc::clone(&self.opened)))
+        Ok(PgConnection::new(client?, self.deadlines, self.writing, Rc::clone(&self.opened)))
     }
 }
 
@@ -210,13 +221,15 @@ struct PgConnection {
     /// Whether its `lock_timeout` is the long one, with which it may not be given back.
     patient: Cell<bool>,
     deadlines: Deadlines,
+    writing: Writing,
     opened: Rc<Opened>,
 }
 
 impl PgConnection {
-    fn new(client: Object, deadlines: Deadlines, opened: Rc<Opened>) -> Self {
+    fn new(client: Object, deadlines: Deadlines, writing: Writing, opened: Rc<Opened>) -> Self {
         opened.metrics.in_use.inc();
-        Self { client: Some(client), spoilt: Cell::new(false), patient: Cell::new(false), deadlines, opened }
+        let (spoilt, patient) = (Cell::new(false), Cell::new(false));
+        Self { client: Some(client), spoilt, patient, deadlines, writing, opened }
     }
 
     fn client(&self) -> &Object {
@@ -250,7 +263,8 @@ impl PgConnection {
             async move { self.client().batch_execute(&sql).await }
         };
         self.patient.set(true);
-        let (_, applied) = tokio::join!(set(self.deadlines.long_wait), calls::apply(self.client(), runs));
+        let (_, applied) =
+            tokio::join!(set(self.deadlines.long_wait), self.writing.apply(self.client(), runs));
         self.patient.set(set(self.deadlines.brief_wait).await.is_err());
         applied
     }
@@ -267,7 +281,7 @@ impl LedgerConnection for PgConnection {
             RowWait::Long if brief_wait < long_wait => {
                 Box::pin(self.within_deadline(self.apply_patiently(runs)))
             }
-            _ => Box::pin(self.within_deadline(calls::apply(self.client(), runs))),
+            _ => Box::pin(self.within_deadline(self.writing.apply(self.client(), runs))),
         }
     }
 

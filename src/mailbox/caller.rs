@@ -60,13 +60,14 @@ impl Caller {
     /// Notes how a call went, in the log and in its record.
     pub(super) fn judge(
         &self,
-        applied: Result<CallOutcomes, LedgerError>,
+        mut applied: Result<CallOutcomes, LedgerError>,
         record: &mut CallRecord<'_>,
     ) -> Result<CallOutcomes, Refusal> {
-        match &applied {
+        match &mut applied {
             Ok(applied) => {
                 self.outage.succeeded();
                 record.report = applied.report;
+                record.locks = applied.locks.take();
                 applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
                 record.applied -= applied.repeated;
                 record.repeated = applied.repeated;

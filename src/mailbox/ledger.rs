@@ -1,6 +1,6 @@
 //! The ledger as mailboxes see it: what they ask of it, and what may come of that.
 
-use traces::format::CallReport;
+use traces::format::{CallReport, Locks};
 
 use super::LocalFuture;
 use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
@@ -70,6 +70,8 @@ pub struct CallOutcomes {
     pub repeated: u64,
     /// What the database says of the call.
     pub report: CallReport,
+    /// What its rows say of whom it waited for, where a trace is written.
+    pub locks: Option<Box<Locks>>,
 }
 
 /// Why a call to the ledger brought nothing, told apart by what the caller may do next.

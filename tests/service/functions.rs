@@ -16,6 +16,7 @@ const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
 const RUN: &str = "SELECT * FROM InsertTransacoes($1, $2, $3, $4)";
 const BATCH: &str = "SELECT * FROM InsertTransacoesEmLote($1, $2, $3, $4, $5)";
 const KEYED: &str = "SELECT * FROM InsertTransacoesComChaves($1, $2, $3, $4, $5, $6)";
+const TRACED: &str = "SELECT * FROM InsertTransacoesObservadas($1, $2, $3, $4, $5, $6)";
 
 /// A result that is told again is larger by this.
 const AGAIN: i16 = 10;
@@ -39,6 +40,8 @@ enum Call {
     Run(Vec<Element>),
     Batch(Vec<Element>),
     Keyed(Vec<Element>),
+    /// What instances that trace call for all of them, with keys or without.
+    Traced(Vec<Element>, bool),
 }
 
 /// `(result, balance, limit)` as a function gives them for one element.
@@ -93,11 +96,11 @@ impl Model {
                 let outcomes = elements.iter().map(|element| self.apply(elements[0].client, element));
                 (1..).zip(outcomes.collect::<Vec<_>>()).collect()
             }
-            Call::Batch(elements) => elements
+            Call::Batch(elements) | Call::Traced(elements, false) => elements
                 .iter()
                 .map(|element| (element.ordinal, self.apply(element.client, element)))
                 .collect(),
-            Call::Keyed(elements) => {
+            Call::Keyed(elements) | Call::Traced(elements, true) => {
                 elements.iter().map(|element| (element.ordinal, self.apply_under_key(element))).collect()
             }
         }
@@ -155,7 +158,14 @@ fn call() -> impl Strategy<Value = Call> {
     };
     let batch = elements(0..40).prop_map(move |elements| Call::Batch(with_ordinals(elements)));
     let keyed = elements_again().prop_map(move |elements| Call::Keyed(with_ordinals(elements)));
-    prop_oneof![element().prop_map(Call::One), elements(1..20).prop_map(Call::Run), batch, keyed]
+    // Some for one client alone, for which another function does the work.
+    let traced =
+        (elements_again(), any::<bool>(), any::<bool>()).prop_map(move |(mut elements, keyed, alone)| {
+            let client = elements.first().map(|element| element.client);
+            elements.retain(|element| !alone || Some(element.client) == client);
+            Call::Traced(with_ordinals(elements), keyed)
+        });
+    prop_oneof![element().prop_map(Call::One), elements(1..20).prop_map(Call::Run), batch, keyed, traced]
 }
 
 fn clients() -> impl Strategy<Value = BTreeMap<i32, (i64, i64)>> {
@@ -236,7 +246,7 @@ async fn send(api: &Client, call: &Call) -> BTreeMap<i32, Outcome> {
             let Element { client, amount, description, .. } = element;
             (1, api.query(ONE, &[client, amount, &letter(element), description]).await)
         }
-        Call::Run(elements) | Call::Batch(elements) | Call::Keyed(elements) => {
+        Call::Run(elements) | Call::Batch(elements) | Call::Keyed(elements) | Call::Traced(elements, _) => {
             let clients: Vec<i32> = elements.iter().map(|element| element.client).collect();
             let ordinals: Vec<i32> = elements.iter().map(|element| element.ordinal).collect();
             let amounts: Vec<i64> = elements.iter().map(|element| element.amount).collect();
@@ -248,6 +258,10 @@ async fn send(api: &Client, call: &Call) -> BTreeMap<i32, Outcome> {
                 Call::Run(_) => api.query(RUN, &[&clients[0], &amounts, &kinds, &descriptions]).await,
                 Call::Keyed(_) => {
                     api.query(KEYED, &[&clients, &ordinals, &amounts, &kinds, &descriptions, &keys]).await
+                }
+                Call::Traced(_, keyed) => {
+                    let keys = keyed.then_some(&keys);
+                    api.query(TRACED, &[&clients, &ordinals, &amounts, &kinds, &descriptions, &keys]).await
                 }
                 _ => api.query(BATCH, &[&clients, &ordinals, &amounts, &kinds, &descriptions]).await,
             };
@@ -318,6 +332,9 @@ async fn what_is_no_batch_is_refused_whole() {
         "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1}', '{c,c}', '{x,x}', '{k,l}')",
         "InsertTransacoesComChaves('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
         "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,NULL}', '{k,l}')",
+        "InsertTransacoesObservadas('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+        "InsertTransacoesObservadas('{1}', '{NULL}', '{1}', '{c}', '{x}', NULL)",
+        "InsertTransacoesObservadas('{1,1}', '{1,2}', '{1}', '{c,c}', '{x,x}', NULL)",
     ] {
         let error = api.query(&format!("SELECT * FROM {call}"), &[]).await.expect_err(call);
         let refusals = [SqlState::INVALID_PARAMETER_VALUE, SqlState::NULL_VALUE_NOT_ALLOWED];

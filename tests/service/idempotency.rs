@@ -7,9 +7,10 @@ use crate::harness::{Database, Guiche, Launcher, MODES, Request, Response, own_c
 const PATH: &str = "/clientes/1/transacoes";
 
 /// What sets a database up: what may be run again, in its order.
-const UPGRADE: [&str; 3] = [
+const UPGRADE: [&str; 4] = [
     include_str!("../../sql/20-functions.sql"),
     include_str!("../../sql/25-keys.sql"),
+    include_str!("../../sql/27-traced.sql"),
     include_str!("../../sql/30-role.sql"),
 ];
 
@@ -276,6 +277,7 @@ async fn a_database_from_before_there_were_keys_is_upgraded_as_it_is() {
     database
         .execute(
             "DROP FUNCTION ApagaChaves; DROP FUNCTION InsertTransacoesComChaves; DROP TABLE chaves;
+             DROP FUNCTION InsertTransacoesObservadas; DROP FUNCTION travas_da_chamada;
              DROP DOMAIN chave_de_transacao",
         )
         .await;

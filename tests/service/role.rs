@@ -80,6 +80,7 @@ async fn its_functions_are_these_and_run_with_a_fixed_search_path() {
         "inserttransacoes",
         "inserttransacoescomchaves",
         "inserttransacoesemlote",
+        "inserttransacoesobservadas",
     ];
     assert_eq!(callable, expected);
     let loose: Option<Vec<String>> = database
@@ -132,6 +133,8 @@ async fn it_cannot_forge_the_books_with_arrays_that_do_not_begin_at_1() {
         "InsertTransacoesComChaves('[0:1]={1,5}', '{1,2}', '{1,7000000}', '{c,c}', '{x,y}', '{k,l}')",
         "InsertTransacoesComChaves('{1,5}', '{1,2}', '[0:1]={1,7000000}', '{c,c}', '{x,y}', '[0:1]={k,k}')",
         "InsertTransacoesComChaves('{5,5}', '{1,2}', '{1,7000000,1}', '{d,d}', '{x,y}', '{k,k}')",
+        "InsertTransacoesObservadas('{5,5}', '{1,2}', '[0:1]={1,-7000000}', '[0:1]={c,d}', '[0:1]={gift,x}', NULL)",
+        "InsertTransacoesObservadas('[0:0]={5}', '{1}', '[0:0]={7000000}', '{c}', '{x}', NULL)",
     ] {
         // Refused or applied as it was judged: either way the balances are the sums of the rows.
         let _ = api.query(&format!("SELECT * FROM {call}"), &[]).await;

@@ -80,6 +80,13 @@ impl Browser {
         browser
     }
 
+    /// Loads the page again, with its address, and waits until `ready` is true.
+    pub(crate) async fn reload(&mut self, ready: &str) {
+        self.script("globalThis.lanesPage = undefined");
+        self.call("Page.reload", json!({}));
+        until("the page is ready again", async || self.script(ready) == true).await;
+    }
+
     /// Returns the value of a JavaScript expression.
     pub(crate) fn script(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });

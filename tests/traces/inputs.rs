@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use traces::format::{Dropped, End, Line};
+use traces::format::{Dropped, End, Line, Why};
 
 use crate::sample::{Sample, contended, directory, guiche_traces, printed, text};
 
@@ -129,7 +129,7 @@ fn all_missing_lines_are_told() {
     let directory = directory();
     let mut sample = Sample::of("api1");
     sample.call(1, 1, 1_000, (0, 200), &["lone".to_owned()]);
-    sample.add(&Line::Dropped(Dropped { at: 5, count: 261 }));
+    sample.add(&Line::Dropped(Dropped { at: 5, count: 261, since: 4, why: Why::QueueFull }));
     sample.add(&Line::End(End { at: 9, dropped: 7_116 }));
     let said = printed(&[text(&sample.write(directory.path(), "t"))]);
     assert!(said.contains("7,116 lines were dropped"), "{said}");

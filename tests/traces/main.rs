@@ -3,6 +3,7 @@
 //!
 //! - [`written`]: an instance on a real PostgreSQL with `TRACE` set;
 //! - [`command`]: the command line, on files with known contents;
+//! - [`holders`]: whom calls waited for, against what PostgreSQL says of its sessions;
 //! - [`inputs`]: whatever way a trace is given;
 //! - [`outputs`]: what it writes, and what it leaves alone;
 //! - [`page`]: the HTML page in a headless Chromium;
@@ -16,6 +17,7 @@ mod browser;
 #[cfg(feature = "otlp")]
 mod collector;
 mod command;
+mod holders;
 mod inputs;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use traces::format::{Dropped, Line, Why};
 
 use crate::browser::{Browser, program};
-use crate::sample::{Sample, contended, directory, printed, text};
+use crate::sample::{START, Sample, contended, directory, printed, text};
 
 const READY: &str = "typeof lanesPage === 'object' && lanesPage.state.frames > 0";
 
@@ -40,15 +41,16 @@ async fn the_row_lock_between_the_instances_is_seen() {
     let directory = directory();
     let page = page_of(&contended(directory.path()), directory.path());
     let mut browser = Browser::open(&program, &page, READY).await;
-    let waited_for = "(() => { const { data, holderOf } = lanesPage; \
-        const bar = data.bars.call.findIndex(call => data.calls.number[call] === 1 && data.calls.lock[call] > 0); \
-        const holder = holderOf(bar); return [data.calls.number[data.bars.call[holder.bar]], holder.late]; })()";
-    assert_eq!(browser.script(waited_for), json!([2, 10]), "call 2 of api1 was back 10 µs after");
+    let waited_for = "(() => { const { data, holdsOf } = lanesPage; \
+        const call = data.calls.number.findIndex((number, call) => number === 1 && data.calls.lock[call] > 0); \
+        return holdsOf(call).map(hold => [data.calls.number[hold.call], hold.from, hold.to]); })()";
+    assert_eq!(browser.script(waited_for), json!([[2, 0, 2790]]), "call 2 of api1 held it all the time");
     let before = orange_pixels(&mut browser);
     browser.key("l");
     let details = browser.script("document.getElementById('details').textContent");
-    assert!(details.as_str().expect("a text").contains("waited for"), "{details}");
+    assert!(details.as_str().expect("a text").contains("waited forcall 2 of api1 (2.79 ms)"), "{details}");
     assert!(orange_pixels(&mut browser) > before.max(500), "the wait is drawn, and larger when zoomed in");
+    assert_eq!(browser.script("lanesPage.state.arrows"), 1, "from who had the row to who got it");
     assert_no_complaints(&mut browser);
 }
 
@@ -89,6 +91,10 @@ async fn a_request_or_a_client_is_found() {
         ("waiter-1", "1 of 1", "waiter-1"),
         ("HOLDER", "1 of 4", "holder-"),
         ("client 2", "2 lanes, 7 requests", ""),
+        ("outcome:200 client:2 instance:api2", "1 of 3", "waiter-"),
+        ("slower than 4.1ms", "1 of 5", "holder-0"),
+        ("call 1 early", "1 of 2", "early-"),
+        ("slower:much", "write it as slower:5ms", ""),
         ("nobody", "nothing", ""),
     ] {
         browser.script(
@@ -122,6 +128,80 @@ async fn the_pointer_shows_details() {
     let tip = browser
         .script("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent");
     assert!(tip.as_str().expect("a text").contains("row locks"), "{tip}");
+    assert_no_complaints(&mut browser);
+}
+
+/// From a slow request to who held it up, and back to it by its address.
+#[tokio::test]
+async fn a_request_leads_to_its_cause_and_is_found_again_by_its_address() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let chosen = "document.querySelector('#details h2').textContent";
+    browser.script("location.hash = '#request=waiter-1'");
+    browser.frame();
+    browser.reload(READY).await;
+    let path =
+        "lanesPage.pathOf(lanesPage.state.marked.request).map(part => [part.kind, part.to - part.from])";
+    let parts = json!([["waiting", 100], ["connection", 20], ["lock", 2790], ["work", 200], ["rest", 1000]]);
+    assert_eq!(browser.script(path), parts);
+    assert_eq!(browser.script("document.querySelectorAll('#details .path span').length"), 5, "one bar");
+    let row = browser.script("document.getElementById('details').textContent");
+    let row = row.as_str().expect("a text");
+    assert!(row.contains("waits for its row2.79 ms, held by call 2 of api1 (2.79 ms)"), "{row}");
+    browser.script("document.querySelector('#details a[href=\"#call=api1/2\"]').click()");
+    browser.frame();
+    assert_eq!(browser.script(chosen), "call 2, client 2 on api1");
+    let held_up = browser.script("document.getElementById('details').textContent");
+    assert!(
+        held_up.as_str().expect("a text").contains("held up2.79 ms in 1 wait: call 1 of api2"),
+        "{held_up}"
+    );
+    browser.reload(READY).await;
+    assert_eq!(browser.script(chosen), "call 2, client 2 on api1");
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn keys_go_from_request_to_request_and_leave() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let address = |browser: &mut Browser, key: &str| {
+        browser.key(key);
+        browser.script("location.hash").as_str().expect("a text").to_owned()
+    };
+    assert_eq!(address(&mut browser, "s"), "#request=holder-0", "the slowest");
+    assert_eq!(address(&mut browser, "."), "#request=holder-1", "the next of its lane");
+    assert_eq!(address(&mut browser, ","), "#request=holder-0");
+    assert_eq!(address(&mut browser, ","), "#request=holder-0", "it is the first");
+    assert_eq!(address(&mut browser, "s"), "#request=waiter-0", "the next worst, of another call");
+    assert_eq!(address(&mut browser, "l"), "#call=api2/1");
+    assert_eq!(address(&mut browser, "Escape"), "");
+    assert_eq!(browser.script("lanesPage.state.marked === undefined"), true);
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn a_gap_is_drawn_and_says_why() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let mut sample = Sample::of("api1");
+    sample.call(1, 1, 1_000, (0, 200), &["before".to_owned()]);
+    let (since, at) = (START + 20_000, START + 60_000);
+    sample.add(&Line::Dropped(Dropped { at, count: 261, since, why: Why::NotWritten }));
+    sample.call(2, 1, 80_000, (0, 200), &["behind".to_owned()]);
+    let page = page_of(&[sample.write(directory.path(), "api1.jsonl")], directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let (from, to) = (browser.script("lanesPage.scale.x(20000)"), browser.script("lanesPage.scale.x(50000)"));
+    let (x, y) = on_canvas(&mut browser, (number(&from) + number(&to)) / 2.0, 60.0);
+    browser.move_to(x, y);
+    let tip = browser.script("document.getElementById('tip').textContent");
+    assert!(tip.as_str().expect("a text").contains("261 lines: they could not be written"), "{tip}");
+    let note = browser.script("document.querySelector('.note').textContent");
+    assert!(note.as_str().expect("a note").contains("261 lines are missing"), "{note}");
     assert_no_complaints(&mut browser);
 }
 

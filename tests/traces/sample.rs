@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use testbed::rundir::RunDir;
-use traces::format::{CallRecord, CallReport, Header, Line, RequestRecord, VERSION};
+use traces::format::{CallRecord, CallReport, Header, Line, Locks, RequestRecord, VERSION, Xid};
 
 /// When every sample starts, in microseconds since the epoch.
 pub(crate) const START: u64 = 1_700_000_000_000_000;
@@ -12,6 +12,8 @@ pub(crate) const START: u64 = 1_700_000_000_000_000;
 /// A file in the making.
 pub(crate) struct Sample {
     text: String,
+    /// What the next call says of its rows.
+    locks: Option<Locks>,
 }
 
 impl Sample {
@@ -24,7 +26,7 @@ impl Sample {
             started: START,
             part: 0,
         };
-        let mut sample = Self { text: String::new() };
+        let mut sample = Self { text: String::new(), locks: None };
         sample.add(&Line::Trace(header));
         sample
     }
@@ -32,6 +34,14 @@ impl Sample {
     pub(crate) fn add(&mut self, line: &Line<'_>) {
         self.text += &serde_json::to_string(line).expect("a line is JSON");
         self.text.push('\n');
+    }
+
+    /// Has the next call say of `client`'s row that `changer` changed it last; it is transaction `id` itself, and began in
+    /// the database at `at`.
+    pub(crate) fn locks(&mut self, client: i32, at: u64, [id, changer]: [u32; 2]) {
+        let rows = vec![(client, Xid(changer), Xid(id))];
+        self.locks =
+            Some(Locks { at: START + at, oldest: Xid(700), ids: vec![Xid(id)], rows, ..Locks::default() });
     }
 
     /// A call of one client: it is cut at `at`, waits `lock` for the row, works for `work`, and is
@@ -44,7 +54,7 @@ impl Sample {
         (lock, work): (u64, u64),
         ids: &[String],
     ) {
-        let total = 20 + lock + work + 1_000;
+        let (total, locks) = (20 + lock + work + 1_000, self.locks.take());
         for (id, age) in ids.iter().rev().zip((50..).step_by(50)) {
             self.add(&Line::Request(RequestRecord {
                 id: id.as_str().into(),
@@ -67,6 +77,7 @@ impl Sample {
             oldest_wait: 50 * ids.len() as u64,
             connection: 20,
             report: report([lock, work]),
+            locks: locks.map(Box::new),
             database: total - 20,
             total,
             applied: ids.len() as u64,
@@ -89,7 +100,9 @@ pub(crate) fn contended(directory: &Path) -> [PathBuf; 2] {
     };
     let (mut one, mut two) = (Sample::of("api1"), Sample::of("api2"));
     one.call(1, 1, 1_000, (0, 200), &ids("early", 2));
+    one.locks(2, 5_030, [745, 600]);
     one.call(2, 2, 5_000, (0, 3_000), &ids("holder", 4));
+    two.locks(2, 6_230, [746, 745]);
     two.call(1, 2, 6_200, (2_790, 200), &ids("waiter", 3));
     two.call(2, 3, 140_000, (0, 200), &ids("late", 1));
     [one.write(directory, "api1.jsonl"), two.write(directory, "api2.jsonl")]

@@ -23,6 +23,11 @@ pub(super) struct ChromeWriter<W> {
     first: bool,
     named: HashSet<(usize, Option<i32>)>,
     asynchronous: u64,
+    bytes: u64,
+    /// About how many there may be.
+    bytes_max: u64,
+    /// When the first line began that is left out.
+    until: Option<u64>,
     /// The only client wanted, if one is.
     only: Option<i32>,
 }
@@ -47,15 +52,25 @@ struct Event<'a> {
 }
 
 impl<W: Write> ChromeWriter<W> {
-    /// Starts the file. With `only`, calls are shown in that client's lane alone.
-    pub(super) fn new(mut output: W, only: Option<i32>) -> io::Result<Self> {
+    /// Starts the file, which stops where it has some `bytes_max` bytes: whoever opens it holds all of it in memory.
+    /// With `only`, calls are shown in that client's lane alone.
+    pub(super) fn new(mut output: W, only: Option<i32>, bytes_max: u64) -> io::Result<Self> {
         writeln!(output, "{{\"displayTimeUnit\":\"ms\",{EXPORT_MARK},\"traceEvents\":[")?;
-        Ok(Self { output, first: true, named: HashSet::new(), asynchronous: 0, only })
+        let named = HashSet::new();
+        Ok(Self { output, first: true, named, asynchronous: 0, bytes: 0, bytes_max, until: None, only })
     }
 
     pub(super) fn add(&mut self, run: &Run, position: usize, line: &Line<'_>) -> io::Result<()> {
         // Perfetto takes process 0 for the system's idle one.
         let pid = position + 1;
+        if self.bytes >= self.bytes_max {
+            let at = match line {
+                Line::Request(RequestRecord { at, .. }) | Line::Call(CallRecord { at, .. }) => *at,
+                _ => u64::MAX,
+            };
+            self.until = Some(self.until.unwrap_or(u64::MAX).min(at));
+            return Ok(());
+        }
         match line {
             Line::Request(request) => self.add_request(run, pid, request),
             Line::Call(call) => self.add_call(run, pid, call),
@@ -64,10 +79,11 @@ impl<W: Write> ChromeWriter<W> {
         }
     }
 
-    /// Ends the file.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    /// Ends the file; returns when the first began that is not in it, if any is not.
+    pub(super) fn finish(mut self) -> io::Result<Option<u64>> {
         self.output.write_all(b"\n]}\n")?;
-        self.output.flush()
+        self.output.flush()?;
+        Ok(self.until.filter(|at| *at < u64::MAX))
     }
 
     fn add_request(&mut self, run: &Run, pid: usize, request: &RequestRecord<'_>) -> io::Result<()> {
@@ -165,7 +181,9 @@ impl<W: Write> ChromeWriter<W> {
         if !std::mem::replace(&mut self.first, false) {
             self.output.write_all(b",\n")?;
         }
-        serde_json::to_writer(&mut self.output, event).map_err(io::Error::from)
+        let event = serde_json::to_vec(event).map_err(io::Error::from)?;
+        self.bytes += event.len() as u64;
+        self.output.write_all(&event)
     }
 }
 

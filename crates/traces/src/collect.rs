@@ -3,7 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::format::{CallReport, Line};
+use super::clocks::Skew;
+use super::format::{CallReport, Dropped, Line, Locks};
+
+/// Gaps that the page draws.
+const GAPS_MAX: usize = 10_000;
 
 /// A request of the page. Texts that repeat are positions in [`Words`].
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct PageCall {
     pub(super) failure: u8,
     pub(super) connection: u64,
     pub(super) report: CallReport,
+    pub(super) locks: Option<Box<Locks>>,
+    pub(super) database: u64,
     pub(super) total: u64,
     pub(super) size: u64,
     pub(super) clients: usize,
@@ -68,6 +74,8 @@ pub(super) struct Collected {
     pub(super) calls: Earliest<PageCall>,
     pub(super) changes: Earliest<PageChange>,
     pub(super) words: Words,
+    /// Lines that are missing, by run.
+    pub(super) gaps: Vec<(usize, Dropped)>,
     /// Lanes' shares of calls: what the calls' memory grows with.
     bars: usize,
     bars_most: usize,
@@ -81,6 +89,7 @@ impl Collected {
             calls: Earliest::new(most),
             changes: Earliest::new(most),
             words: Words(vec![String::new()]),
+            gaps: Vec::new(),
             bars: 0,
             bars_most: most.saturating_mul(4),
         }
@@ -119,6 +128,8 @@ impl Collected {
                     failure: self.words.position(call.failure.as_deref().unwrap_or("")),
                     connection: call.connection,
                     report: call.report,
+                    locks: call.locks.clone(),
+                    database: call.database,
                     total: call.total,
                     size: call.size(),
                     clients: call.carries.len(),
@@ -134,6 +145,7 @@ impl Collected {
                 let state = self.words.position(&change.state);
                 self.changes.add(change.at, PageChange { run, client: change.client, state });
             }
+            Line::Dropped(gap) if self.gaps.len() < GAPS_MAX => self.gaps.push((run, *gap)),
             Line::Trace(_) | Line::Dropped(_) | Line::End(_) => {}
         }
     }
@@ -198,10 +210,14 @@ impl<T> Earliest<T> {
         self.left_out_from = self.left_out_from.min(at);
     }
 
-    /// Returns everything before `until`, the earliest first.
-    pub(super) fn into_sorted(self, until: u64) -> Vec<At<T>> {
+    /// Returns everything before `until`, the earliest first, with each run's clock put right.
+    pub(super) fn into_sorted(self, until: u64, skews: &[Skew], run: impl Fn(&T) -> usize) -> Vec<At<T>> {
         let mut all = self.heap.into_sorted_vec();
         all.truncate(all.partition_point(|one| one.at < until));
+        for one in &mut all {
+            one.at = one.at.saturating_add_signed(-skews[run(&one.what)].micros());
+        }
+        all.sort_by_key(|one| one.at);
         all
     }
 }

@@ -10,6 +10,7 @@ use super::chrome::ChromeWriter;
 use super::input::ReadError;
 use super::output::{CannotWrite, Output, Outputs, cannot_write};
 use super::page::Page;
+use super::printable::Timestamp;
 use super::reader::{Damage, Traces};
 use super::reading::{Reading, Wishes};
 use super::select::Moment;
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// Write the trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open; - is standard output
     #[arg(long, value_name = "OUT")]
     chrome: Option<PathBuf>,
+    /// How large that becomes at most, in MB: browsers hold all of it in memory
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    chrome_mb: u32,
     /// How many requests the page shows at most, the earliest ones
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     page_requests: u32,
@@ -100,14 +104,23 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
     let Outputs { page: page_output, export, summary: mut output } =
         Outputs::open(html, chrome, arguments.json, &traces.ids())?;
     let cannot_export = |cause| cannot_write(chrome.unwrap_or("".as_ref()), cause);
-    let export = export.map(|export| ChromeWriter::new(export.begin()?, wishes.client));
+    let export = export.map(|export| {
+        ChromeWriter::new(export.begin()?, wishes.client, u64::from(arguments.chrome_mb) << 20)
+    });
     let read = wishes.read(traces, export.transpose().map_err(cannot_export)?);
     bar.finish_and_clear();
-    let Reading { summary, slowest, page, traces } = read.map_err(cannot_export)?;
+    let Reading { summary, slowest, page, skews, export_until, traces } = read.map_err(cannot_export)?;
     tell(&traces.damage.unread[told..]);
+    if let Some(until) = export_until {
+        let (until, most) = (Timestamp(until), arguments.chrome_mb);
+        let _ = writeln!(
+            io::stderr(),
+            "guiche: the export has its {most} MB (--chrome-mb): what ended after {until} is not in it; --from, --to and --client choose others"
+        );
+    }
     let damage = &traces.damage;
     if let (Some(collected), Some(output), Some(path)) = (page, page_output, html) {
-        let page = Page { collected, runs: traces.runs(), summary: &summary, damage };
+        let page = Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage };
         write_page(page, output).map_err(|cause| cannot_write(path, cause))?;
     }
     print(&mut output, &summary, &slowest, damage, arguments.json)

@@ -4,8 +4,8 @@
 //! {"trace":{"version":1,"program":"guiche 0.1.0","instance":"api1","mode":"batched","started":1717243200000000,"part":0}}
 //! {"actor":{"client":1,"at":1717243201000100,"state":"activated"}}
 //! {"request":{"id":"5e…","client":1,"kind":"debit","at":1717243201000090,"queued":812,"flush":7,"outcome":"applied","status":200,"took":2345}}
-//! {"flush":{"id":7,"at":1717243201000950,"cut":"queue_empty","carries":[[1,3,0],[2,0,1]],"oldest_wait":812,"connection":9,"lock_wait":310,"work":420,"database":1380,"total":1394,"queries":1,"applied":3}}
-//! {"dropped":{"at":1717243202000000,"count":17}}
+//! {"flush":{"id":7,"at":1717243201000950,"cut":"queue_empty","carries":[[1,3,0],[2,0,1]],"oldest_wait":812,"connection":9,"lock_wait":310,"work":420,"locks":{"at":1717243201000990,"oldest":740,"session":555,"ids":[742],"rows":[[1,740,0],[2,736,739]]},"database":1380,"total":1394,"queries":1,"applied":3}}
+//! {"dropped":{"at":1717243202000000,"count":17,"since":1717243201900000,"why":"queue_full"}}
 //! {"end":{"at":1717243209000000,"dropped":17}}
 //! ```
 //!
@@ -23,6 +23,9 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+
+pub use super::locks::{Locks, Xid};
+pub use super::report::{CallReport, Figure, Unit};
 
 /// The version of the format that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -128,6 +131,9 @@ pub struct CallRecord<'a> {
     /// What the database says of it by its own account; part of `database`.
     #[serde(flatten)]
     pub report: CallReport,
+    /// What its rows say of whom it waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locks: Option<Box<Locks>>,
     /// From sending the first call to the last answer: the commit and the way there and back too.
     #[serde(default)]
     pub database: u64,
@@ -163,82 +169,6 @@ pub struct CallRecord<'a> {
     pub failure: Option<Cow<'a, str>>,
 }
 
-/// A figure of the database's own account of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figure {
-    /// Its name in the trace.
-    pub name: &'static str,
-    /// Its heading in tables.
-    pub heading: &'static str,
-    /// What it counts.
-    pub unit: Unit,
-}
-
-/// What a figure counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Microseconds that are a part of the call's time.
-    Micros,
-    /// Things.
-    Count,
-}
-
-/// Declares what the database reports of each call. Between the stored functions and whoever shows
-/// it, a figure is written here alone: its field, the functions' column (in an answer's first row,
-/// as an integer), its name in the trace, its heading in tables, its unit.
-macro_rules! call_report {
-    ($( $(#[doc = $doc:literal])+ $field:ident = $column:literal, $name:literal, $heading:literal, $unit:ident; )+) => {
-        /// What the database says of a call by its own account.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-        pub struct CallReport {
-            $( $(#[doc = $doc])+ #[serde(rename = $name, default)] pub $field: u64, )+
-        }
-
-        impl CallReport {
-            /// The columns that the stored functions have for it.
-            pub const COLUMNS: &'static [&'static str] = &[$($column),+];
-
-            /// Its figures, in the same order.
-            pub const FIGURES: &'static [Figure] =
-                &[$(Figure { name: $name, heading: $heading, unit: Unit::$unit }),+];
-
-            /// Takes each figure from `read`, which is given its position in [`CallReport::COLUMNS`].
-            ///
-            /// # Errors
-            /// The first that `read` gives.
-            pub fn read<E>(mut read: impl FnMut(usize) -> Result<u64, E>) -> Result<Self, E> {
-                let mut positions = 0..;
-                Ok(Self { $( $field: read(positions.next().unwrap_or_default())?, )+ })
-            }
-
-            /// Returns the figures' values, in their order.
-            pub fn values(&self) -> [u64; Self::FIGURES.len()] {
-                [$(self.$field),+]
-            }
-        }
-    };
-}
-
-call_report! {
-    /// Until the rows were locked: waiting for whoever held them, and reaching them, which takes a
-    /// session's first call about a millisecond with nobody in the way.
-    row_wait = "espera_us", "lock_wait", "lock", Micros;
-    /// Working once they were.
-    work = "trabalho_us", "work", "work", Micros;
-}
-
-impl CallReport {
-    /// Returns each figure with its value.
-    pub fn figures(&self) -> impl Iterator<Item = (Figure, u64)> + use<> {
-        Self::FIGURES.iter().copied().zip(self.values())
-    }
-
-    /// Returns its parts of the call's time, in microseconds.
-    pub fn parts(&self) -> impl Iterator<Item = (Figure, u64)> + use<> {
-        self.figures().filter(|(figure, _)| figure.unit == Unit::Micros)
-    }
-}
-
 /// Something that happened to a client's actor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorChange<'a> {
@@ -258,6 +188,37 @@ pub struct Dropped {
     pub at: u64,
     /// How many since the last such line.
     pub count: u64,
+    /// When the first of them would have been written; absent in older traces.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub since: u64,
+    /// Why they are.
+    #[serde(default)]
+    pub why: Why,
+}
+
+/// Why lines are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The writer did not keep up: too many lines waited.
+    QueueFull,
+    /// They could not be written: the disk was full, or failed.
+    NotWritten,
+    /// It was not noted.
+    #[default]
+    #[serde(other)]
+    NotNoted,
+}
+
+impl Why {
+    /// Returns it in words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::QueueFull => "the writer did not keep up",
+            Self::NotWritten => "they could not be written (the log says why: a full disk, for one)",
+            Self::NotNoted => "why was not noted",
+        }
+    }
 }
 
 /// The end of a trace.

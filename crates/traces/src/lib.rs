@@ -7,31 +7,44 @@
 //!   record of a request, and one of a call.
 //! - Writing: `writer` takes records and writes them on a thread of its own, `rotate` bounds the files.
 //! - Reading: `reader` finds the lines, `reading` hands each to what was asked for: `summary`,
-//!   `slowest`, `collect` and `page` (HTML), `chrome` (Perfetto). `command` is `guiche traces`.
+//!   `holders` (who waited for whom), `clocks`, `slowest`, `collect` and `page` (HTML), `chrome` (Perfetto). `command` is `guiche traces`.
 
 pub mod format;
 
 mod chains;
 mod chrome;
+mod clocks;
 mod collect;
 mod command;
+mod failed;
 mod file_id;
+mod holders;
 #[doc(hidden)]
 pub mod hostile;
 mod html;
 mod input;
+mod lanes;
+mod locks;
+mod losses;
+mod missed;
 mod output;
 mod page;
+mod page_columns;
 mod page_text;
 mod printable;
 mod quantiles;
 mod reader;
 mod reading;
+mod report;
 mod rotate;
 mod select;
 mod slowest;
 mod summary;
+mod table;
+mod tally;
 mod text;
+mod text_waits;
+mod waiting;
 mod writer;
 
 pub use command::{Arguments, TracesError, run};

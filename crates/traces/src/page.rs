@@ -3,27 +3,22 @@
 //! Its data is columns of numbers, in little-endian bytes as base64, which a browser turns into
 //! typed arrays; the scripts in `page/` draw them. Times are microseconds since the page's start.
 
-use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::collect::{At, Collected, PageCall, PageRequest};
-use super::format::CallReport;
+use super::clocks::Skew;
+use super::collect::Collected;
 use super::html::escape;
-use super::page_text::{notes, summary_table};
+use super::lanes::Lanes;
+use super::page_columns::{Columns, bar_columns, call_columns, hold_columns, ids, request_columns};
+use super::page_text::{losses, notes, summary_table};
 use super::reader::{Damage, Run, names};
 use super::summary::Summary;
 
-/// Stands for "not known" in a column.
-const NONE: u32 = u32::MAX;
-
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/data.js"),
     include_str!("page/text.js"),
     include_str!("page/scale.js"),
@@ -31,6 +26,8 @@ const SCRIPTS: [&str; 8] = [
     include_str!("page/shares.js"),
     include_str!("page/frame.js"),
     include_str!("page/find.js"),
+    include_str!("page/path.js"),
+    include_str!("page/choose.js"),
     include_str!("page/main.js"),
 ];
 
@@ -50,20 +47,17 @@ struct Data {
     requests: Columns,
     calls: Columns,
     bars: Columns,
+    holds: Columns,
     changes: Columns,
-}
-
-/// Columns of equal length by name, each with the type of its numbers.
-#[derive(Default, Serialize)]
-struct Columns {
-    length: usize,
-    columns: Vec<(&'static str, &'static str, String)>,
+    /// Lines that are missing: instance, since when, until when, how many, why.
+    gaps: Vec<(usize, f64, f64, u64, &'static str)>,
 }
 
 /// Everything that goes into the page.
 pub(super) struct Page<'a> {
     pub(super) collected: Collected,
     pub(super) runs: &'a [Run],
+    pub(super) skews: &'a [Skew],
     pub(super) summary: &'a Summary,
     pub(super) damage: &'a Damage,
 }
@@ -78,7 +72,7 @@ impl Page<'_> {
         title.dedup();
         let title = title.join(", ");
         let notes = notes(&self.collected, self.summary, self.damage);
-        let table = summary_table(self.summary);
+        let (table, losses) = (summary_table(self.summary), losses(self.summary));
         let data = self.data();
         let json = serde_json::to_string(&data).map_err(io::Error::from)?.replace('<', "\\u003c");
         let mut rest = HTML;
@@ -90,6 +84,7 @@ impl Page<'_> {
                 "style" => output.write_all(CSS.as_bytes())?,
                 "notes" => output.write_all(notes.as_bytes())?,
                 "table" => output.write_all(table.as_bytes())?,
+                "losses" => output.write_all(losses.as_bytes())?,
                 "data" => output.write_all(json.as_bytes())?,
                 "script" => SCRIPTS.iter().try_for_each(|script| output.write_all(script.as_bytes()))?,
                 other => unreachable!("the page has no placeholder {other}"),
@@ -101,9 +96,11 @@ impl Page<'_> {
 
     fn data(self) -> Data {
         let until = self.collected.complete_until();
-        let Collected { requests, calls, changes, words, .. } = self.collected;
-        let (requests, calls) = (requests.into_sorted(until), calls.into_sorted(until));
-        let changes = changes.into_sorted(until);
+        let Collected { requests, calls, changes, words, gaps, .. } = self.collected;
+        let requests = requests.into_sorted(until, self.skews, |one| one.run);
+        let calls = calls.into_sorted(until, self.skews, |one| one.run);
+        let changes = changes.into_sorted(until, self.skews, |one| one.run);
+        let (waits, holds) = hold_columns(&calls);
         let mut instances: Vec<(String, usize)> = names(self.runs).into_iter().zip(0..).collect();
         instances.sort();
         let mut instance_of = vec![0; instances.len()];
@@ -118,6 +115,14 @@ impl Page<'_> {
             changes.first().map(|one| one.at),
         ];
         let start = firsts.into_iter().flatten().min().unwrap_or(0);
+        let moment = |run: usize, at: u64| {
+            at.saturating_add_signed(-self.skews[run].micros()).saturating_sub(start) as f64
+        };
+        let gaps = gaps.iter().filter(|(_, gap)| gap.since > 0 && gap.since < until);
+        let gaps = gaps.map(|(run, gap)| {
+            (instance_of[*run], moment(*run, gap.since), moment(*run, gap.at), gap.count, gap.why.words())
+        });
+        let gaps = gaps.collect();
         let known: Vec<_> = changes
             .iter()
             .filter_map(|one| Some((one, lanes.find(Some(one.what.client), one.what.run)?)))
@@ -132,135 +137,12 @@ impl Page<'_> {
             ids: ids(&requests),
             requests: request_columns(start, &requests, &calls, &lanes),
             bars: bar_columns(&calls, &lanes),
-            calls: call_columns(start, &calls, &instance_of),
+            calls: call_columns(start, &calls, &instance_of, &waits),
+            holds,
             changes: changed,
+            gaps,
             lanes: lanes.list,
             instances,
         }
     }
-}
-
-/// Lanes: a client's side by side, one for each instance.
-struct Lanes {
-    list: Vec<(Option<i32>, usize)>,
-    positions: HashMap<(Option<i32>, usize), u32>,
-    instance_of: Vec<usize>,
-}
-
-impl Lanes {
-    fn of(requests: &[At<PageRequest>], calls: &[At<PageCall>], instance_of: &[usize]) -> Self {
-        let of_requests = requests.iter().map(|one| (one.what.client, instance_of[one.what.run]));
-        let of_calls = calls.iter().flat_map(|one| {
-            one.what.carries.iter().map(|(client, ..)| (Some(*client), instance_of[one.what.run]))
-        });
-        let lanes: BTreeSet<(Option<i32>, usize)> = of_requests.chain(of_calls).collect();
-        // Those of no client come last.
-        let (none, some): (Vec<_>, Vec<_>) = lanes.into_iter().partition(|(client, _)| client.is_none());
-        let list: Vec<_> = some.into_iter().chain(none).collect();
-        let positions = (0..).zip(&list).map(|(position, lane)| (*lane, position)).collect();
-        Self { list, positions, instance_of: instance_of.to_vec() }
-    }
-
-    fn find(&self, client: Option<i32>, run: usize) -> Option<u32> {
-        self.positions.get(&(client, self.instance_of[run])).copied()
-    }
-
-    fn of_known(&self, client: Option<i32>, run: usize) -> u32 {
-        self.find(client, run).expect("every request and call was given a lane")
-    }
-}
-
-impl Columns {
-    fn add<T, const N: usize>(
-        &mut self,
-        name: &'static str,
-        kind: &'static str,
-        numbers: impl Iterator<Item = T>,
-        bytes: impl Fn(T) -> [u8; N],
-    ) {
-        let bytes: Vec<u8> = numbers.flat_map(bytes).collect();
-        self.length = bytes.len() / N;
-        self.columns.push((name, kind, STANDARD.encode(bytes)));
-    }
-
-    fn add_micros(&mut self, name: &'static str, micros: impl Iterator<Item = Option<u64>>) {
-        self.add(name, "u32", micros.map(short), u32::to_le_bytes);
-    }
-}
-
-/// Returns the duration as a column holds it: what is too long for that counts as the longest.
-fn short(micros: Option<u64>) -> u32 {
-    micros.map_or(NONE, |micros| u32::try_from(micros).map_or(NONE - 1, |micros| micros.min(NONE - 1)))
-}
-
-fn ids(requests: &[At<PageRequest>]) -> String {
-    let mut ids = String::new();
-    for request in requests {
-        let line = request.what.id.replace('\n', " ");
-        writeln!(ids, "{line}").expect("a String takes everything");
-    }
-    ids
-}
-
-fn request_columns(
-    start: u64,
-    requests: &[At<PageRequest>],
-    calls: &[At<PageCall>],
-    lanes: &Lanes,
-) -> Columns {
-    let positions: HashMap<(usize, u64), u32> =
-        (0..).zip(calls).map(|(position, one)| ((one.what.run, one.what.id), position)).collect();
-    let call = |one: &PageRequest| {
-        one.call.and_then(|call| positions.get(&(one.run, call))).copied().unwrap_or(NONE)
-    };
-    let mut columns = Columns::default();
-    columns.add("at", "f64", requests.iter().map(|one| (one.at - start) as f64), f64::to_le_bytes);
-    columns.add_micros("took", requests.iter().map(|one| one.what.took));
-    columns.add_micros("queued", requests.iter().map(|one| one.what.queued));
-    let lane = |one: &At<PageRequest>| lanes.of_known(one.what.client, one.what.run);
-    columns.add("lane", "u32", requests.iter().map(lane), u32::to_le_bytes);
-    columns.add("call", "u32", requests.iter().map(|one| call(&one.what)), u32::to_le_bytes);
-    columns.add("status", "u16", requests.iter().map(|one| one.what.status), u16::to_le_bytes);
-    columns.add("kind", "u8", requests.iter().map(|one| one.what.kind), u8::to_le_bytes);
-    columns.add("outcome", "u8", requests.iter().map(|one| one.what.outcome), u8::to_le_bytes);
-    columns
-}
-
-fn call_columns(start: u64, calls: &[At<PageCall>], instance_of: &[usize]) -> Columns {
-    let mut columns = Columns::default();
-    columns.add("at", "f64", calls.iter().map(|one| (one.at - start) as f64), f64::to_le_bytes);
-    columns.add("number", "f64", calls.iter().map(|one| one.what.id as f64), f64::to_le_bytes);
-    columns.add_micros("connection", calls.iter().map(|one| Some(one.what.connection)));
-    for (position, figure) in CallReport::FIGURES.iter().enumerate() {
-        columns.add_micros(figure.heading, calls.iter().map(|one| Some(one.what.report.values()[position])));
-    }
-    columns.add_micros("total", calls.iter().map(|one| Some(one.what.total)));
-    columns.add_micros("size", calls.iter().map(|one| Some(one.what.size)));
-    columns.add_micros("clients", calls.iter().map(|one| Some(one.what.clients as u64)));
-    columns.add(
-        "instance",
-        "u16",
-        calls.iter().map(|one| instance_of[one.what.run] as u16),
-        u16::to_le_bytes,
-    );
-    columns.add("cut", "u8", calls.iter().map(|one| one.what.cut), u8::to_le_bytes);
-    columns.add("failure", "u8", calls.iter().map(|one| one.what.failure), u8::to_le_bytes);
-    columns
-}
-
-/// Returns one row for each call and lane that it is in.
-fn bar_columns(calls: &[At<PageCall>], lanes: &Lanes) -> Columns {
-    let bars = || {
-        (0_u32..)
-            .zip(calls)
-            .flat_map(|(call, one)| one.what.carries.iter().map(move |part| (call, one, part)))
-    };
-    let mut columns = Columns::default();
-    columns.add("call", "u32", bars().map(|(call, ..)| call), u32::to_le_bytes);
-    let lane =
-        |(_, one, part): (u32, &At<PageCall>, &(i32, u32, u32))| lanes.of_known(Some(part.0), one.what.run);
-    columns.add("lane", "u32", bars().map(lane), u32::to_le_bytes);
-    columns.add("transactions", "u32", bars().map(|(_, _, part)| part.1), u32::to_le_bytes);
-    columns.add("statements", "u32", bars().map(|(_, _, part)| part.2), u32::to_le_bytes);
-    columns
 }

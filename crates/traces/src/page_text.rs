@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use super::clocks::Skew;
 use super::collect::Collected;
+use super::format::Why;
 use super::html::escape;
+use super::losses::Losses;
 use super::printable::{Shown, Timestamp};
 use super::quantiles::Durations;
 use super::reader::Damage;
@@ -26,10 +29,28 @@ pub(super) fn notes(collected: &Collected, summary: &Summary, damage: &Damage) -
         ));
     }
     if summary.dropped > 0 {
+        let why = |(why, count): (&Why, &u64)| format!("{} because {}", Count(*count), why.words());
+        let why: Vec<String> = summary.dropped_why.iter().map(why).collect();
+        let count = Count(summary.dropped);
         notes.push(format!(
-            "{} lines are missing, which the writers dropped: what looks idle may be a gap.",
-            Count(summary.dropped)
+            "{count} lines are missing, {}. Where that was noted, the lanes have a gap.",
+            why.join(", ")
         ));
+    }
+    for one in &summary.instances {
+        match one.clock {
+            Skew::None => {}
+            Skew::Ahead(micros) => notes.push(format!(
+                "The clock of {} is {} {} the first instance's, by the database's, which all share: its times are put right here.",
+                one.instance,
+                Micros(micros.unsigned_abs()),
+                if micros < 0 { "behind" } else { "ahead of" }
+            )),
+            Skew::Unsteady => notes.push(format!(
+                "The clock of {} was set while it was traced, or drifts: its times do not fit the others'.",
+                one.instance
+            )),
+        }
     }
     if damage.malformed > 0 {
         notes
@@ -68,6 +89,54 @@ pub(super) fn summary_table(summary: &Summary) -> String {
             .expect("a String takes everything");
     }
     html
+}
+
+/// Returns what requests' time was lost to, as a bar for all, each instance and each client; and the worst holders.
+pub(super) fn losses(summary: &Summary) -> String {
+    let mut html = String::from("<h2>What time was lost to</h2><div class=losses>");
+    add_losses(&mut html, "all", &summary.lost);
+    if summary.instances.len() > 1 {
+        summary.instances.iter().for_each(|one| add_losses(&mut html, &one.instance, &one.lost));
+    }
+    for (client, row) in summary.clients.iter().take(CLIENTS_SHOWN) {
+        row.lost.iter().for_each(|losses| add_losses(&mut html, &format!("client {client}"), losses));
+    }
+    html.push_str("</div>");
+    if !summary.worst_holders.is_empty() {
+        html.push_str("<h2>For whom others waited longest</h2><ol>");
+        for holder in &summary.worst_holders {
+            let (micros, waits) = (Micros(holder.micros), Count(holder.waits));
+            let named = escape(&holder.holder);
+            let named = match &holder.hash {
+                Some(hash) => format!("<a href=\"{}\">{named}</a>", escape(hash)),
+                None => named,
+            };
+            write!(html, "<li>{named}: {micros}, waits: {waits}</li>").expect("a String takes everything");
+        }
+        html.push_str("</ol>");
+    }
+    html
+}
+
+fn add_losses(html: &mut String, name: &str, losses: &Losses) {
+    let words: Vec<String> = losses
+        .shares()
+        .into_iter()
+        .filter(|(_, share)| *share >= 0.005)
+        .map(|(part, share)| format!("{part} {:.0} %", share * 100.0))
+        .collect();
+    write!(html, "<span>{}</span><span class=path>", escape(name)).expect("a String takes everything");
+    for ((class, words), micros) in
+        Losses::PARTS.iter().zip(losses.values()).filter(|(_, micros)| *micros > 0)
+    {
+        write!(
+            html,
+            "<span class={class} style=\"flex-grow:{micros}\" title=\"{words} {}\"></span>",
+            Micros(micros)
+        )
+        .expect("a String takes everything");
+    }
+    write!(html, "</span><span>{}</span>", words.join(", ")).expect("a String takes everything");
 }
 
 fn add_row(html: &mut String, name: &str, row: &ClientSummary) {

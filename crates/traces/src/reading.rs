@@ -3,11 +3,15 @@
 use std::io::{self, Write};
 
 use super::chrome::ChromeWriter;
+use super::clocks::{Clocks, Skew};
 use super::collect::Collected;
+use super::format::Line;
+use super::losses::Losing;
 use super::reader::{Traces, names};
 use super::select::{Moment, Selection};
 use super::slowest::{SlowRequest, Slowest};
 use super::summary::{Summary, Summing};
+use super::waiting::Waiting;
 
 /// What is asked of traces.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +34,10 @@ pub(super) struct Reading {
     /// The slowest first.
     pub(super) slowest: Vec<SlowRequest>,
     pub(super) page: Option<Collected>,
+    /// How each run's clock goes.
+    pub(super) skews: Vec<Skew>,
+    /// When the first began that the export has no room for.
+    pub(super) export_until: Option<u64>,
     pub(super) traces: Traces,
 }
 
@@ -46,22 +54,34 @@ impl Wishes {
         let selection = Selection::new(self.client, self.from, self.to, traces.started());
         let (mut summing, mut slowest) = (Summing::default(), Slowest::new(self.slowest));
         let mut page = self.page_requests.map(Collected::new);
+        let (mut waiting, mut clocks, mut losing) =
+            (Waiting::default(), Clocks::default(), Losing::default());
         traces.each_line(|run, position, line| {
             if !selection.takes(line) {
                 return Ok(());
             }
             summing.add(position, run, line, self.client);
             slowest.add(position, line);
+            losing.add(position, line);
+            if let Line::Call(call) = line {
+                waiting.add(position, call, |waited| slowest.add_wait(waited));
+                clocks.add(position, call);
+            }
             if let Some(page) = &mut page {
                 page.add(position, line, self.client);
             }
             let written = chrome.as_mut().map(|chrome| chrome.add(run, position, line));
             written.transpose().map(drop)
         })?;
-        if let Some(chrome) = chrome {
-            chrome.finish()?;
-        }
-        let slowest = slowest.finish(|run| names(traces.runs())[run].clone());
-        Ok(Reading { summary: summing.finish(), slowest, page, traces })
+        let export_until = chrome.map(ChromeWriter::finish).transpose()?.flatten();
+        let (waits, worst) = waiting.finish(|waited| slowest.add_wait(waited));
+        let names = names(traces.runs());
+        let slowest = slowest.finish(|run| names[run].clone());
+        let skews = clocks.skews(names.len());
+        let mut summary = summing.finish();
+        summary.add_waits(waits, &worst, &names);
+        summary.add_clocks(&skews);
+        summary.add_losses(&losing.finish());
+        Ok(Reading { summary, slowest, page, skews, export_until, traces })
     }
 }

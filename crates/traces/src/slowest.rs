@@ -5,14 +5,12 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use serde::Serialize;
 
-use super::format::{CallRecord, CallReport, Line, RequestRecord};
+use super::format::{CallRecord, CallReport, Line, RequestRecord, Xid};
+use super::holders::{Hold, Holder, Key, WAIT_MIN, Wait, Waited};
 
 /// Calls that are remembered for requests that come behind them in the file. A request's line is
 /// never far from its call's.
 const RECENT_MAX: usize = 65_536;
-
-/// A call of a run.
-type Key = (usize, u64);
 
 /// Keeps the slowest requests seen.
 pub(super) struct Slowest {
@@ -71,13 +69,46 @@ pub(super) struct SlowRequest {
     pub report: Option<CallReport>,
     /// The rest: the commit, the way there and back.
     pub rest: Option<u64>,
+    /// Who held its rows while it waited, where that was for 100 µs and more.
+    pub row: Option<Row>,
 }
 
-#[derive(Clone, Copy)]
+/// Who held the rows that a call waited for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Row {
+    /// These, one behind the other.
+    HeldBy(Vec<HeldBy>),
+    /// Nobody.
+    Free,
+    /// It is not known.
+    Unknown,
+}
+
+/// Somebody who held a row, and when, in microseconds since the wait began.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct HeldBy {
+    /// The call's instance; absent for somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Its number.
+    #[serde(rename = "flush", skip_serializing_if = "Option::is_none")]
+    pub call: Option<u64>,
+    /// The database transaction of somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<Xid>,
+    /// From when on.
+    pub from: u64,
+    /// Until when.
+    pub to: u64,
+}
+
+#[derive(Clone)]
 struct Call {
     at: u64,
     connection: u64,
     report: CallReport,
+    wait: Option<Wait>,
 }
 
 /// Calls that have gone by lately, and those that slow requests are waiting to see.
@@ -98,6 +129,13 @@ impl Slowest {
             Line::Request(request) => self.add_request(run, request),
             Line::Call(call) if self.wanted > 0 => self.calls.add((run, call.id), Call::of(call)),
             _ => {}
+        }
+    }
+
+    /// Takes who held the rows that a call waited for.
+    pub(super) fn add_wait(&mut self, waited: &Waited) {
+        if self.wanted > 0 {
+            self.calls.add_wait(waited);
         }
     }
 
@@ -133,12 +171,12 @@ impl Slowest {
         let mut slowest: Vec<Candidate> = self.heap.into_iter().map(|Reverse(candidate)| candidate).collect();
         slowest.sort_by(|a, b| b.cmp(a));
         let kept = &self.calls.kept;
-        let call = |candidate: &Candidate| candidate.key().and_then(|key| *kept.get(&key)?);
+        let call = |candidate: &Candidate| candidate.key().and_then(|key| kept.get(&key)?.clone());
         slowest
             .into_iter()
             .map(|candidate| {
-                let (instance, call) = (instance(candidate.run), call(&candidate));
-                candidate.finish(instance, call)
+                let call = call(&candidate);
+                candidate.finish(&instance, call)
             })
             .collect()
     }
@@ -164,9 +202,11 @@ impl Candidate {
         Some((self.run, self.call?))
     }
 
-    fn finish(self, instance: String, call: Option<Call>) -> SlowRequest {
+    fn finish(self, instance: &impl Fn(usize) -> String, call: Option<Call>) -> SlowRequest {
         let Reverse(at) = self.at;
         let queued = self.queued;
+        let row = call.as_ref().and_then(|call| call.wait.as_ref()).map(|wait| Row::of(wait, instance));
+        let call = call.as_ref();
         let body = call.zip(queued).map(|(call, queued)| call.at.saturating_sub(queued).saturating_sub(at));
         let rest = call.zip(queued).zip(body).map(|((call, queued), body)| {
             let parts = call.report.parts().map(|(_, micros)| micros);
@@ -174,7 +214,7 @@ impl Candidate {
         });
         SlowRequest {
             id: self.id,
-            instance,
+            instance: instance(self.run),
             client: self.client,
             kind: self.kind,
             outcome: self.outcome,
@@ -187,6 +227,26 @@ impl Candidate {
             connection: call.map(|call| call.connection),
             report: call.map(|call| call.report),
             rest,
+            row,
+        }
+    }
+}
+
+impl Row {
+    fn of(wait: &Wait, instance: impl Fn(usize) -> String) -> Self {
+        let held_by = |Hold { holder, from, to }: &Hold| {
+            let (from, to) = (*from, *to);
+            match holder {
+                Holder::Call((run, call)) => {
+                    HeldBy { instance: Some(instance(*run)), call: Some(*call), transaction: None, from, to }
+                }
+                Holder::Other(id) => HeldBy { instance: None, call: None, transaction: Some(*id), from, to },
+            }
+        };
+        match wait {
+            Wait::Held(holds) => Self::HeldBy(holds.iter().map(held_by).collect()),
+            Wait::Free => Self::Free,
+            Wait::Unknown => Self::Unknown,
         }
     }
 }
@@ -194,14 +254,16 @@ impl Candidate {
 impl Call {
     fn of(call: &CallRecord<'_>) -> Self {
         let CallRecord { at, connection, report, .. } = *call;
-        Self { at, connection, report }
+        // Until it is looked into.
+        let wait = (report.row_wait >= WAIT_MIN).then_some(Wait::Unknown);
+        Self { at, connection, report, wait }
     }
 }
 
 impl Calls {
     fn add(&mut self, key: Key, call: Call) {
         if let Some(waited_for) = self.kept.get_mut(&key) {
-            *waited_for = Some(call);
+            *waited_for = Some(call.clone());
         }
         if self.recent.insert(key, call).is_none() {
             self.order.push_back(key);
@@ -214,8 +276,17 @@ impl Calls {
     }
 
     fn keep(&mut self, key: Key) {
-        let seen = self.recent.get(&key).copied();
+        let seen = self.recent.get(&key).cloned();
         let kept = self.kept.entry(key).or_default();
-        *kept = kept.or(seen);
+        if kept.is_none() {
+            *kept = seen;
+        }
+    }
+
+    fn add_wait(&mut self, waited: &Waited) {
+        let kept = self.kept.get_mut(&waited.call).and_then(Option::as_mut);
+        for call in self.recent.get_mut(&waited.call).into_iter().chain(kept) {
+            call.wait = Some(waited.wait.clone());
+        }
     }
 }

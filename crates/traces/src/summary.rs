@@ -4,9 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::format::{ABANDONED, CallRecord, Dropped, Line, RequestRecord, UNHEARD};
-use super::quantiles::{Durations, Quantiles};
+use super::clocks::Skew;
+use super::format::{CallRecord, Dropped, Line, RequestRecord, Why};
+use super::holders::Holder;
+use super::losses::{Losses, Lost};
+use super::quantiles::Durations;
 use super::reader::Run;
+use super::tally::{InstanceTally, Tally, busy};
+use super::waiting::{Waits, Worst};
 
 /// Clients that are told apart; at most about 60 kB each. All that come after them count as one.
 pub(super) const CLIENTS_MAX: usize = 1_024;
@@ -42,10 +47,32 @@ pub(super) struct Summary {
     pub actors: Words,
     /// Lines that the writers dropped.
     pub dropped: u64,
+    /// Those by why they were.
+    pub dropped_why: BTreeMap<Why, u64>,
+    /// What requests' time was lost to.
+    pub lost: Losses,
+    /// Waits for rows.
+    pub waits: Waits,
+    /// For whom others waited longest, the worst first.
+    pub worst_holders: Vec<WorstHolder>,
     /// Each client, the one with the most requests first.
     pub clients: Vec<(i32, ClientSummary)>,
     /// Clients beyond [`CLIENTS_MAX`], together, and those whose request named none.
     pub others: Option<ClientSummary>,
+}
+
+/// A call, or a database transaction of somebody else, for which others waited.
+#[derive(Debug, Serialize)]
+pub(super) struct WorstHolder {
+    /// Who it is, in words.
+    pub holder: String,
+    /// Where the page has it.
+    #[serde(skip)]
+    pub hash: Option<String>,
+    /// How many waits.
+    pub waits: u64,
+    /// All of them together, in microseconds.
+    pub micros: u64,
 }
 
 /// One run of an instance.
@@ -68,6 +95,12 @@ pub(super) struct InstanceSummary {
     pub ended: bool,
     /// Lines that its writer dropped.
     pub dropped: u64,
+    /// What its requests' time was lost to.
+    pub lost: Losses,
+    /// How its clock goes beside that of the first instance.
+    pub clock: Skew,
+    #[serde(skip)]
+    pub(super) run: usize,
 }
 
 /// One client's part, or several clients'.
@@ -98,6 +131,8 @@ pub(super) struct ClientSummary {
     pub shed: u64,
     /// Requests whose caller left before they were sent, or before the answer came.
     pub left: u64,
+    /// What its requests' time was lost to; absent for several clients together.
+    pub lost: Option<Losses>,
 }
 
 /// A summary in the making.
@@ -108,6 +143,7 @@ pub(super) struct Summing {
     clients: HashMap<i32, Tally>,
     others: Option<Tally>,
     words: [Words; 6],
+    dropped_why: BTreeMap<Why, u64>,
 }
 
 /// Which of [`Summing::words`] is what.
@@ -121,36 +157,6 @@ enum Word {
     Actor,
 }
 
-#[derive(Default)]
-struct InstanceTally {
-    run: usize,
-    name: String,
-    mode: String,
-    started: u64,
-    dropped: u64,
-    requests: u64,
-    calls: u64,
-    from: Option<u64>,
-    to: u64,
-    ended: bool,
-}
-
-#[derive(Default)]
-struct Tally {
-    requests: u64,
-    calls: u64,
-    carried: u64,
-    batch_max: u64,
-    wait: Quantiles,
-    database: Quantiles,
-    row_wait: Quantiles,
-    took: Quantiles,
-    /// Microseconds in flight, by instance.
-    busy: BTreeMap<usize, u64>,
-    shed: u64,
-    left: u64,
-}
-
 impl Summing {
     /// Counts a line of `run`.
     pub(super) fn add(&mut self, position: usize, run: &Run, line: &Line<'_>, client: Option<i32>) {
@@ -159,7 +165,9 @@ impl Summing {
             Line::Request(request) => self.add_request(instance, request),
             Line::Call(call) => self.add_call(instance, call, client),
             Line::Actor(change) => self.count(Word::Actor, &change.state),
-            Line::Dropped(Dropped { count, .. }) => {
+            Line::Dropped(Dropped { count, why, .. }) => {
+                let told = self.dropped_why.entry(*why).or_default();
+                *told = told.saturating_add(*count);
                 self.instances[instance].dropped = self.instances[instance].dropped.saturating_add(*count);
             }
             Line::End(end) => {
@@ -231,7 +239,7 @@ impl Summing {
     }
 
     /// Returns the summary of what was added.
-    pub(super) fn finish(self) -> Summary {
+    pub(super) fn finish(mut self) -> Summary {
         let [kinds, outcomes, sheds, cuts, failures, actors] = self.words;
         let direct = cuts.keys().any(|cut| cut == "direct");
         let spans: Vec<u64> = self.instances.iter().map(InstanceTally::span).collect();
@@ -243,6 +251,11 @@ impl Summing {
             .collect();
         clients.sort_by_key(|(client, summary)| (std::cmp::Reverse(summary.requests), *client));
         let dropped = self.instances.iter().fold(0, |sum: u64, tally| sum.saturating_add(tally.dropped));
+        let told = self.dropped_why.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        if dropped > told {
+            let not_noted = self.dropped_why.entry(Why::NotNoted).or_default();
+            *not_noted = not_noted.saturating_add(dropped - told);
+        }
         Summary {
             from: self.instances.iter().filter_map(|tally| tally.from).min().unwrap_or(0),
             to: self.instances.iter().map(|tally| tally.to).max().unwrap_or(0),
@@ -255,76 +268,50 @@ impl Summing {
             failures,
             actors,
             dropped,
+            dropped_why: self.dropped_why,
+            lost: Losses::default(),
+            waits: Waits::default(),
+            worst_holders: Vec::new(),
             clients,
             others: self.others.as_ref().map(Tally::finish),
         }
     }
 }
 
-impl InstanceTally {
-    fn saw(&mut self, at: u64, took: u64) {
-        self.from = Some(self.from.map_or(at, |from| from.min(at)));
-        self.to = self.to.max(at.saturating_add(took));
+impl Summary {
+    /// Takes what is known of waits; `names` are the runs'.
+    pub(super) fn add_waits(&mut self, waits: Waits, worst: &[Worst], names: &[String]) {
+        let named = |worst: &Worst| WorstHolder {
+            holder: match worst.holder {
+                Holder::Call((run, call)) => format!("call {call} of {}", names[run]),
+                Holder::Other(id) => format!("somebody else, transaction {}", id.0),
+            },
+            hash: match worst.holder {
+                Holder::Call((run, call)) => Some(format!("#call={}/{call}", names[run])),
+                Holder::Other(_) => None,
+            },
+            waits: worst.waits,
+            micros: worst.micros,
+        };
+        self.waits = waits;
+        self.worst_holders = worst.iter().map(named).collect();
     }
 
-    fn span(&self) -> u64 {
-        self.to.saturating_sub(self.from.unwrap_or(self.to))
-    }
-
-    fn finish(self) -> InstanceSummary {
-        let span = self.span();
-        let Self { name: instance, mode, started, requests, calls, ended, dropped, .. } = self;
-        InstanceSummary { instance, mode, started, requests, calls, span, ended, dropped }
-    }
-}
-
-impl Tally {
-    fn add_request(&mut self, request: &RequestRecord<'_>) {
-        self.requests += 1;
-        self.shed += u64::from(request.shed.is_some());
-        self.left += u64::from(request.outcome == ABANDONED || request.outcome == UNHEARD);
-        if let Some(queued) = request.queued {
-            self.wait.add(queued);
+    /// Takes what requests' time was lost to.
+    pub(super) fn add_losses(&mut self, lost: &Lost) {
+        self.lost = lost.total;
+        for instance in &mut self.instances {
+            instance.lost = lost.runs.get(&instance.run).copied().unwrap_or_default();
         }
-        if let Some(took) = request.took {
-            self.took.add(took);
-        }
-    }
-
-    /// Counts a call that carried `size` requests of these clients.
-    fn add_call(&mut self, instance: usize, call: &CallRecord<'_>, size: u64) {
-        self.calls += 1;
-        self.carried = self.carried.saturating_add(size);
-        self.batch_max = self.batch_max.max(size);
-        self.database.add(call.database);
-        self.row_wait.add(call.report.row_wait);
-        let busy = self.busy.entry(instance).or_default();
-        *busy = busy.saturating_add(call.total);
-    }
-
-    fn finish(&self) -> ClientSummary {
-        ClientSummary {
-            requests: self.requests,
-            calls: self.calls,
-            batch_mean: self.carried as f64 / self.calls.max(1) as f64,
-            batch_max: self.batch_max,
-            wait: self.wait.durations(),
-            database: self.database.durations(),
-            row_wait: self.row_wait.durations(),
-            took: self.took.durations(),
-            busy: None,
-            shed: self.shed,
-            left: self.left,
+        for (client, summary) in &mut self.clients {
+            summary.lost = lost.clients.get(client).copied();
         }
     }
-}
 
-/// Returns the mean share of their spans that the instances were busy.
-fn busy(busy: &BTreeMap<usize, u64>, spans: &[u64]) -> Option<f64> {
-    let shares: Vec<f64> = busy
-        .iter()
-        .filter(|(instance, _)| spans[**instance] > 0)
-        .map(|(instance, busy)| (*busy as f64 / spans[*instance] as f64).min(1.0))
-        .collect();
-    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+    /// Takes how the runs' clocks go.
+    pub(super) fn add_clocks(&mut self, skews: &[Skew]) {
+        for instance in &mut self.instances {
+            instance.clock = skews[instance.run];
+        }
+    }
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::chrome::ChromeWriter;
+use super::clocks::Skew;
 use super::format::{
-    ActorChange, CallRecord, CallReport, Dropped, End, Header, Line, RequestRecord, Unit, VERSION,
+    ActorChange, CallRecord, CallReport, Dropped, End, Header, Line, Locks, RequestRecord, Unit, VERSION,
+    Why, Xid,
 };
 use super::input::ReadError;
 use super::page::Page;
@@ -59,14 +61,20 @@ fn make(
 ) -> Result<Made, ReadError> {
     let wishes = Wishes { client, from, to, slowest: 3, page_requests: Some(50) };
     let mut chrome = Vec::new();
-    let writer = ChromeWriter::new(&mut chrome, client).expect("a Vec takes everything");
+    let writer = ChromeWriter::new(&mut chrome, client, 1 << 20).expect("a Vec takes everything");
     let traces = Traces::open(files, indicatif::ProgressBar::hidden())?;
     let reading = wishes.read(traces, Some(writer));
-    let Reading { summary, slowest, page, traces } = reading.expect("a Vec takes everything");
+    let Reading { summary, slowest, page, skews, traces, .. } = reading.expect("a Vec takes everything");
     let page = page.expect("one was asked for");
     let text = Report { summary: &summary, slowest: &slowest, damage: &traces.damage }.to_string();
     let mut html = Vec::new();
-    let made = Page { collected: page, runs: traces.runs(), summary: &summary, damage: &traces.damage };
+    let made = Page {
+        collected: page,
+        runs: traces.runs(),
+        skews: &skews,
+        summary: &summary,
+        damage: &traces.damage,
+    };
     made.write(&mut html).expect("a Vec takes everything");
     let chrome = serde_json::from_slice(&chrome).expect("the trace-event file is JSON");
     Ok(Made {
@@ -157,7 +165,7 @@ fn known() -> Vec<Line<'static>> {
         Line::Request(request("three", 2, 1_150, 50, 7, 750)),
         Line::Request(shed),
         Line::Request(left),
-        Line::Dropped(Dropped { at: 2_000, count: 4 }),
+        Line::Dropped(Dropped { at: 2_000, count: 4, since: 1_900, why: Why::NotWritten }),
         Line::End(End { at: 2_000, dropped: 4 }),
     ]
 }
@@ -199,7 +207,7 @@ fn the_slowest_know_where_their_time_went() {
     assert_eq!(parts, [10, 200, 10, 100, 50, 530].map(Some));
     assert_eq!(parts.into_iter().flatten().sum::<u64>(), one.took, "the parts are the whole");
     assert!(
-        made.text.contains("client_queue") && made.text.contains("4 lines were dropped"),
+        made.text.contains("client_queue") && made.text.contains("4 because they could not be written"),
         "{}",
         made.text
     );
@@ -324,6 +332,63 @@ fn what_a_trace_holds_is_never_markup() {
 }
 
 #[test]
+fn the_trace_event_file_is_bounded_and_stays_whole() {
+    let directory = Directory::new();
+    let many: Vec<_> = (0..1_000).map(|at| Line::Request(request("x", 1, 10 + at, 1, 1, 5))).collect();
+    let file = directory.file("a", lines(&[header("a", 1, 0)]) + &lines(&many));
+    let wishes = Wishes { slowest: 1, ..Wishes::default() };
+    let mut chrome = Vec::new();
+    let writer = ChromeWriter::new(&mut chrome, None, 10_000).expect("a Vec takes everything");
+    let traces = Traces::open(&[file], indicatif::ProgressBar::hidden()).expect("a trace");
+    let until = wishes.read(traces, Some(writer)).expect("a Vec takes everything").export_until;
+    let until = until.expect("not all of it has room");
+    let written: serde_json::Value = serde_json::from_slice(&chrome).expect("it is JSON all the same");
+    let last = written["traceEvents"].as_array().expect("a list").last().expect("one")["ts"].as_u64();
+    assert!(chrome.len() < 12_000 && last < Some(until + 5) && until < 500, "{until}: {}", chrome.len());
+}
+
+/// Two instances whose clocks differ by 3 ms, or 5 s: who held the row is known all the same, and their lanes lie on one
+/// axis.
+#[test]
+fn clocks_that_differ_are_put_right() {
+    for ahead in [3_000, 5_000_000] {
+        let directory = Directory::new();
+        let locked = |id: u64, changer: u32, at: u64, instance_ahead: u64, wait: u64| CallRecord {
+            at: at + instance_ahead,
+            report: report([wait, 50]),
+            locks: Some(Box::new(Locks {
+                at: at + 40,
+                oldest: Xid(10),
+                ids: vec![Xid(id as u32)],
+                rows: vec![(1, Xid(changer), Xid(id as u32))],
+                ..Locks::default()
+            })),
+            database: wait + 250,
+            total: wait + 300,
+            ..call(id, at, &[(1, 1, 0)])
+        };
+        let (mut one, mut two) = (vec![header("a", 1_000, 0)], vec![header("b", 1_000, 0)]);
+        for number in 0..100 {
+            let at = 10_000_000 + number * 10_000;
+            let id = 20 + 2 * number;
+            one.push(Line::Call(locked(id, id as u32 - 1, at, 0, 5)));
+            two.push(Line::Call(locked(id + 1, id as u32, at + 100, ahead, 150)));
+        }
+        let files = [directory.file("a", lines(&one)), directory.file("b", lines(&two))];
+        let made = make(&files, None, None, None).expect("a trace");
+        assert_eq!(made.summary.waits.for_calls, 100, "{}", made.text);
+        assert_eq!(made.summary.instances[1].clock, Skew::Ahead(ahead as i64), "{}", made.text);
+        assert!(
+            made.text.contains("that of b is") && made.page.contains("The clock of b is"),
+            "{}",
+            made.text
+        );
+        let by = "call 218 of a";
+        assert!(made.text.contains(by), "{}", made.text);
+    }
+}
+
+#[test]
 fn the_trace_event_file_has_lanes_and_slices() {
     let directory = Directory::new();
     let made = make(&[directory.file("a", lines(&known()))], None, None, None).expect("a trace");
@@ -367,12 +432,20 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
                 report: report([b, a]),
                 database: b,
                 total: a,
+                locks: Some(Box::new(Locks {
+                    at: b,
+                    oldest: Xid(1),
+                    ids: vec![Xid(a as u32)],
+                    rows: vec![(1, Xid(b as u32), Xid(3))],
+                    ..Locks::default()
+                })),
                 ..CallRecord::default()
             })
         });
     let others = (client(), number(), word())
         .prop_map(|(client, at, state)| Line::Actor(ActorChange { client, at, state: state.into() }));
-    let drops = (number(), number()).prop_map(|(at, count)| Line::Dropped(Dropped { at, count }));
+    let drops = (number(), number())
+        .prop_map(|(at, count)| Line::Dropped(Dropped { at, count, since: count, why: Why::QueueFull }));
     let headers = (number(), number()).prop_map(|(started, part)| header("b", started, part));
     prop_oneof![5 => requests, 5 => calls, 1 => others, 1 => drops, 1 => headers]
 }

@@ -8,6 +8,8 @@ use super::quantiles::Durations;
 use super::reader::Damage;
 use super::slowest::SlowRequest;
 use super::summary::{CLIENTS_MAX, ClientSummary, Summary, Words};
+use super::table::Table;
+use super::text_waits::{held_by, write_waits};
 
 /// Clients that the table shows; `--json` has them all.
 const CLIENTS_SHOWN: usize = 20;
@@ -65,16 +67,16 @@ fn write_head(f: &mut fmt::Formatter<'_>, summary: &Summary) -> fmt::Result {
             writeln!(f, "{title:<10}{}", Listed(words))?;
         }
     }
-    Ok(())
+    write_waits(f, summary)
 }
 
 fn write_damage(f: &mut fmt::Formatter<'_>, summary: &Summary, damage: &Damage) -> fmt::Result {
     if summary.dropped > 0 {
-        writeln!(
-            f,
-            "missing   {} lines were dropped by the writers: these figures lack them",
-            Count(summary.dropped)
-        )?;
+        let count = Count(summary.dropped);
+        writeln!(f, "missing   {count} lines were dropped by the writers: these figures lack them")?;
+        for (why, count) in &summary.dropped_why {
+            writeln!(f, "          {} because {}", Count(*count), why.words())?;
+        }
     }
     if let Some((path, line)) = &damage.first_malformed {
         let count = Count(damage.malformed);
@@ -157,7 +159,7 @@ fn client_row(name: &str, summary: &ClientSummary) -> Vec<String> {
 
 fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Result {
     let reported = CallReport::FIGURES.iter().map(|figure| figure.heading);
-    let behind = ["rest", "client", "kind", "outcome", "instance", "call", "arrived", "id"];
+    let behind = ["rest", "held by", "client", "kind", "outcome", "instance", "call", "arrived", "id"];
     let heads = ["took", "body", "mailbox", "connection"].into_iter().chain(reported).chain(behind);
     let mut table = Table::new(&heads.collect::<Vec<_>>());
     for request in slowest {
@@ -183,6 +185,7 @@ fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Re
         }));
         row.extend([
             part(request.rest),
+            request.row.as_ref().map_or_else(|| "-".into(), held_by),
             number(request.client.map(|client| client.to_string())),
             request.kind.clone(),
             outcome,
@@ -198,54 +201,6 @@ fn write_slowest(f: &mut fmt::Formatter<'_>, slowest: &[SlowRequest]) -> fmt::Re
         "\nThe slowest requests, and where their time went (rest: the commit, the way there and back):"
     )?;
     writeln!(f, "{table}")
-}
-
-/// Columns as wide as they need to be; words to the left, numbers to the right.
-struct Table {
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn new(head: &[&str]) -> Self {
-        Self { rows: vec![head.iter().map(|title| (*title).to_owned()).collect()] }
-    }
-
-    fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
-    }
-}
-
-impl Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.rows[0].len();
-        let width =
-            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let numeric = |column: usize| {
-            let mut cells = self.rows[1..].iter().map(|row| &row[column]);
-            cells.all(|cell| {
-                cell == "-" || (cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 16)
-            })
-        };
-        let numeric: Vec<bool> = (0..columns).map(numeric).collect();
-        for (position, row) in self.rows.iter().enumerate() {
-            let mut line = String::new();
-            for (column, cell) in row.iter().enumerate() {
-                let width = widths[column];
-                if column > 0 {
-                    line.push_str("  ");
-                }
-                if numeric[column] {
-                    write!(line, "{cell:>width$}")?
-                } else {
-                    write!(line, "{cell:<width$}")?
-                }
-            }
-            let end = if position + 1 == self.rows.len() { "" } else { "\n" };
-            write!(f, "{}{end}", line.trim_end())?;
-        }
-        Ok(())
-    }
 }
 
 /// Words with their counts, the most frequent first.

@@ -6,12 +6,13 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::format::{Dropped, End, Header, Line, VERSION};
+use super::format::{End, Header, Line, VERSION, Why};
+use super::missed::{Missed, Overrun};
 use super::rotate::RotatedFile;
 
 /// How long lines gather before they are written together: waking the writer for each would cost
@@ -38,11 +39,12 @@ pub struct TraceOptions {
 #[derive(Clone)]
 pub struct LineSender {
     channel: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    overrun: Arc<Overrun>,
     /// Whether the file is to be looked for again.
     reopen: Arc<AtomicBool>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are lines")]
 enum Message {
     Line(Line<'static>),
     /// There is something to do beside lines.
@@ -63,7 +65,7 @@ impl TraceWriter {
     /// When the file cannot be made or the thread cannot be started.
     pub fn start(options: &TraceOptions, instance: &str, mode: &str) -> io::Result<Self> {
         let (channel, lines) = mpsc::sync_channel(options.queue);
-        let (dropped, reopen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (overrun, reopen) = (Arc::<Overrun>::default(), Arc::new(AtomicBool::new(false)));
         let header = Header {
             version: VERSION,
             program: concat!("guiche ", env!("CARGO_PKG_VERSION")).into(),
@@ -73,10 +75,10 @@ impl TraceWriter {
             part: 0,
         };
         let file = RotatedFile::new(&options.path, options.max_file_bytes, options.files);
-        let mut output = Output::new(file, header, Arc::clone(&dropped), Arc::clone(&reopen));
+        let mut output = Output::new(file, header, Arc::clone(&overrun), Arc::clone(&reopen));
         output.start_file()?;
         let thread = thread::Builder::new().name("trace".into()).spawn(move || output.run(&lines))?;
-        Ok(Self { sender: LineSender { channel, dropped, reopen }, thread: Some(thread) })
+        Ok(Self { sender: LineSender { channel, overrun, reopen }, thread: Some(thread) })
     }
 
     /// Returns an end to give records to.
@@ -101,7 +103,7 @@ impl LineSender {
         match self.channel.try_send(Message::Line(line)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.overrun.add(now_micros);
             }
         }
     }
@@ -128,9 +130,17 @@ struct Output {
     /// Lines that wait to be written, as bytes and as a number.
     chunk: Vec<u8>,
     lines: u64,
-    dropped: Arc<AtomicU64>,
-    /// How many of those the trace tells of.
-    told: u64,
+    /// When the first of them came.
+    since: u64,
+    /// What they tell of lines that are missing: if they cannot be written, it is to be told again.
+    telling: Missed,
+    overrun: Arc<Overrun>,
+    /// Lines that could not be written, and are not told of yet.
+    unwritten: Missed,
+    /// Lines that are missing in the whole trace.
+    dropped: u64,
+    /// Whether the log was told that it does not keep up.
+    warned: bool,
     failing: bool,
     reopen: Arc<AtomicBool>,
 }
@@ -139,7 +149,7 @@ impl Output {
     fn new(
         file: RotatedFile,
         header: Header<'static>,
-        dropped: Arc<AtomicU64>,
+        overrun: Arc<Overrun>,
         reopen: Arc<AtomicBool>,
     ) -> Self {
         Self {
@@ -147,8 +157,12 @@ impl Output {
             header,
             chunk: Vec::with_capacity(2 * CHUNK_BYTES),
             lines: 0,
-            dropped,
-            told: 0,
+            since: 0,
+            telling: Missed::default(),
+            overrun,
+            unwritten: Missed::default(),
+            dropped: 0,
+            warned: false,
             failing: false,
             reopen,
         }
@@ -186,6 +200,9 @@ impl Output {
     }
 
     fn add(&mut self, line: &Line<'_>) {
+        if self.chunk.is_empty() {
+            self.since = now_micros();
+        }
         append(&mut self.chunk, line);
         self.lines += 1;
         if self.chunk.len() >= CHUNK_BYTES {
@@ -193,18 +210,25 @@ impl Output {
         }
     }
 
-    /// Writes where lines are missing.
+    /// Writes where lines are missing, and why.
     fn tell_dropped(&mut self) {
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        let count = dropped - self.told;
-        if count == 0 {
-            return;
-        }
-        if self.told == 0 {
+        let overrun = self.overrun.take();
+        if overrun.count > 0 && !std::mem::replace(&mut self.warned, true) {
+            let count = overrun.count;
             tracing::warn!(count, "the trace does not keep up: lines are dropped; the trace says where");
         }
-        self.told = dropped;
-        self.add(&Line::Dropped(Dropped { at: now_micros(), count }));
+        self.dropped += overrun.count;
+        let unwritten = std::mem::take(&mut self.unwritten);
+        for (missed, why) in [(overrun, Why::QueueFull), (unwritten, Why::NotWritten)] {
+            if missed.count > 0 {
+                let now = now_micros();
+                if self.chunk.is_empty() {
+                    self.since = now;
+                }
+                append(&mut self.chunk, &Line::Dropped(missed.line(now, why)));
+                self.telling.add(missed);
+            }
+        }
     }
 
     fn write_chunk(&mut self) {
@@ -212,10 +236,13 @@ impl Output {
             return;
         }
         let written = self.make_room().and_then(|()| self.file.write(&self.chunk));
+        let telling = std::mem::take(&mut self.telling);
         match written {
             Ok(()) => self.failing = false,
             Err(error) => {
-                self.dropped.fetch_add(self.lines, Ordering::Relaxed);
+                self.dropped += self.lines;
+                self.unwritten.add(telling);
+                self.unwritten.add(Missed { count: self.lines, since: self.since });
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "the trace cannot be written; lines are dropped until it can");
                 }
@@ -257,7 +284,7 @@ impl Output {
 
     fn finish(mut self) {
         self.tell_dropped();
-        let dropped = self.dropped.load(Ordering::Relaxed);
+        let dropped = self.dropped;
         self.add(&Line::End(End { at: now_micros(), dropped }));
         self.write_chunk();
         if dropped > 0 {

@@ -51,13 +51,57 @@ fn what_does_not_fit_is_counted_and_told() {
     for line in lines(&files[0]) {
         match line {
             Line::Request(_) => requests += 1,
-            Line::Dropped(dropped) => told += dropped.count,
+            Line::Dropped(dropped) => {
+                assert!(dropped.why == Why::QueueFull && dropped.since <= dropped.at, "{dropped:?}");
+                told += dropped.count;
+            }
             Line::End(end) => assert_eq!(end.dropped, told),
             Line::Trace(_) | Line::Call(_) | Line::Actor(_) => {}
         }
     }
     assert!(told > 0, "two lines are the bound");
     assert_eq!(requests + told, LINES);
+}
+
+/// As when the disk is full: what is lost then is told once there is room again, with its reason.
+#[test]
+fn what_could_not_be_written_is_told_when_it_can_be_again() {
+    let directory = std::env::temp_dir().join(format!("guiche-writer-{}-full", std::process::id()));
+    fs::create_dir_all(&directory).expect("the temporary directory is writable");
+    let path = directory.join("trace");
+    let header = Header {
+        version: VERSION,
+        program: "".into(),
+        instance: "one".into(),
+        mode: "".into(),
+        started: 1,
+        part: 0,
+    };
+    let request = |at| Line::Request(RequestRecord { at, ..RequestRecord::default() });
+    // A file that has no room for a line, and cannot be moved aside: a directory is in the way.
+    let file = RotatedFile::new(&path, 1, 2);
+    let mut output = Output::new(file, header, Arc::default(), Arc::default());
+    fs::create_dir_all(directory.join("trace.1/taken")).expect("writable");
+    fs::write(&path, "x").expect("writable");
+    output.add(&request(1));
+    output.write_chunk();
+    output.add(&request(2));
+    output.tell_dropped();
+    output.write_chunk();
+    fs::remove_dir_all(directory.join("trace.1")).expect("it is ours");
+    output.add(&request(3));
+    output.finish();
+    let file = fs::read_to_string(&path).expect("it was written");
+    fs::remove_dir_all(&directory).expect("it is ours");
+    let lines = lines(&file);
+    let told = lines.iter().find_map(|line| match line {
+        Line::Dropped(dropped) => Some(*dropped),
+        _ => None,
+    });
+    let told = told.expect("it is told");
+    assert_eq!((told.count, told.why), (2, Why::NotWritten), "{file}");
+    assert!(told.since > 1 && told.since <= told.at, "{told:?}");
+    assert!(matches!(lines.last(), Some(Line::End(end)) if end.dropped == 2), "{file}");
 }
 
 #[test]

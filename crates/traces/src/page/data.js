@@ -25,12 +25,15 @@ function loadData() {
     requests: decode(json.requests),
     calls: decode(json.calls),
     bars: decode(json.bars),
+    holds: decode(json.holds),
     changes: decode(json.changes),
+    gaps: json.gaps.map(([instance, from, to, lines, why]) => ({ instance, from, to: Math.max(from, to), lines, why })),
     ids: json.ids,
   };
   data.lanes = json.lanes.map(([client, instance], index) => ({ index, client, instance, mates: [] }));
   indexLanes(data);
   indexIds(data);
+  indexHolds(data);
   data.end = endOf(data);
   return data;
 }
@@ -122,6 +125,30 @@ function callEnd(data, call) {
   return data.calls.at[call] + data.calls.total[call];
 }
 
+// The holds of each call's wait, which lie together, and those in which each call was the holder.
+function indexHolds(data) {
+  const { calls, holds } = data;
+  calls.hold = new Uint32Array(calls.length + 1);
+  for (const call of holds.call) calls.hold[call + 1]++;
+  for (let c = 0; c < calls.length; c++) calls.hold[c + 1] += calls.hold[c];
+  data.held = new Map();
+  for (let h = 0; h < holds.length; h++) {
+    if (holds.holder[h] === NONE) continue;
+    if (!data.held.has(holds.holder[h])) data.held.set(holds.holder[h], []);
+    data.held.get(holds.holder[h]).push(h);
+  }
+}
+
+// Who held the rows that a call waited for, one behind the other, in microseconds since its wait began.
+function holdsOf(data, call) {
+  const list = [];
+  for (let h = data.calls.hold[call]; h < data.calls.hold[call + 1]; h++) {
+    const { holder, other, from, to } = data.holds;
+    list.push({ call: holder[h] === NONE ? undefined : holder[h], other: other[h], from: from[h], to: to[h] });
+  }
+  return list;
+}
+
 function endOf(data) {
   let end = 1;
   for (let r = 0; r < data.requests.length; r++) end = Math.max(end, data.requests.at[r] + took(data, r));
@@ -138,6 +165,12 @@ function indexIds(data) {
   }
   starts[data.requests.length] = data.ids.length;
   data.idStarts = starts;
+}
+
+// The first request with an id; undefined where there is none.
+function indexOfId(data, id) {
+  for (let r = 0; r < data.requests.length; r++) if (data.ids.startsWith(`${id}\n`, data.idStarts[r])) return r;
+  return undefined;
 }
 
 function idOf(data, request) {

@@ -22,6 +22,15 @@ function readTheme(context) {
     ink.stroke();
   }
   theme.stripes = context.createPattern(tile, "repeat");
+  ink.clearRect(0, 0, 6, 6);
+  ink.globalAlpha = 0.7;
+  ink.strokeStyle = theme.faint;
+  ink.lineWidth = 1;
+  ink.beginPath();
+  ink.moveTo(0, 0);
+  ink.lineTo(6, 6);
+  ink.stroke();
+  theme.missing = context.createPattern(tile, "repeat");
   return theme;
 }
 
@@ -53,7 +62,7 @@ function drawLanes(context, theme, data, scale, state) {
     else drawLane(context, theme, data, scale, state, lane, visible);
     drawChanges(context, theme, data, scale, lane);
   }
-  for (const [lane, visible] of seen) if (!visible.dense) drawReleases(context, theme, data, scale, lane, visible);
+  drawReleases(context, theme, data, scale, state, seen);
   drawMarked(context, theme, data, scale, state);
   context.restore();
   for (let position = first; position <= last; position++) drawLabel(context, theme, data, scale, state, position);
@@ -88,9 +97,20 @@ function drawBackground(context, theme, scale, state, position) {
     context.fillRect(LABELS, top, scale.plot, scale.laneHeight);
     context.globalAlpha = 1;
   }
+  drawGaps(context, theme, scale, lane, top);
   const between = lane.mates.indexOf(lane) === 0;
   context.fillStyle = between ? theme.edge : theme.grid;
   context.fillRect(LABELS, Math.round(top), scale.plot, between ? 2 : 1);
+}
+
+// Where lines are missing: nothing is known of what the lane did then.
+function drawGaps(context, theme, scale, lane, top) {
+  context.fillStyle = theme.missing;
+  for (const gap of scale.data.gaps) {
+    if (gap.instance !== lane.instance || gap.to < scale.from || gap.from > scale.to) continue;
+    const x = scale.x(gap.from);
+    context.fillRect(x, top, Math.max(2, scale.x(gap.to) - x), scale.laneHeight);
+  }
 }
 
 function drawLane(context, theme, data, scale, state, lane, visible) {
@@ -186,35 +206,55 @@ function drawBar(context, theme, data, scale, b, geometry, top) {
   }
 }
 
-// From the end of a lock wait to the call of the other instance that went before: the row lock seen.
-function drawReleases(context, theme, data, scale, lane, visible) {
-  const { calls, bars, lanes } = data;
+// Arrows that may be drawn at once: of more, those alone that are pointed at or chosen.
+const ARROWS = 24;
+
+// From who held a row to whom it went: dashed, at the moment at which the next one had it.
+function drawReleases(context, theme, data, scale, state, seen) {
+  const { calls, bars } = data;
+  const chosen = [state.marked, state.hovered].map((what) => what && barIn(data, what)).filter((b) => b !== undefined);
+  const ours = chosen.flatMap((b) => [bars.call[b], ...(data.held.get(bars.call[b]) ?? []).map((h) => data.holds.call[h])]);
+  const wide = (b) => calls.lock[bars.call[b]] / scale.microsPerPixel >= 8 && calls.waited[bars.call[b]] === HELD;
+  const waits = seen.filter(([, visible]) => !visible.dense).flatMap(([lane, visible]) => Array.from(visible.bars.filter(wide), (b) => [lane, b]));
+  const few = waits.length <= ARROWS;
+  state.arrows = 0;
   context.strokeStyle = theme.lock;
   context.fillStyle = theme.lock;
   context.lineWidth = 1.5;
-  for (const b of visible.bars) {
+  for (const [lane, b] of waits) {
     const call = bars.call[b];
-    if (calls.lock[call] / scale.microsPerPixel < 8) continue;
-    const holder = holderOf(data, b);
-    if (!holder) continue;
-    const x = scale.x(calls.at[call] + calls.connection[call] + calls.lock[call]);
-    const from = barMiddle(scale, lanes[bars.lane[holder.bar]], holder.bar, data);
-    const to = barMiddle(scale, lane, b, data);
-    const end = scale.x(callEnd(data, bars.call[holder.bar]));
-    context.setLineDash([4, 3]);
-    context.beginPath();
-    context.moveTo(Math.min(x, end), from);
-    context.lineTo(x, from);
-    context.lineTo(x, to + Math.sign(from - to) * 9);
-    context.stroke();
-    context.setLineDash([]);
-    const tip = to + Math.sign(from - to) * 4;
-    context.beginPath();
-    context.moveTo(x, tip);
-    context.lineTo(x - 4, tip + Math.sign(from - to) * 7);
-    context.lineTo(x + 4, tip + Math.sign(from - to) * 7);
-    context.fill();
+    if (!few && !ours.includes(call)) continue;
+    const begun = calls.at[call] + calls.connection[call];
+    for (const hold of holdsOf(data, call).slice(-CHAIN)) {
+      const bar = hold.call === undefined ? undefined : barOf(data, hold.call, lane.client);
+      if (bar === undefined || data.lanes[bars.lane[bar]].client !== lane.client) continue;
+      drawRelease(context, data, scale, [bar, b], begun + hold.to);
+      state.arrows += 1;
+    }
   }
+}
+
+// Holders of one wait that are drawn, and told of: the last ones.
+const CHAIN = 8;
+
+function drawRelease(context, data, scale, [holder, waiter], moment) {
+  const x = scale.x(moment);
+  const [from, to] = [holder, waiter].map((b) => barMiddle(scale, data.lanes[data.bars.lane[b]], b, data));
+  const end = scale.x(callEnd(data, data.bars.call[holder]));
+  const side = Math.sign(from - to);
+  context.setLineDash([4, 3]);
+  context.beginPath();
+  context.moveTo(Math.min(x, end), from);
+  context.lineTo(x, from);
+  context.lineTo(x, to + side * 9);
+  context.stroke();
+  context.setLineDash([]);
+  const tip = to + side * 4;
+  context.beginPath();
+  context.moveTo(x, tip);
+  context.lineTo(x - 4, tip + side * 7);
+  context.lineTo(x + 4, tip + side * 7);
+  context.fill();
 }
 
 function barMiddle(scale, lane, b, data) {

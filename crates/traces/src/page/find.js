@@ -40,82 +40,85 @@ function nearest(list, time, slack, startOf, endOf) {
   return best;
 }
 
-// The bar of another instance, of the same client, that a lock wait most likely waited for: the
-// one that was out during the wait and came back nearest to its end. The traces do not say; the
-// times do. `late` is how long after the lock was had the other call was back, in microseconds.
-function holderOf(data, b) {
+// A call's bar in a client's lane; its first one where it carries nothing of the client.
+function barOf(data, call, client) {
   const { calls, bars, lanes } = data;
-  const call = bars.call[b];
-  if (calls.lock[call] < 100) return undefined;
-  const lane = lanes[bars.lane[b]];
-  const start = calls.at[call] + calls.connection[call];
-  const end = start + calls.lock[call];
-  const startOf = (other) => calls.at[bars.call[other]];
-  let best;
-  for (const mate of lane.mates) {
-    if (mate === lane) continue;
-    const from = lowerBound(mate.bars, start - mate.longestBar, startOf);
-    const to = lowerBound(mate.bars, end, startOf);
-    for (const other of mate.bars.subarray(from, to)) {
-      const back = callEnd(data, bars.call[other]);
-      if (bars.transactions[other] === 0 || back < start) continue;
-      const late = back - end;
-      if (!best || Math.abs(late) < Math.abs(best.late)) best = { bar: other, late };
-    }
-  }
-  return best;
+  for (let b = calls.bar[call]; b < calls.bar[call + 1]; b++) if (lanes[bars.lane[b]].client === client) return b;
+  return calls.bar[call] < calls.bar[call + 1] ? calls.bar[call] : undefined;
 }
 
-// What a text names: a client's lanes, or the requests whose id contains it.
+// What a text names: a client's lanes, or the requests that have all of what its words say.
 function search(data, text) {
-  const wanted = text.trim().toLowerCase().replace(/^client\s+/, "");
+  const wanted = text.trim().toLowerCase();
   if (wanted === "") return undefined;
-  if (/^\d+$/.test(wanted)) {
-    const lane = data.lanes.find((lane) => lane.client === Number(wanted));
-    if (lane) return { client: lane.client, lanes: lane.mates };
-  }
+  const client = /^(?:client[\s:]*)?(-?\d+)$/.exec(wanted);
+  const lane = client && data.lanes.find((lane) => lane.client === Number(client[1]));
+  if (lane) return { client: lane.client, lanes: lane.mates };
+  const tests = wanted.replace(/\b(client|call|instance|outcome|slower)[\s:]+(than\s+)?/g, "$1:").split(/\s+/).map((word) => testOf(data, word));
+  const wrong = tests.find((test) => test.wrong);
+  if (wrong) return { requests: [], wrong: wrong.wrong };
   const found = [];
-  data.lowerIds ??= data.ids.toLowerCase();
-  let at = data.lowerIds.indexOf(wanted);
-  while (at >= 0 && found.length < 1000) {
-    const request = lineAt(data, at);
-    found.push(request);
-    at = data.lowerIds.indexOf(wanted, data.idStarts[request + 1]);
-  }
+  for (let r = 0; r < data.requests.length && found.length < 1000; r++) if (tests.every((test) => test.holds(r))) found.push(r);
   return { requests: found };
 }
 
-function lineAt(data, position) {
-  let low = 0;
-  let high = data.requests.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (data.idStarts[middle] <= position) low = middle;
-    else high = middle;
-  }
-  return low;
+const UNITS = { "µs": 1, us: 1, ms: 1e3, s: 1e6 };
+
+// A word of a search as what it asks of a request: `client:3`, `call:12`, `instance:api1`, `outcome:422`, `slower:5ms`,
+// or a part of its id.
+function testOf(data, word) {
+  const { requests, calls, lanes, words } = data;
+  const [, name, value] = /^(client|call|instance|outcome|slower):(.*)$/.exec(word) ?? [];
+  const laneOf = (r) => lanes[requests.lane[r]];
+  const instance = (r) => data.instances[laneOf(r).instance].toLowerCase();
+  const slower = name === "slower" && /^([\d.]+)(µs|us|ms|s)$/.exec(value);
+  if (name === "slower" && !slower) return { wrong: "slower:5ms" };
+  const tests = {
+    client: (r) => String(laneOf(r).client) === value,
+    call: (r) => requests.call[r] !== NONE && String(calls.number[requests.call[r]]) === value,
+    instance: (r) => instance(r).includes(value),
+    outcome: (r) => String(requests.status[r]) === value || words[requests.outcome[r]].includes(value),
+    slower: (r) => took(data, r) > Number(slower[1]) * UNITS[slower[2]],
+  };
+  data.lowerIds ??= data.ids.toLowerCase();
+  const id = (r) => data.lowerIds.slice(data.idStarts[r], data.idStarts[r + 1] - 1).includes(word);
+  return { holds: tests[name] ?? id };
 }
 
-function slowestRequest(data) {
-  return best(data.requests.length, (r) => (data.requests.took[r] === NONE ? -1 : data.requests.took[r]));
+// The slowest requests, the worst first; those of one call are one entry.
+function slowestRequests(data) {
+  const { requests } = data;
+  const met = new Set();
+  const worth = (r) => (requests.took[r] === NONE ? -1 : requests.took[r]);
+  return worst(requests.length, worth).filter((r) => {
+    const call = requests.call[r];
+    if (call === NONE) return true;
+    if (met.has(call)) return false;
+    return met.add(call);
+  });
 }
 
-// The bar whose call waited longest for row locks, where another instance can be seen to hold
-// them if there is such a one.
-function longestLock(data) {
-  const lock = (b) => data.calls.lock[data.bars.call[b]];
-  const seen = best(data.bars.length, (b) => (lock(b) >= 100 && holderOf(data, b) ? lock(b) : -1));
-  return seen ?? best(data.bars.length, lock);
+// The bars whose calls waited longest for rows, the worst first, each call once.
+function longestWaits(data) {
+  const { calls, bars } = data;
+  const list = worst(calls.length, (c) => (calls.bar[c] < calls.bar[c + 1] ? calls.lock[c] : -1));
+  return list.map((c) => calls.bar[c]);
 }
 
-function best(length, value) {
-  let found;
-  let most = -1;
-  for (let i = 0; i < length; i++) {
-    const worth = value(i);
-    if (worth > most) [found, most] = [i, worth];
-  }
-  return found;
+function worst(length, worth) {
+  const list = [];
+  for (let i = 0; i < length; i++) if (worth(i) > 0) list.push(i);
+  return list.sort((a, b) => worth(b) - worth(a)).slice(0, 10_000);
+}
+
+// The gap of a lane at a moment.
+function gapAt(data, lane, time, slack) {
+  return data.gaps.find((gap) => gap.instance === lane.instance && gap.from - slack <= time && time <= gap.to + slack);
+}
+
+function describeGap(data, lane, gap) {
+  const rows = [["missing", `${count(gap.lines)} lines: ${gap.why}`], ["until", clock(data, gap.to)], ["since", clock(data, gap.from)]];
+  return { title: `A gap, ${laneName(data, lane)}`, rows };
 }
 
 // Counts of what a lane's window shows, for where single things cannot be seen.

@@ -17,14 +17,20 @@ function drawMarked(context, theme, data, scale, state) {
       context.lineTo(Math.max(scale.x(at + took(data, what.request)), scale.x(at) + 3), y);
       context.stroke();
     }
-    const bar = what.bar ?? (what.request === undefined ? undefined : data.requests.bar[what.request]);
-    if (bar === undefined || bar === NONE) continue;
+    const bar = barIn(data, what);
+    if (bar === undefined) continue;
     const call = data.bars.call[bar];
     const x = scale.x(data.calls.at[call]);
     const y = top + scale.barY(geometry, data.bars.row[bar]);
     context.lineWidth = width - 0.5;
     context.strokeRect(x, y, Math.max(2, scale.x(callEnd(data, call)) - x), geometry.bar - 1);
   }
+}
+
+// The bar of what is pointed at, or that of its call.
+function barIn(data, what) {
+  const bar = what.bar ?? (what.request === undefined ? NONE : data.requests.bar[what.request]);
+  return bar === NONE ? undefined : bar;
 }
 
 function drawLabel(context, theme, data, scale, state, position) {

@@ -101,35 +101,8 @@ function setHeight(height) {
   resize();
 }
 
-// Shows a request in the middle, three times as long as it took.
-function goToRequest(r) {
-  if (r === undefined) return;
-  const length = Math.max(took(data, r), 50);
-  mark({ lane: data.lanes[data.requests.lane[r]], request: r }, data.requests.at[r] - length, data.requests.at[r] + 2 * length);
-}
-
-function goToBar(b) {
-  if (b === undefined) return;
-  const call = data.bars.call[b];
-  const length = Math.max(data.calls.total[call], 50);
-  mark({ lane: data.lanes[data.bars.lane[b]], bar: b }, data.calls.at[call] - 1.2 * length, data.calls.at[call] + 2.2 * length);
-}
-
-function mark(what, from, to) {
-  state.marked = what;
-  scale.show(from, to);
-  scale.reveal(what.lane);
-  showDetails(what);
-  redraw();
-}
-
-function showDetails(what) {
-  if (what?.request !== undefined) show(details, describeRequest(data, what.request));
-  else if (what?.bar !== undefined) show(details, describeBar(data, what.bar));
-}
-
 const finder = { text: "", found: [], next: 0 };
-function find(text) {
+function find(text, back = false) {
   const says = document.getElementById("found");
   const result = search(data, text);
   state.found = result?.client;
@@ -140,9 +113,10 @@ function find(text) {
     scale.reveal(result.lanes[0]);
     says.textContent = `${result.lanes.length} ${result.lanes.length === 1 ? "lane" : "lanes"}, ${count(requests)} requests`;
   } else if (result.requests.length === 0) {
-    says.textContent = "nothing";
+    says.textContent = result.wrong ? `write it as ${result.wrong}` : "nothing";
   } else {
-    finder.next = finder.text === text ? (finder.next + 1) % result.requests.length : 0;
+    const length = result.requests.length;
+    finder.next = finder.text === text ? (finder.next + (back ? length - 1 : 1)) % length : 0;
     goToRequest(result.requests[finder.next]);
     says.textContent = `${finder.next + 1} of ${count(result.requests.length)}${result.requests.length === 1000 ? " or more" : ""}`;
   }
@@ -153,9 +127,11 @@ function find(text) {
 function hover(x, y) {
   const under = hit(data, scale, x, y);
   state.hovered = under;
+  const gap = under && gapAt(data, under.lane, scale.time(x), 2 * scale.microsPerPixel);
   const description =
     under?.request !== undefined ? describeRequest(data, under.request)
     : under?.bar !== undefined ? describeBar(data, under.bar)
+    : gap ? describeGap(data, under.lane, gap)
     : under && isDense(data, scale, visibleIn(data, scale, under.lane)) ? describeWindow(data, scale, under.lane, x)
     : undefined;
   tip.hidden = !description;
@@ -188,8 +164,7 @@ function listenToPointer() {
   });
   const release = (event) => {
     if (drag && !drag.moved) {
-      state.marked = hit(data, scale, event.offsetX, event.offsetY);
-      showDetails(state.marked);
+      choose(hit(data, scale, event.offsetX, event.offsetY));
     }
     drag = undefined;
     canvas.classList.remove("dragging");
@@ -227,13 +202,16 @@ function listenToKeys() {
     "-": () => scale.zoom(1 / 0.6),
     0: () => scale.fit(),
     Home: () => scale.fit(),
-    l: () => goToBar(longestLock(data)),
-    s: () => goToRequest(slowestRequest(data)),
+    l: nextWait,
+    s: nextSlowest,
+    ".": () => step(1),
+    ",": () => step(-1),
     "/": () => document.getElementById("search").focus(),
-    Escape: () => { state.marked = undefined; state.found = undefined; },
+    Escape: leave,
   };
   addEventListener("keydown", (event) => {
     const typing = event.target.matches?.("input[type=search], select, input[type=range]");
+    if (typing && event.key === "Escape") event.target.blur();
     const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (typing || !act || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -247,13 +225,14 @@ function listenToControls() {
   on("in", "click", () => { scale.zoom(0.5); redraw(); });
   on("out", "click", () => { scale.zoom(2); redraw(); });
   on("fit", "click", () => { scale.fit(); redraw(); });
-  on("longest", "click", () => goToBar(longestLock(data)));
-  on("slowest", "click", () => goToRequest(slowestRequest(data)));
+  on("longest", "click", nextWait);
+  on("slowest", "click", nextSlowest);
   on("order", "change", (event) => setOrder(event.target.value));
   on("tall", "input", (event) => setHeight(Number(event.target.value)));
-  on("search", "keydown", (event) => { if (event.key === "Enter") find(event.target.value); });
+  on("search", "keydown", (event) => { if (event.key === "Enter") find(event.target.value, event.shiftKey); });
   on("search", "search", (event) => { if (event.target.value === "") find(""); });
   addEventListener("resize", resize);
+  addEventListener("hashchange", follow);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
 }
 
@@ -268,9 +247,10 @@ function begin() {
   listenToKeys();
   listenToControls();
   resize();
+  follow();
 }
 
 begin();
 
 // For tests and for the curious.
-globalThis.lanesPage = { data, scale, state, hit: (x, y) => hit(data, scale, x, y), search: (text) => search(data, text), holderOf: (b) => holderOf(data, b) };
+globalThis.lanesPage = { data, scale, state, hit: (x, y) => hit(data, scale, x, y), search: (text) => search(data, text), holdsOf: (call) => holdsOf(data, call), pathOf: (r) => pathOf(data, r) };

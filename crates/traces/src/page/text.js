@@ -31,20 +31,19 @@ function laneName(data, lane) {
   return `${client} on ${data.instances[lane.instance]}`;
 }
 
-// A title, and rows of a name and a value.
+// A title, rows of a name and a value, and the parts of its time. A value is a text, or several parts of which some lead
+// to a call or a request.
 function describeRequest(data, r) {
-  const { requests, words, lanes, calls } = data;
+  const { requests, words, lanes } = data;
   const lane = lanes[requests.lane[r]];
   const status = requests.status[r] ? `${requests.status[r]} ` : "";
-  const rows = [
-    ["outcome", `${status}${words[requests.outcome[r]]}`],
-    ["took", duration(requests.took[r])],
-    ["in the mailbox", duration(requests.queued[r])],
-  ];
+  const rows = [["outcome", `${status}${words[requests.outcome[r]]}`], ["took", duration(requests.took[r])]];
+  const path = pathOf(data, r);
+  for (const { name, from, to, says } of path) rows.push([name, [duration(to - from), ...(says.length ? [", ", ...says] : [])]]);
   const call = requests.call[r];
-  if (call !== NONE) rows.push(...callTimes(data, call), ["call", callName(data, call)]);
-  rows.push(["arrived", clock(data, requests.at[r])], ["id", idOf(data, r)]);
-  return { title: `${words[requests.kind[r]]}, ${laneName(data, lane)}`, rows };
+  if (call !== NONE) rows.push(["call", [callLink(data, call)]]);
+  rows.push(["arrived", clock(data, requests.at[r])], ["id", [{ text: idOf(data, r), hash: requestHash(data, r) }]]);
+  return { title: `${words[requests.kind[r]]}, ${laneName(data, lane)}`, rows, path };
 }
 
 function describeBar(data, b) {
@@ -62,12 +61,48 @@ function describeBar(data, b) {
   ];
   const failure = words[calls.failure[call]];
   if (failure) rows.unshift(["failed", failure.replace("_", " ")]);
-  const holder = holderOf(data, b);
-  if (holder) {
-    const other = `${callName(data, bars.call[holder.bar])} of ${data.instances[lanes[bars.lane[holder.bar]].instance]}`;
-    rows.push(["waited for", `${other}, by their times: it was out until ${duration(Math.abs(holder.late))} ${holder.late < 0 ? "before" : "after"} the lock was had`]);
+  const waitedFor = holdersOf(data, call);
+  if (waitedFor.length) rows.push(["waited for", waitedFor]);
+  const held = data.held.get(call) ?? [];
+  if (held.length) {
+    const waiters = held.map((h) => [data.holds.to[h] - data.holds.from[h], data.holds.call[h]]).sort((a, b) => b[0] - a[0]);
+    const sum = waiters.reduce((sum, [micros]) => sum + micros, 0);
+    const list = waiters.slice(0, CHAIN).flatMap(([, waiter]) => [", ", callLink(data, waiter)]);
+    const more = waiters.length > CHAIN ? [`, and ${count(waiters.length - CHAIN)} more`] : [];
+    rows.push(["held up", [`${duration(sum)} in ${count(waiters.length)} wait${waiters.length === 1 ? "" : "s"}: `, ...list.slice(1), ...more]]);
   }
   return { title: `${callName(data, call)}, ${laneName(data, lane)}`, rows };
+}
+
+// What `waited` says of a call.
+const [NOT_KNOWN, HELD, FREE] = [1, 2, 3];
+
+// Who held the rows that a call waited for, in words; empty where it waited for none.
+function holdersOf(data, call) {
+  const known = data.calls.waited[call];
+  if (known === NOT_KNOWN) return ["it is not known whom"];
+  if (known === FREE) return ["nobody: the row was free, and reaching it took so long"];
+  if (known !== HELD) return [];
+  const holds = holdsOf(data, call);
+  const last = holds.slice(-CHAIN);
+  const list = last.flatMap((hold) => [", then ", ...holdInWords(data, hold)]).slice(1);
+  const first = holds.length > CHAIN ? [`${count(holds.length - CHAIN)} others, then `] : [];
+  return [...first, ...list];
+}
+
+function holdInWords(data, hold) {
+  const time = ` (${duration(hold.to - hold.from)})`;
+  if (hold.call === undefined) return [`somebody else, transaction ${hold.other}${time}`];
+  return [callLink(data, hold.call), time];
+}
+
+function callLink(data, call) {
+  const instance = data.instances[data.calls.instance[call]];
+  return { text: `${callName(data, call)} of ${instance}`, hash: `#call=${encodeURIComponent(instance)}/${data.calls.number[call]}` };
+}
+
+function requestHash(data, r) {
+  return `#request=${encodeURIComponent(idOf(data, r))}`;
 }
 
 function callName(data, call) {
@@ -86,18 +121,33 @@ function callTimes(data, call) {
 }
 
 // Fills an element with a description, as text only: what a trace holds is never markup.
-function show(element, { title, rows }) {
-  const heading = document.createElement("h2");
-  heading.textContent = title;
+function show(element, { title, rows, path }) {
+  const make = (name, text) => Object.assign(document.createElement(name), { textContent: text });
   const list = document.createElement("dl");
   for (const [name, value] of rows) {
-    const pair = document.createElement("div");
-    const term = document.createElement("dt");
     const detail = document.createElement("dd");
-    term.textContent = name;
-    detail.textContent = value;
-    pair.append(term, detail);
+    for (const part of Array.isArray(value) ? value : [value]) {
+      detail.append(part.hash ? Object.assign(make("a", part.text), { href: part.hash }) : part);
+    }
+    const pair = document.createElement("div");
+    pair.append(make("dt", name), detail);
     list.append(pair);
   }
-  element.replaceChildren(heading, list);
+  element.replaceChildren(make("h2", title), ...(path?.length ? [pathBar(path)] : []), list);
+}
+
+// The parts of a request's time as one bar.
+function pathBar(path) {
+  const bar = document.createElement("div");
+  bar.className = "path";
+  bar.setAttribute("role", "img");
+  bar.setAttribute("aria-label", path.map(({ name, from, to }) => `${name} ${duration(to - from)}`).join(", "));
+  for (const { kind, name, from, to } of path) {
+    const part = document.createElement("span");
+    part.className = kind;
+    part.style.flexGrow = Math.max(0, to - from);
+    part.title = `${name} ${duration(to - from)}`;
+    bar.append(part);
+  }
+  return bar;
 }

@@ -1,0 +1,303 @@
+//! Who held the rows that calls waited for, by what the database said of the rows ([`Locks`]).
+//!
+//! A row's holders are a sequence. Of each call that has locked it is known who changed it last before, so the call
+//! before it in that sequence is the last of those who found the same (they have locked it, and changed nothing), or
+//! else that one. So it goes back, from call to call, until one that had the row already when the wait began: all in
+//! between have held it meanwhile. An id that is no call's is somebody else's.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::failed::Failed;
+use super::format::{CallRecord, Locks, Xid};
+
+/// Waits that are looked into, in microseconds: reaching a free row takes less.
+pub(super) const WAIT_MIN: u64 = 100;
+
+/// Calls of a row with the same last changer that are looked through for the one that was before: more than are ever
+/// out at once.
+const MATES_MAX: usize = 1_024;
+
+/// Holders of one row in one wait: more than there may be sessions.
+const CHAIN_MAX: usize = 1_000;
+
+/// A call, by its run and number.
+pub(super) type Key = (usize, u64);
+
+/// Who held a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holder {
+    /// A call that is in the traces.
+    Call(Key),
+    /// A database transaction that is no call of theirs.
+    Other(Xid),
+}
+
+/// A part of a wait, and who held the row meanwhile. Microseconds since the wait began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub(super) holder: Holder,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// What is known of a wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Who held the rows, one behind the other.
+    Held(Vec<Hold>),
+    /// Nobody: its rows were free, and it took so long to reach them.
+    Free,
+    /// It is not known.
+    Unknown,
+}
+
+/// A wait of a call.
+#[derive(Clone, Debug)]
+pub(super) struct Waited {
+    pub(super) call: Key,
+    pub(super) wait: Wait,
+}
+
+/// How long others waited for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct HeldUp {
+    /// Microseconds, of all of them together.
+    pub(super) micros: u64,
+    /// How many waits.
+    pub(super) waits: u64,
+    pub(super) call: Key,
+}
+
+/// A call that has locked rows, or has waited for some; times by the database's clock.
+struct Locking {
+    key: Key,
+    locks: Locks,
+    took: u64,
+    /// When it had them.
+    locked: u64,
+    /// When they were free again, at the latest.
+    freed: u64,
+    held_up: (u64, u64),
+}
+
+/// Calls that have gone by, at most so many, and who of them held which row.
+pub(super) struct Holders {
+    capacity: usize,
+    calls: VecDeque<Locking>,
+    /// The number of the first of them among all.
+    first: u64,
+    /// The first whose wait was not looked into.
+    next: u64,
+    by_id: HashMap<Xid, u64>,
+    by_key: HashMap<Key, u64>,
+    /// Calls that locked a client's row, by who had changed it last.
+    by_row: HashMap<(i32, Xid), VecDeque<u64>>,
+    pub(super) failed: Failed,
+}
+
+impl Holders {
+    /// Remembers `capacity` calls. Half of them are read after a wait before it is looked into: holders are told of
+    /// when they are over, as waits are.
+    pub(super) fn new(capacity: usize) -> Self {
+        let (calls, by_id, by_key, by_row, failed) = Default::default();
+        Self { capacity, calls, first: 0, next: 0, by_id, by_key, by_row, failed }
+    }
+
+    /// Adds a call.
+    pub(super) fn add(&mut self, run: usize, call: &CallRecord<'_>) {
+        if call.failure.is_some() {
+            let clients = call.carries.iter().filter(|run| run.1 > 0).map(|run| run.0).collect();
+            self.failed.add(call.at, call.at.saturating_add(call.total), clients);
+        }
+        let Some(locks) = &call.locks else { return };
+        self.push((run, call.id), Locks::clone(locks), [call.report.row_wait, call.database]);
+    }
+
+    /// Adds a call whose wait and whole time in the database are given.
+    pub(super) fn push(&mut self, key: Key, locks: Locks, [took, database]: [u64; 2]) {
+        let number = self.first + self.calls.len() as u64;
+        for id in &locks.ids {
+            self.by_id.insert(*id, number);
+        }
+        self.by_key.insert(key, number);
+        if !locks.ids.is_empty() {
+            for (client, changer, _) in &locks.rows {
+                self.by_row.entry((*client, *changer)).or_default().push_back(number);
+            }
+        }
+        let (locked, freed) = (locks.at.saturating_add(took), locks.at.saturating_add(database));
+        self.calls.push_back(Locking { key, locks, took, locked, freed, held_up: (0, 0) });
+    }
+
+    /// Returns the next wait that can be looked into; `at_end` when nothing more comes.
+    pub(super) fn next_wait(&mut self, at_end: bool) -> Option<Waited> {
+        let ready = if at_end { 0 } else { self.capacity / 2 } as u64;
+        while self.next + ready < self.first + self.calls.len() as u64 {
+            let number = self.next;
+            self.next += 1;
+            let waiter = self.get(number)?;
+            if waiter.took < WAIT_MIN {
+                continue;
+            }
+            let (call, wait) = (waiter.key, self.look_into(number));
+            self.count(&wait);
+            return Some(Waited { call, wait });
+        }
+        None
+    }
+
+    /// Forgets the oldest call where there are more than may be, or `all` go; returns how long others waited for it.
+    pub(super) fn forget(&mut self, all: bool) -> Option<HeldUp> {
+        if !all && self.calls.len() <= self.capacity {
+            return None;
+        }
+        let call = self.calls.pop_front()?;
+        let number = self.first;
+        self.first += 1;
+        if self.by_key.get(&call.key) == Some(&number) {
+            self.by_key.remove(&call.key);
+        }
+        for id in &call.locks.ids {
+            if self.by_id.get(id) == Some(&number) {
+                self.by_id.remove(id);
+            }
+        }
+        let listed = if call.locks.ids.is_empty() { &[] } else { call.locks.rows.as_slice() };
+        for (client, changer, _) in listed {
+            if let Some(mates) = self.by_row.get_mut(&(*client, *changer)) {
+                mates.pop_front();
+                if mates.is_empty() {
+                    self.by_row.remove(&(*client, *changer));
+                }
+            }
+        }
+        Some(HeldUp { micros: call.held_up.0, waits: call.held_up.1, call: call.key })
+    }
+
+    fn get(&self, number: u64) -> Option<&Locking> {
+        self.calls.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    fn count(&mut self, wait: &Wait) {
+        let Wait::Held(holds) = wait else { return };
+        for Hold { holder, from, to } in holds {
+            let Holder::Call(key) = holder else { continue };
+            let place = self.by_key.get(key).and_then(|number| usize::try_from(number - self.first).ok());
+            if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
+                call.held_up.0 = call.held_up.0.saturating_add(to - from);
+                call.held_up.1 += 1;
+            }
+        }
+    }
+
+    fn look_into(&self, number: u64) -> Wait {
+        let Some(waiter) = self.get(number) else { return Wait::Unknown };
+        let (mut holds, mut known) = (Vec::new(), true);
+        for row in &waiter.locks.rows {
+            match self.chain(number, waiter, *row) {
+                Some(chain) => holds.extend(chain),
+                None => known = false,
+            }
+        }
+        if !holds.is_empty() {
+            return Wait::Held(one_behind_the_other(holds, waiter.took));
+        }
+        if known && !waiter.locks.rows.is_empty() { Wait::Free } else { Wait::Unknown }
+    }
+
+    /// Returns who held the row while `waiter` waited, the last first; `None` where it is not known.
+    fn chain(&self, number: u64, waiter: &Locking, row: (i32, Xid, Xid)) -> Option<Vec<Hold>> {
+        let client = row.0;
+        let began = waiter.locks.at;
+        let since = |moment: u64| moment.saturating_sub(began).min(waiter.took);
+        let over = |id: Xid| id.is_before(waiter.locks.oldest);
+        let mut holds: Vec<Hold> = Vec::new();
+        // Whoever has the row after the holder that is looked for: it has found `changer`, and locked at `until`.
+        let (mut after, mut changer, mut until) = (number, row.1, waiter.locked);
+        let (mut first, mut locker) = (waiter, row.2);
+        let (mut to, mut known) = (None, true);
+        let failed = self.failed.may_have_held(client, began, waiter.locked);
+        for _ in 0..CHAIN_MAX {
+            let Some(before) = self.before(client, after, changer, until) else {
+                let other = !over(changer) && changer.is_some() && !waiter.locks.ids.contains(&changer);
+                if other && !failed {
+                    let end = to.unwrap_or(waiter.took);
+                    holds.push(Hold { holder: Holder::Other(changer), from: 0, to: end });
+                    return Some(holds);
+                }
+                known = over(changer);
+                break;
+            };
+            let holder = self.get(before)?;
+            if holder.freed <= began || holder.locks.ids.iter().all(|id| over(*id)) {
+                break;
+            }
+            if holder.locked < waiter.locked {
+                let end = to.unwrap_or_else(|| since(holder.freed));
+                let from = since(holder.locked);
+                holds.push(Hold { holder: Holder::Call(holder.key), from, to: end });
+                to = Some(from);
+            }
+            if holder.locked <= began {
+                return Some(holds);
+            }
+            let Some((_, earlier, found)) = holder.locks.rows.iter().find(|(of, ..)| *of == client) else {
+                known = false;
+                break;
+            };
+            (after, changer, until) = (before, *earlier, holder.locked);
+            (first, locker) = (holder, *found);
+        }
+        // Who had it locked when the first of them looked for it, where that one has changed nothing.
+        let ids = &first.locks.ids;
+        if !ids.is_empty() && locker.is_some() && !over(locker) && !ids.contains(&locker) {
+            let holder = self.by_id.get(&locker).and_then(|call| self.get(*call));
+            if failed && holder.is_none() {
+                return (!holds.is_empty()).then_some(holds);
+            }
+            let holder = holder.map_or(Holder::Other(locker), |call| Holder::Call(call.key));
+            if holds.iter().all(|hold| hold.holder != holder) {
+                holds.push(Hold { holder, from: 0, to: to.unwrap_or(waiter.took) });
+            }
+            return Some(holds);
+        }
+        (known || !holds.is_empty()).then_some(holds)
+    }
+
+    /// Returns the call that had the client's row before `after`, which has found that `changer` changed it last and
+    /// locked it at `until`.
+    fn before(&self, client: i32, after: u64, changer: Xid, until: u64) -> Option<u64> {
+        let mates = self.by_row.get(&(client, changer)).into_iter().flat_map(|mates| mates.iter().rev());
+        let locked = |number: &u64| self.get(*number).map(|call| call.locked);
+        let mates = mates.take(MATES_MAX).filter(|mate| **mate != after && locked(mate) < Some(until));
+        let last = mates.copied().max_by_key(|mate| locked(mate));
+        last.or_else(|| self.by_id.get(&changer).copied().filter(|call| *call != after))
+    }
+}
+
+/// Puts holds of several rows into one sequence: rows are locked one after the other, and whoever is named for several
+/// held them together. The last holds until the wait is over.
+fn one_behind_the_other(mut holds: Vec<Hold>, took: u64) -> Vec<Hold> {
+    holds.sort_by_key(|hold| (hold.from, hold.to));
+    let mut sequence: Vec<Hold> = Vec::new();
+    for hold in holds {
+        match sequence.iter_mut().find(|known| known.holder == hold.holder) {
+            Some(known) => known.to = known.to.max(hold.to),
+            None => sequence.push(hold),
+        }
+    }
+    let mut from = 0;
+    for hold in &mut sequence {
+        hold.from = hold.from.max(from);
+        hold.to = hold.to.max(hold.from);
+        from = hold.to;
+    }
+    if let Some(last) = sequence.last_mut() {
+        last.to = took;
+    }
+    sequence
+}
+
+#[cfg(test)]
+#[path = "holders_tests.rs"]
+mod tests;
