@@ -105,7 +105,8 @@ fn chunks(bytes: &mut &[u8]) -> Option<Vec<u8>> {
         let (chunk, rest) = bytes.split_at_checked(size)?;
         body.extend(chunk);
         *bytes = rest;
-        line(bytes)?;
+        // Behind the last one come trailers, which nobody looks at, and an empty line.
+        while !line(bytes)?.is_empty() && size == 0 {}
         if size == 0 {
             return Some(body);
         }

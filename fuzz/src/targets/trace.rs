@@ -1,9 +1,10 @@
 //! A trace file, and everything that is made of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 /// Writes the input to a file and reads that as a trace.
 pub fn try_it(input: &[u8]) {
@@ -31,10 +32,9 @@ pub fn try_it(input: &[u8]) {
 /// Returns the name of a line's only member.
 fn kind(line: &[u8]) -> Option<String> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    match serde_json::from_slice(line) {
-        Ok(Value::Object(members)) if members.len() == 1 => members.keys().next().cloned(),
-        _ => None,
-    }
+    // What a member holds may be more than there is room for, a number of any size.
+    let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(std::str::from_utf8(line).ok()?).ok()?;
+    if members.len() == 1 { members.into_keys().next() } else { None }
 }
 
 fn blank(input: &[u8]) -> u64 {
