@@ -17,9 +17,10 @@ BEGIN;
 CREATE OR REPLACE FUNCTION travas_da_chamada(
     chamada timestamptz, em_curso pg_snapshot, clientes int[], donas bigint[], travadoras bigint[])
 RETURNS bigint[]
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 AS $$
-    SELECT ARRAY[(date_part('epoch', chamada) * 1000000)::bigint, pg_snapshot_xmin(em_curso)::xid::text::bigint,
+BEGIN
+    RETURN ARRAY[(date_part('epoch', chamada) * 1000000)::bigint, pg_snapshot_xmin(em_curso)::xid::text::bigint,
                  pg_backend_pid(), coalesce(cardinality(clientes), 0)]
            || clientes::bigint[] || donas || travadoras
            || (SELECT array_agg(DISTINCT p.propria)
@@ -27,8 +28,8 @@ AS $$
                      UNION ALL
                      SELECT c.xmin::text::bigint FROM public.clientes c, unnest(clientes, donas) AS d(id, dona)
                      WHERE c.id = d.id AND c.xmin::text::bigint <> d.dona) p(propria)
-               WHERE pg_current_xact_id_if_assigned() IS NOT NULL)
-$$;
+               WHERE pg_current_xact_id_if_assigned() IS NOT NULL);
+END $$;
 
 -- Takes what InsertTransacoesComChaves does, with no keys at all (NULL) where none has one, and calls the cheapest
 -- function that can carry it, with its rows locked. `travas`, as above, is in the first row only.
