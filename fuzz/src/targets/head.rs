@@ -39,7 +39,7 @@ pub fn try_it(input: &[u8]) {
 /// Returns what a request asks to be applied, with its client and key.
 fn transaction(request: &Request<'_>) -> Option<(i32, body::Said, Option<String>)> {
     let path = request.target.split(['?', '#']).next()?;
-    let path = path.strip_prefix("http://").map_or(path, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let segments: Vec<String> = path.split('/').map(unescaped).collect::<Option<_>>()?;
     let ["", "clientes", id, "transacoes"] = &segments.iter().map(String::as_str).collect::<Vec<_>>()[..]
     else {
@@ -105,11 +105,14 @@ fn chunks(bytes: &mut &[u8]) -> Option<Vec<u8>> {
         let (chunk, rest) = bytes.split_at_checked(size)?;
         body.extend(chunk);
         *bytes = rest;
-        // Behind the last one come trailers, which nobody looks at, and an empty line.
-        while !line(bytes)?.is_empty() && size == 0 {}
         if size == 0 {
+            // Behind the last one come trailers, which nobody looks at, and an empty line.
+            let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|end| end + 4);
+            let end = if bytes.starts_with(b"\r\n") { 2 } else { end? };
+            *bytes = &bytes[end..];
             return Some(body);
         }
+        line(bytes)?;
     }
 }
 
