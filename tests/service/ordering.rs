@@ -48,7 +48,7 @@ async fn no_two_runs_of_a_client_are_in_flight() {
     for (mode, waiting) in [("batched", 1), ("serial", 1), ("direct", 8)] {
         let database = Database::create().await;
         // Room for many calls at once: it is the mailbox alone that holds them back.
-        let launcher = Guiche::launcher(&database).mode(mode).set("WORKERS", 2).set("POOL_SIZE", 16);
+        let launcher = Guiche::launcher(&database).mode(mode).set("WORKERS", 2);
         let guiche = launcher.set("CALLS_IN_FLIGHT", 8).set("OVERLAP_BELOW", 100).start().await;
         let mut queue = guiche.hold(&database, 1, &numbered(0)).await;
         queue.push_all((1..8).map(numbered)).await;

@@ -66,8 +66,9 @@ impl Launcher {
         self
     }
 
+    /// In a mode, with as many connections in each: callers of a held row are seen to wait where each has a session.
     pub(crate) fn mode(self, mode: &str) -> Self {
-        self.set("MODE", mode)
+        self.set("MODE", mode).set("POOL_SIZE", 16)
     }
 
     /// With the deadlines that the service has by itself.
