@@ -151,7 +151,7 @@ fn contest_rows(contests: &[ContestResult]) -> Vec<Vec<String>> {
     rows
 }
 
-/// Returns README's figures: the contest, the benchmark's best and its ratio to `direct`, and what a hot
+/// Returns README's figures: the contest, what the benchmark gives as shipped and at its best, and what a hot
 /// client shows.
 fn figures(measurements: &[Measurement], contests: &[ContestResult]) -> Result<String> {
     let mut lines = Vec::new();
@@ -165,9 +165,9 @@ fn figures(measurements: &[Measurement], contests: &[ContestResult]) -> Result<S
         let date = day(&result.conditions.started_at);
         if result.question.is_empty() {
             let best = words::verdicts(result);
-            let said = best.iter().filter(|one| {
-                one.says.starts_with("best, durable") || one.says.starts_with("batched to direct")
-            });
+            let said = best
+                .iter()
+                .filter(|one| one.says.starts_with("best, durable") || one.says.starts_with("as shipped"));
             lines.extend(said.map(|one| {
                 format!("Requests/s within the envelope ({date}), {}: {}.", one.says, one.measured)
             }));
