@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use tokio::time::Instant;
 
-use super::error::Problem;
+use super::problem::Problem;
 use crate::observing::metrics::Gauge;
 
 /// How long a connection has said nothing before it gives way to others.

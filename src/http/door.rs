@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, DoorOptions, Phase};
-use super::error::Problem;
+use super::problem::Problem;
 use crate::observing::metrics::Gauge;
 
 /// What ends an answer without a body.

@@ -1,4 +1,4 @@
-//! What is answered when a request is not; how it looks from outside is in the table beside.
+//! How a request is answered that gets no 200; what each problem looks like from outside is in `problem.rs`.
 //!
 //! Bodies follow RFC 9457 (`application/problem+json`). A 5xx never tells its cause, which is in
 //! the log, but its `type` tells a caller whether trying again is safe.
@@ -8,52 +8,11 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use strum::EnumCount;
 
 use super::key::BadKey;
-use super::table::Row;
+use super::problem::{Problem, Row};
 use super::wire::{BadBody, FieldProblem, ProblemBody};
 use crate::domain::{InvalidField, Rejection};
 use crate::mailbox::{Bound, Refusal};
 use crate::observing::RequestId;
-
-/// Why a request gets no 200.
-#[derive(Clone, Debug, PartialEq, Eq, EnumCount)]
-pub(super) enum Problem {
-    /// No such route.
-    NoSuchPath,
-    /// The route exists, but only for these methods.
-    MethodNotAllowed(&'static str),
-    /// There is no such client, or the id cannot be one.
-    UnknownClient,
-    /// What came is no HTTP request.
-    MalformedRequest,
-    /// The request's head is larger than actix takes.
-    HeadTooLarge,
-    /// The head did not come in time.
-    HeadIncomplete,
-    /// The body is not JSON.
-    MalformedBody(String),
-    /// The body is JSON, but no transaction.
-    InvalidTransaction(Vec<FieldProblem>),
-    /// The body is larger than the bound, in bytes.
-    BodyTooLarge(usize),
-    /// The body did not come in time, or the connection broke.
-    BodyIncomplete,
-    /// `Idempotency-Key` is there, and is no key.
-    InvalidKey(BadKey),
-    /// A key that was used for another transaction.
-    KeyReused,
-    /// A debit beyond the credit limit.
-    LimitExceeded,
-    /// A balance beyond 64 bits.
-    BalanceOverflow,
-    /// A bound is reached.
-    Overloaded(Bound),
-    /// Nothing was applied; trying again is safe.
-    Unavailable,
-    /// The transaction was sent, and may have been applied.
-    OutcomeUnknown,
-    /// The instance is not ready; says why.
-    NotReady(&'static str),
-}
 
 /// What a problem's body is.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";

@@ -11,12 +11,12 @@ use futures_util::{FutureExt, StreamExt};
 use tracing::Instrument;
 
 use super::connection::{InService, awaits_body, broken_off};
-use super::error::Problem;
 use super::key::read_key;
 use super::observed::{self, Observed};
 use super::openapi::DOCUMENT;
 use super::page;
 use super::path::Path;
+use super::problem::Problem;
 use super::wire::{AppliedBody, StatementBody, parse_transaction};
 use super::{Api, Readiness};
 use crate::domain::{ClientId, Kind, Transaction};

@@ -11,8 +11,8 @@ mod observed;
 mod openapi;
 mod page;
 mod path;
+mod problem;
 mod serve;
-mod table;
 mod wire;
 
 use std::pin::Pin;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Resource, Route, guard};
 use strum::IntoEnumIterator;
 
 use self::path::Path;
@@ -62,7 +63,29 @@ pub enum Readiness {
 /// Adds the routes to a worker's application.
 pub fn routes(config: &mut ServiceConfig) {
     for path in Path::iter() {
-        config.service(path.resource());
+        config.service(resource(path));
     }
     config.default_service(web::route().to(handlers::no_such_path));
+}
+
+/// Returns what serves a path. A HEAD is a GET whose answer has no body; who sends what it does not take is told so.
+fn resource(path: Path) -> Resource {
+    let resource = web::resource(path.pattern());
+    let resource = match path {
+        Path::Transactions => resource.route(handler(path).guard(guard::Post())),
+        _ => resource.route(handler(path).guard(guard::Get())).route(handler(path).guard(guard::Head())),
+    };
+    let refuse = move |request, api| handlers::method_not_allowed(request, api, path);
+    resource.default_service(web::route().to(refuse))
+}
+
+fn handler(path: Path) -> Route {
+    match path {
+        Path::Transactions => web::route().to(handlers::post_transaction),
+        Path::Statement => web::route().to(handlers::get_statement),
+        Path::Health => web::route().to(handlers::healthz),
+        Path::Readiness => web::route().to(handlers::readyz),
+        Path::Description => web::route().to(handlers::description),
+        Path::Problem => web::route().to(handlers::problem),
+    }
 }

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use strum::IntoEnumIterator;
 use time::macros::datetime;
 
-use super::error::{MEDIA_TYPE, Problem, RETRY_AFTER_SECONDS};
+use super::error::{MEDIA_TYPE, RETRY_AFTER_SECONDS};
 use super::path::Path;
+use super::problem::Problem;
 use super::wire::{AppliedBody, ProblemBody, StatementBody, transaction_schema};
 use crate::domain::{Applied, BankStatement, Entry, IdempotencyKey, Kind};
 

@@ -1,7 +1,6 @@
 //! The pages that the `type` of a problem leads to.
 
-use super::error::Problem;
-use super::table::Row;
+use super::problem::{Problem, Row};
 
 /// Returns the page of the problem that is called so.
 pub(super) fn of(slug: &str) -> Option<String> {

@@ -1,10 +1,8 @@
-//! The service's paths: what each takes, who answers it, and with which problems it may be refused.
+//! The service's paths: what each takes, and with which problems it may be refused.
 
-use actix_web::{Resource, Route, guard, web};
 use strum::EnumIter;
 
-use super::error::Problem;
-use super::handlers;
+use super::problem::Problem;
 
 /// A path of the service. The routes and their description are both made from this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter)]
@@ -81,27 +79,5 @@ impl Path {
             | Problem::OutcomeUnknown => self == Self::Transactions,
             Problem::NotReady(_) => self == Self::Readiness,
         }
-    }
-
-    fn answer(self) -> Route {
-        match self {
-            Self::Transactions => web::route().to(handlers::post_transaction),
-            Self::Statement => web::route().to(handlers::get_statement),
-            Self::Health => web::route().to(handlers::healthz),
-            Self::Readiness => web::route().to(handlers::readyz),
-            Self::Description => web::route().to(handlers::description),
-            Self::Problem => web::route().to(handlers::problem),
-        }
-    }
-
-    /// Returns what serves it. A HEAD is a GET whose answer has no body; who sends what it does not take is told so.
-    pub(super) fn resource(self) -> Resource {
-        let resource = web::resource(self.pattern());
-        let resource = match self {
-            Self::Transactions => resource.route(self.answer().guard(guard::Post())),
-            _ => resource.route(self.answer().guard(guard::Get())).route(self.answer().guard(guard::Head())),
-        };
-        let refuse = move |request, api| handlers::method_not_allowed(request, api, self);
-        resource.default_service(web::route().to(refuse))
     }
 }

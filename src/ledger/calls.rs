@@ -14,7 +14,6 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use super::error::{failed, malformed};
-use super::writing::Writing;
 use crate::domain::{BankStatement, ClientId, Entry, Kind};
 use crate::mailbox::LedgerError;
 
@@ -35,22 +34,26 @@ const STATE_COLUMNS: [&str; 7] = [
 const STATEMENT_COLUMNS: [&str; 7] =
     ["saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
 
-/// Prepares every call, so that a connection's first request costs what the others do, and compares
-/// the columns of each function with those that are read here by position.
+/// Prepares the calls that read, as [`prepare`] does.
 ///
 /// # Errors
-/// When the database refuses one, or its functions are not those of this program.
-pub(super) async fn prepare_all(connection: &ClientWrapper, writing: Writing) -> Result<(), HookError> {
-    let columns = writing.columns();
-    for sql in writing.calls() {
-        prepare(connection, sql, &columns).await?;
-    }
+/// As there.
+pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), HookError> {
     prepare(connection, STATEMENT, &STATEMENT_COLUMNS).await?;
     prepare(connection, HELD, &["cliente_id"]).await?;
     prepare(connection, STATE, &STATE_COLUMNS).await
 }
 
-async fn prepare(connection: &ClientWrapper, sql: &str, columns: &[&str]) -> Result<(), HookError> {
+/// Prepares a call, so that a connection's first request costs what the others do, and compares the function's columns
+/// with those that are read here by position.
+///
+/// # Errors
+/// When the database refuses it, or its function is not that of this program.
+pub(super) async fn prepare(
+    connection: &ClientWrapper,
+    sql: &str,
+    columns: &[&str],
+) -> Result<(), HookError> {
     let statement = connection.prepare_cached(sql).await.map_err(HookError::Backend)?;
     check_columns(sql, &statement, columns)
 }

@@ -158,7 +158,8 @@ impl PgLedger {
                 let pinned = pinned.clone();
                 Box::pin(async move {
                     pinned.check(connection).await?;
-                    calls::prepare_all(connection, writing).await
+                    writing.prepare(connection).await?;
+                    calls::prepare_all(connection).await
                 })
             }))
             .build()

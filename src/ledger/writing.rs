@@ -1,11 +1,11 @@
 //! The functions that apply transactions: which of them carries what, and how their rows are read.
 
-use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::{ClientWrapper, HookError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use traces::format::{CallReport, Locks};
 
-use super::calls::{column, query};
+use super::calls::{column, prepare, query};
 use super::error::malformed;
 use crate::domain::{Applied, ClientId, Kind, Outcome, Rejection, Transaction};
 use crate::mailbox::{CallOutcomes, LedgerError, Run};
@@ -44,18 +44,21 @@ struct Elements<'a> {
 }
 
 impl Writing {
-    /// Returns the texts of its calls.
-    pub(super) fn calls(self) -> &'static [&'static str] {
-        match self {
-            Self::Plain => &[ONE, RUN, BATCH, KEYED],
-            Self::Traced => &[TRACED],
+    /// Prepares its calls.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub(super) async fn prepare(self, connection: &ClientWrapper) -> Result<(), HookError> {
+        let (calls, locks): (&[&str], _) = match self {
+            Self::Plain => (&[ONE, RUN, BATCH, KEYED], None),
+            Self::Traced => (&[TRACED], Some(LOCKS)),
+        };
+        let columns: Vec<&str> =
+            OUTCOME.into_iter().chain(CallReport::COLUMNS.iter().copied()).chain(locks).collect();
+        for sql in calls {
+            prepare(connection, sql, &columns).await?;
         }
-    }
-
-    /// Returns the columns of each.
-    pub(super) fn columns(self) -> Vec<&'static str> {
-        let traced = matches!(self, Self::Traced).then_some(LOCKS);
-        OUTCOME.into_iter().chain(CallReport::COLUMNS.iter().copied()).chain(traced).collect()
+        Ok(())
     }
 
     /// Applies the runs.

@@ -44,6 +44,7 @@ mod table;
 mod tally;
 mod text;
 mod text_waits;
+mod units;
 mod waiting;
 mod writer;
 

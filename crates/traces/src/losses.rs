@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::format::{CallRecord, Line, RequestRecord};
 use super::holders::Key;
-use super::summary::CLIENTS_MAX;
+
+/// Clients that are told apart; at most about 60 kB each. All that come after them count as one.
+pub(super) const CLIENTS_MAX: usize = 1_024;
 
 /// Calls that are remembered for requests whose lines come behind them, and calls that requests wait to see.
 const CALLS_MAX: usize = 65_536;

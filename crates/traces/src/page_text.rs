@@ -10,8 +10,9 @@ use super::losses::Losses;
 use super::printable::{Shown, Timestamp};
 use super::quantiles::Durations;
 use super::reader::Damage;
-use super::summary::{ClientSummary, Summary};
-use super::text::{Count, Micros};
+use super::summary::Summary;
+use super::tally::ClientSummary;
+use super::units::{Count, Micros};
 
 /// Clients in the page's table.
 const CLIENTS_SHOWN: usize = 50;

@@ -7,14 +7,10 @@ use serde::Serialize;
 use super::clocks::Skew;
 use super::format::{CallRecord, Dropped, Line, RequestRecord, Why};
 use super::holders::Holder;
-use super::losses::{Losses, Lost};
-use super::quantiles::Durations;
+use super::losses::{CLIENTS_MAX, Losses, Lost};
 use super::reader::Run;
-use super::tally::{InstanceTally, Tally, busy};
+use super::tally::{ClientSummary, InstanceSummary, InstanceTally, Tally, busy};
 use super::waiting::{Waits, Worst};
-
-/// Clients that are told apart; at most about 60 kB each. All that come after them count as one.
-pub(super) const CLIENTS_MAX: usize = 1_024;
 
 /// Different words (outcomes, kinds …) that are told apart; a real trace has about twenty.
 const WORDS_MAX: usize = 64;
@@ -73,66 +69,6 @@ pub(super) struct WorstHolder {
     pub waits: u64,
     /// All of them together, in microseconds.
     pub micros: u64,
-}
-
-/// One run of an instance.
-#[derive(Debug, Serialize)]
-pub(super) struct InstanceSummary {
-    /// Its name.
-    pub instance: String,
-    /// `direct`, `serial` or `batched`.
-    pub mode: String,
-    /// When it started.
-    pub started: u64,
-    /// Requests.
-    pub requests: u64,
-    /// Calls.
-    #[serde(rename = "flushes")]
-    pub calls: u64,
-    /// From its first moment to its last.
-    pub span: u64,
-    /// Whether it stopped in good order, all of it written.
-    pub ended: bool,
-    /// Lines that its writer dropped.
-    pub dropped: u64,
-    /// What its requests' time was lost to.
-    pub lost: Losses,
-    /// How its clock goes beside that of the first instance.
-    pub clock: Skew,
-    #[serde(skip)]
-    pub(super) run: usize,
-}
-
-/// One client's part, or several clients'.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct ClientSummary {
-    /// Requests.
-    pub requests: u64,
-    /// Database calls that carried any of them.
-    #[serde(rename = "flushes")]
-    pub calls: u64,
-    /// Requests that one call carried, on average (of this client alone).
-    pub batch_mean: f64,
-    /// The most that one call carried.
-    pub batch_max: u64,
-    /// From the mailbox to the cut, per request.
-    pub wait: Durations,
-    /// The database's part, per call.
-    pub database: Durations,
-    /// Row locks waited for, per call.
-    #[serde(rename = "lock_wait")]
-    pub row_wait: Durations,
-    /// From arrival to answer, per request.
-    pub took: Durations,
-    /// The share of time in which a run of the mailbox was in flight, on average over the
-    /// instances that had any; absent in mode `direct`, and for several clients together.
-    pub busy: Option<f64>,
-    /// Requests shed.
-    pub shed: u64,
-    /// Requests whose caller left before they were sent, or before the answer came.
-    pub left: u64,
-    /// What its requests' time was lost to; absent for several clients together.
-    pub lost: Option<Losses>,
 }
 
 /// A summary in the making.

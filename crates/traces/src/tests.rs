@@ -12,13 +12,15 @@ use super::format::{
     Why, Xid,
 };
 use super::input::ReadError;
+use super::losses::CLIENTS_MAX;
 use super::page::Page;
 use super::reader::Traces;
 use super::reading::{Reading, Wishes};
 use super::select::Moment;
 use super::slowest::SlowRequest;
-use super::summary::{CLIENTS_MAX, Summary};
-use super::text::{Count, Report};
+use super::summary::Summary;
+use super::text::Report;
+use super::units::Count;
 
 /// A directory that is removed with what is in it.
 struct Directory(PathBuf);

@@ -1,15 +1,18 @@
 //! A summary as text for a terminal.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 use super::format::{CallReport, Unit};
+use super::losses::CLIENTS_MAX;
 use super::printable::{Shown, Timestamp, printable};
 use super::quantiles::Durations;
 use super::reader::Damage;
 use super::slowest::SlowRequest;
-use super::summary::{CLIENTS_MAX, ClientSummary, Summary, Words};
+use super::summary::{Summary, Words};
 use super::table::Table;
+use super::tally::ClientSummary;
 use super::text_waits::{held_by, write_waits};
+use super::units::{Count, Micros};
 
 /// Clients that the table shows; `--json` has them all.
 const CLIENTS_SHOWN: usize = 20;
@@ -215,39 +218,6 @@ impl Display for Listed<'_> {
             write!(f, "{separator}{} {}", Count(*count), printable(word))?;
         }
         Ok(())
-    }
-}
-
-/// A count with thousands set apart.
-pub(super) struct Count(pub(super) u64);
-
-impl Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (position, digit) in digits.chars().enumerate() {
-            if position > 0 && (digits.len() - position).is_multiple_of(3) {
-                f.write_char(',')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
-    }
-}
-
-/// Microseconds with three digits and the unit that fits.
-pub(super) struct Micros(pub(super) u64);
-
-impl Display for Micros {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0 as f64;
-        match self.0 {
-            0..1_000 => write!(f, "{} µs", self.0),
-            1_000..10_000 => write!(f, "{:.2} ms", micros / 1e3),
-            10_000..100_000 => write!(f, "{:.1} ms", micros / 1e3),
-            100_000..1_000_000 => write!(f, "{:.0} ms", micros / 1e3),
-            1_000_000..100_000_000 => write!(f, "{:.2} s", micros / 1e6),
-            _ => write!(f, "{:.0} s", micros / 1e6),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::losses::Losses;
 use super::printable::printable;
 use super::slowest::{HeldBy, Row};
 use super::summary::{Summary, WorstHolder};
-use super::text::{Count, Micros};
+use super::units::{Count, Micros};
 
 /// Clients whose losses are told.
 const CLIENTS_SHOWN: usize = 5;

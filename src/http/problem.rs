@@ -1,11 +1,55 @@
-//! The one table of what is answered when a request is not: status, problem type, title, and what a page says
-//! of it.
+//! Why a request may get no 200, and the one table of how that looks from outside: status, problem type, title, and
+//! what a page says of it.
 //!
 //! NGINX answers some of these itself, in the same words (`nginx/*.conf`; tested).
 
 use actix_web::http::StatusCode;
+use strum::EnumCount;
 
-use super::error::Problem;
+use super::key::BadKey;
+use super::wire::FieldProblem;
+use crate::mailbox::Bound;
+
+/// Why a request gets no 200.
+#[derive(Clone, Debug, PartialEq, Eq, EnumCount)]
+pub(super) enum Problem {
+    /// No such route.
+    NoSuchPath,
+    /// The route exists, but only for these methods.
+    MethodNotAllowed(&'static str),
+    /// There is no such client, or the id cannot be one.
+    UnknownClient,
+    /// What came is no HTTP request.
+    MalformedRequest,
+    /// The request's head is larger than actix takes.
+    HeadTooLarge,
+    /// The head did not come in time.
+    HeadIncomplete,
+    /// The body is not JSON.
+    MalformedBody(String),
+    /// The body is JSON, but no transaction.
+    InvalidTransaction(Vec<FieldProblem>),
+    /// The body is larger than the bound, in bytes.
+    BodyTooLarge(usize),
+    /// The body did not come in time, or the connection broke.
+    BodyIncomplete,
+    /// `Idempotency-Key` is there, and is no key.
+    InvalidKey(BadKey),
+    /// A key that was used for another transaction.
+    KeyReused,
+    /// A debit beyond the credit limit.
+    LimitExceeded,
+    /// A balance beyond 64 bits.
+    BalanceOverflow,
+    /// A bound is reached.
+    Overloaded(Bound),
+    /// Nothing was applied; trying again is safe.
+    Unavailable,
+    /// The transaction was sent, and may have been applied.
+    OutcomeUnknown,
+    /// The instance is not ready; says why.
+    NotReady(&'static str),
+}
 
 /// What a problem looks like from outside.
 pub(super) struct Row {
