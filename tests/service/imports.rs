@@ -1,7 +1,7 @@
 //! The rule of who may import whom inside the service, checked by reading its sources. What crates
 //! enforce is not looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,13 +63,38 @@ fn imports_point_one_way_and_frameworks_stay_where_they_belong() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Files beside each other, in each crate.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    for crate_ in ["src", "crates/settings/src", "crates/testbed/src", "crates/traces/src", "loadtest/src"] {
+        let mut files = BTreeMap::new();
+        for (path, source) in sources(&testbed::repository_root().join(crate_)) {
+            let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
+            let beside = |name: &str| format!("{folder}/{name}");
+            let imports: BTreeSet<String> = source.siblings.iter().map(|name| beside(name)).collect();
+            files.insert(beside(file.trim_end_matches(".rs")), imports);
+        }
+        assert!(files.len() > 5, "the sources of {crate_} were not found");
+        // What imports nothing of those that are left is in no circle.
+        loop {
+            let left: BTreeSet<String> = files.keys().cloned().collect();
+            files.retain(|_, imports| !imports.is_disjoint(&left));
+            if files.len() == left.len() {
+                break;
+            }
+        }
+        assert!(files.is_empty(), "{crate_}: circles, and what imports from them: {files:#?}");
+    }
+}
+
 #[test]
 fn every_way_to_name_something_is_seen() {
-    let text = "use crate::{http, ledger::X}; use dashmap as d; fn f() { crate::server::g(actix::Y); \
+    let text = "use crate::{http, ledger::X}; use super::y::Z; use dashmap as d; fn f() { crate::server::g(actix::Y); \
                 assert!(super::x() == guiche::health::z()); } #[derive(serde::Serialize)] struct S;";
     let source = Source::read(text);
     let modules: Vec<&str> = source.modules.iter().map(String::as_str).collect();
     assert_eq!(modules, ["health", "http", "ledger", "server"]);
+    assert!(source.siblings.contains("y"), "{:?}", source.siblings);
     assert!(source.roots.contains("dashmap") && source.roots.contains("actix") && source.derives_serde);
 }
 
@@ -82,6 +107,8 @@ fn is_in(path: &str, places: &[&str]) -> bool {
 struct Source {
     /// Modules of this crate.
     modules: BTreeSet<String>,
+    /// What stands beside the file, or in the one above.
+    siblings: BTreeSet<String>,
     /// First segments of all paths, other crates among them.
     roots: BTreeSet<String>,
     derives_serde: bool,
@@ -101,6 +128,9 @@ impl Source {
             && let [module, ..] = rest
         {
             self.modules.insert(module.clone());
+        }
+        if let ("super", [sibling, ..]) = (root.as_str(), rest) {
+            self.siblings.insert(sibling.clone());
         }
     }
 
