@@ -81,3 +81,22 @@ impl Path {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+    use crate::observing::metrics::Metrics;
+
+    #[test]
+    fn the_series_of_each_path_are_there_at_the_start() {
+        let text = Metrics::new("one").encode();
+        for path in Path::iter() {
+            for status in [200, 405] {
+                let labels = format!("route=\"{}\",status=\"{status}\"", path.name());
+                assert!(text.contains(&labels), "{labels}");
+            }
+        }
+    }
+}

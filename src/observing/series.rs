@@ -20,11 +20,13 @@ pub struct CallLabels {
 
 /// Makes the histogram of requests, with the series of every route and its statuses, the most frequent first.
 pub(super) fn known_requests(bounds: &'static [f64]) -> LabelledHistogram<RequestLabels> {
-    let routes: [(&str, &[u16]); 5] = [
+    let routes: [(&str, &[u16]); 7] = [
         ("transacoes", &[200, 422, 404, 503, 504, 400, 405, 408, 413]),
         ("extrato", &[200, 404, 503, 405]),
         ("healthz", &[200, 405]),
         ("readyz", &[200, 503, 405]),
+        ("openapi", &[200, 405]),
+        ("problems", &[200, 404, 405]),
         (NO_ROUTE, &[404]),
     ];
     let known = routes

@@ -190,6 +190,8 @@ fn route_of(route: &str) -> Option<&'static str> {
         "extrato" => "/clientes/{id}/extrato",
         "healthz" => "/healthz",
         "readyz" => "/readyz",
+        "openapi" => "/openapi.json",
+        "problems" => "/problems/{slug}",
         _ => return None,
     })
 }
