@@ -232,6 +232,9 @@ fn of_sessions(asked: &[Asked], end_s: f64) -> Vec<Look> {
 }
 
 /// Subtracts each reading from the next. What is more than the time between them began before.
+///
+/// To the kernel whoever has used up a quota waits for a CPU, so the machine's pressure holds that time too: what
+/// the quotas explain is taken out of it.
 fn of_machine(readings: &[Reading]) -> Vec<Look> {
     let mut carried = Vec::<(Cause, f64)>::new();
     let mut looks: Vec<Look> = Vec::new();
@@ -257,8 +260,11 @@ fn of_machine(readings: &[Reading]) -> Vec<Look> {
             (cause, duration.as_secs_f64() + before)
         });
         carried = held.iter().map(|(cause, total)| (*cause, (total - length).clamp(0.0, SLICE))).collect();
-        let held = held.into_iter().filter(|(_, total)| *total > 0.0);
-        let held = held.map(|(cause, total)| (cause, total.min(length))).collect();
+        let mut held = held.map(|(cause, total)| (cause, total.min(length)));
+        let [quotas @ .., (_, cpu), _, _, _, _] = &mut held;
+        let throttled = quotas.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
+        *cpu = (*cpu - throttled).max(0.0);
+        let held = held.into_iter().filter(|(_, seconds)| *seconds > 0.0).collect();
         looks.push(Look { from_s: before.at_s, to_s: after.at_s, held });
     }
     looks.reverse();

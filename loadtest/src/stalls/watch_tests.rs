@@ -22,7 +22,7 @@ fn each_counter_of_the_machine_is_a_cause() {
     (readings[1].late, readings[1].throttled) = (ms(15), [ms(1), ms(2), ms(3), ms(4)]);
     let looks = of_machine(&readings);
     for (cause, held) in [
-        (Cause::Cpu, 10),
+        (Cause::Cpu, 6),
         (Cause::Disk, 20),
         (Cause::Memory, 30),
         (Cause::Steal, 40),
@@ -34,6 +34,19 @@ fn each_counter_of_the_machine_is_a_cause() {
     ] {
         assert_eq!(looks[0].held(cause), ms(held).as_secs_f64(), "{cause}");
     }
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_no_want_of_a_cpu() {
+    let mut readings = [1.0, 1.05, 1.1].map(reading);
+    let ms = Duration::from_millis;
+    // The kernel tells of the pressure while it lasts, and of the quota when it is over.
+    readings[1].pressure.cpu = ms(50);
+    readings[2].pressure.cpu = ms(85);
+    readings[2].throttled[2] = ms(80);
+    let looks = of_machine(&readings);
+    let held = |cause| (share(&looks, cause, None) * 100.0).round();
+    assert_eq!((held(Cause::SliceOfNginx), held(Cause::Cpu)), (80.0, 20.0));
 }
 
 #[test]
