@@ -20,6 +20,19 @@ impl Guiche {
         client: i32,
         first: &Request,
     ) -> Queue<'a> {
+        let in_database = database.waiting().await;
+        let queue = self.hold_or_queue(database, client, first).await;
+        until("the request waits for the row", async || database.waiting().await > in_database).await;
+        queue
+    }
+
+    /// As [`Guiche::hold`], but the transaction may as well wait in its mailbox.
+    pub(crate) async fn hold_or_queue<'a>(
+        &'a self,
+        database: &'a Database,
+        client: i32,
+        first: &Request,
+    ) -> Queue<'a> {
         let lock = database.lock(client).await;
         let mut queue = Queue { guiche: self, database, lock, callers: Vec::new() };
         queue.push(first).await;
