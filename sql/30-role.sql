@@ -84,6 +84,7 @@ GRANT EXECUTE ON FUNCTION
     InsertTransacoesObservadas(int[], int[], bigint[], "char"[], text[], text[]),
     ApagaChaves(int, int, timestamptz),
     GetSaldoClienteById(int),
+    GetSaldosDeClientes(int[]),
     ClientesPresos(int[]),
     EstadoDoBanco()
 TO guiche;

@@ -19,6 +19,7 @@ use crate::mailbox::LedgerError;
 
 const REMOVE_KEYS: &str = "SELECT * FROM public.ApagaChaves($1, $2, $3)";
 const STATEMENT: &str = "SELECT * FROM public.GetSaldoClienteById($1)";
+const STATEMENTS: &str = "SELECT * FROM public.GetSaldosDeClientes($1)";
 const HELD: &str = "SELECT * FROM public.ClientesPresos($1)";
 pub(super) const STATE: &str = "SELECT * FROM public.EstadoDoBanco()";
 const STATE_COLUMNS: [&str; 7] = [
@@ -31,15 +32,17 @@ const STATE_COLUMNS: [&str; 7] = [
     "papel_alterado",
 ];
 
-const STATEMENT_COLUMNS: [&str; 7] =
-    ["saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
+/// Of one client's statement those behind the first.
+const STATEMENT_COLUMNS: [&str; 8] =
+    ["ordinal", "saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
 
 /// Prepares the calls that read, as [`prepare`] does.
 ///
 /// # Errors
 /// As there.
 pub(super) async fn prepare_all(connection: &ClientWrapper) -> Result<(), HookError> {
-    prepare(connection, STATEMENT, &STATEMENT_COLUMNS).await?;
+    prepare(connection, STATEMENT, &STATEMENT_COLUMNS[1..]).await?;
+    prepare(connection, STATEMENTS, &STATEMENT_COLUMNS).await?;
     prepare(connection, HELD, &["cliente_id"]).await?;
     prepare(connection, STATE, &STATE_COLUMNS).await
 }
@@ -69,25 +72,49 @@ fn check_columns(sql: &str, statement: &Statement, expected: &[&str]) -> Result<
     )))
 }
 
-/// Reads one client's statement; the function gives no row for a client that does not exist.
-pub(super) async fn statement(
+/// Reads the clients' statements, all of one snapshot, in their order; the functions give no row for a client that does
+/// not exist.
+pub(super) async fn statements(
     connection: &ClientWrapper,
-    client: ClientId,
-) -> Result<Option<BankStatement>, LedgerError> {
-    let rows = query(connection, STATEMENT, &[&client.get()]).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
+    clients: &[ClientId],
+) -> Result<Vec<Option<BankStatement>>, LedgerError> {
+    if let [client] = clients {
+        let rows = query(connection, STATEMENT, &[&client.get()]).await?;
+        return Ok(vec![read_statement(&rows, 0)?]);
+    }
+    let ids: Vec<i32> = clients.iter().map(|client| client.get()).collect();
+    let rows = query(connection, STATEMENTS, &[&ids]).await?;
+    let ordinals: Vec<i32> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
+    let mut from = 0;
+    let statements = (1..).take(clients.len()).map(|ordinal| {
+        let count = ordinals[from..].iter().take_while(|own| **own == ordinal).count();
+        let own = from..from + count;
+        from = own.end;
+        read_statement(&rows[own], 1)
+    });
+    let statements = statements.collect::<Result<Vec<_>, _>>()?;
+    if from < rows.len() {
+        return Err(malformed("the database answered with the statement of a client that was not asked for"));
+    }
+    Ok(statements)
+}
+
+/// Reads a statement from its rows, whose columns begin at `first`.
+fn read_statement(rows: &[Row], first: usize) -> Result<Option<BankStatement>, LedgerError> {
+    let Some(head) = rows.first() else { return Ok(None) };
     let mut statement = BankStatement {
-        balance: column(first, 0)?,
-        credit_limit: column(first, 1)?,
-        issued_at: column::<OffsetDateTime>(first, 2)?,
+        balance: column(head, first)?,
+        credit_limit: column(head, first + 1)?,
+        issued_at: column::<OffsetDateTime>(head, first + 2)?,
         latest: Vec::with_capacity(rows.len()),
     };
-    for row in &rows {
+    for row in rows {
         // A client without transactions has one row, with nothing but its own columns.
-        if let Some(amount) = column::<Option<i64>>(row, 3)? {
-            let kind = read_kind(column(row, 4)?)?;
-            let description = column(row, 5)?;
-            statement.latest.push(Entry { amount, kind, description, performed_at: column(row, 6)? });
+        if let Some(amount) = column::<Option<i64>>(row, first + 3)? {
+            let kind = read_kind(column(row, first + 4)?)?;
+            let description = column(row, first + 5)?;
+            let performed_at = column(row, first + 6)?;
+            statement.latest.push(Entry { amount, kind, description, performed_at });
         }
     }
     Ok(Some(statement))

@@ -290,8 +290,11 @@ impl LedgerConnection for PgConnection {
         Box::pin(self.within_deadline(calls::held(self.client(), clients)))
     }
 
-    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {
-        Box::pin(self.within_deadline(calls::statement(self.client(), client)))
+    fn statements<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+    ) -> LocalFuture<'a, Result<Vec<Option<BankStatement>>, LedgerError>> {
+        Box::pin(self.within_deadline(calls::statements(self.client(), clients)))
     }
 }
 

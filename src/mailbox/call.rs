@@ -155,8 +155,8 @@ impl Call {
         let cut_at = self.cut_at;
         let timing = Timing { connection: waited, ..Timing::default() };
         let (mut runs, mut replies) = self.begin_transactions(caller);
-        let statements = self.begin_statements();
-        record.queries = statements.len() as u64;
+        let (readers, waiting) = self.begin_statements();
+        record.queries = u64::from(!readers.is_empty());
         let sent_at = Instant::now();
         if !runs.is_empty() {
             self.stage = Stage::Out;
@@ -194,7 +194,7 @@ impl Call {
             };
             Written { unknown, apart, row_was_held }
         };
-        let read = caller.read_statements(connection, statements, timing, cut_at);
+        let read = caller.read_statements(connection, &readers, waiting, timing, cut_at);
         let (written, (unknown_by_read, failed)) = tokio::join!(write, read);
         self.stage = Stage::Over;
         // What became of its transactions is said first.
@@ -245,13 +245,14 @@ impl Call {
         (runs, replies)
     }
 
-    /// The callers who wait for a statement, by client, without those who have gone.
-    fn begin_statements(&mut self) -> Vec<(ClientId, Vec<StatementReply>)> {
-        let mut statements = Vec::new();
+    /// The clients whose statements are waited for, and by whom, without callers who have gone.
+    fn begin_statements(&mut self) -> (Vec<ClientId>, Vec<Vec<StatementReply>>) {
+        let mut statements = (Vec::new(), Vec::new());
         for part in &mut self.parts {
             let waiting: Vec<_> = part.cut.statements.drain(..).filter(Reply::begin_send).collect();
             if !waiting.is_empty() {
-                statements.push((part.client, waiting));
+                statements.0.push(part.client);
+                statements.1.push(waiting);
             }
         }
         statements

@@ -1,10 +1,8 @@
 //! What a call needs of its thread: the ledger, the observer, and how answers are judged and handed out.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use traces::format::CallRecord;
 
 use super::job::{Reply, Timing};
@@ -102,41 +100,44 @@ impl Caller {
         unknown
     }
 
-    /// Reads each client's statement once for all who wait for it; returns the clients that do
-    /// not exist, and the fate of a query that failed.
+    /// Reads the clients' statements in one query, each once for all who wait for it; returns the clients that do not
+    /// exist, and the fate of the query if it failed.
     pub(super) async fn read_statements(
         &self,
         connection: &dyn LedgerConnection,
-        statements: Vec<(ClientId, Vec<StatementReply>)>,
+        clients: &[ClientId],
+        replies: Vec<Vec<StatementReply>>,
         timing: Timing,
         cut_at: Instant,
     ) -> (Vec<ClientId>, Option<&'static str>) {
+        if clients.is_empty() {
+            return (Vec::new(), None);
+        }
         let sent_at = Instant::now();
-        let failed = &Cell::new(None);
-        let read = statements.into_iter().map(|(client, replies)| async move {
-            let statement = connection.statement(client).await;
-            let timing = Timing { database: sent_at.elapsed(), ..timing };
-            self.observer.mailbox.statements.inc_by(replies.len() as u64);
-            match statement {
-                Ok(statement) => {
-                    let statement = statement.map(Arc::new);
-                    for reply in replies {
-                        let queued = cut_at.saturating_duration_since(reply.arrived);
-                        reply.answer(statement.clone(), Timing { queued, ..timing });
-                    }
-                    statement.is_none().then_some(client)
-                }
-                Err(error) => {
-                    self.note_failure(&error);
-                    failed.set(Some(error.fate()));
-                    let refusal = Refusal::from(error);
-                    replies.into_iter().for_each(|reply| reply.refuse(refusal));
-                    None
-                }
+        let statements = connection.statements(clients).await;
+        let timing = Timing { database: sent_at.elapsed(), ..timing };
+        self.observer.mailbox.statements.inc_by(replies.iter().map(|waiting| waiting.len() as u64).sum());
+        let statements = match statements {
+            Ok(statements) => statements,
+            Err(error) => {
+                self.note_failure(&error);
+                let (fate, refusal) = (error.fate(), Refusal::from(error));
+                replies.into_iter().flatten().for_each(|reply| reply.refuse(refusal));
+                return (Vec::new(), Some(fate));
             }
-        });
-        let unknown = join_all(read).await.into_iter().flatten().collect();
-        (unknown, failed.get())
+        };
+        let mut unknown = Vec::new();
+        for ((client, statement), waiting) in clients.iter().zip(statements).zip(replies) {
+            if statement.is_none() {
+                unknown.push(*client);
+            }
+            let statement = statement.map(Arc::new);
+            for reply in waiting {
+                let queued = cut_at.saturating_duration_since(reply.arrived);
+                reply.answer(statement.clone(), Timing { queued, ..timing });
+            }
+        }
+        (unknown, None)
     }
 
     /// Counts a call for as long as it is out: what is returned.

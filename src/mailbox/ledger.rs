@@ -36,11 +36,14 @@ pub trait LedgerConnection {
     /// [`LedgerError`].
     fn held<'a>(&'a self, clients: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>>;
 
-    /// Reads one client's statement as of one instant; `None` when there is no such client.
+    /// Reads the clients' statements, each as of one instant, in their order; `None` where there is no such client.
     ///
     /// # Errors
     /// [`LedgerError`].
-    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>>;
+    fn statements<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+    ) -> LocalFuture<'a, Result<Vec<Option<BankStatement>>, LedgerError>>;
 }
 
 /// How long a call waits for a row that somebody holds.

@@ -31,7 +31,8 @@ struct WorldState {
     /// Every batch that was sent, as (client, amounts).
     batches: Vec<Vec<(i32, Vec<i64>)>>,
     statements_sent: usize,
-    statements_read: Vec<i32>,
+    /// Whose statements each query read.
+    statements_read: Vec<Vec<i32>>,
     balances: HashMap<i32, i64>,
     in_flight: HashSet<i32>,
     next_failure: Option<LedgerError>,
@@ -126,21 +127,24 @@ impl LedgerConnection for FakeConnection {
         })
     }
 
-    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {
+    fn statements<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+    ) -> LocalFuture<'a, Result<Vec<Option<BankStatement>>, LedgerError>> {
         Box::pin(async move {
             let _turn = self.pipeline.lock().await;
             self.world.with(|state| state.statements_sent += 1);
             self.world.gate.acquire().await.expect("the gate is never closed").forget();
             self.world.with(|state| {
-                state.statements_read.push(client.get());
-                let statement = |balance| BankStatement {
-                    balance,
+                state.statements_read.push(clients.iter().map(|client| client.get()).collect());
+                let statement = |id| BankStatement {
+                    balance: state.balances.get(&id).copied().unwrap_or(0),
                     credit_limit: 0,
                     issued_at: time::OffsetDateTime::UNIX_EPOCH,
                     latest: Vec::new(),
                 };
-                let exists = client.get() < UNKNOWN;
-                Ok(exists.then(|| statement(state.balances.get(&client.get()).copied().unwrap_or(0))))
+                let of = |client: &ClientId| (client.get() < UNKNOWN).then(|| statement(client.get()));
+                Ok(clients.iter().map(of).collect())
             })
         })
     }

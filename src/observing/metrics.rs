@@ -93,7 +93,7 @@ metrics! {
         database_seconds: LabelledHistogram<CallLabels> = known_calls(&SECONDS), "database" in Seconds, "Time of a database call, by what it carried and what became of it";
         row_wait_seconds: Seconds = Counter::default(), "lock_wait" in Seconds, "Time that calls waited for row locks, as the database reports";
         work_seconds: Seconds = Counter::default(), "work" in Seconds, "Time that calls worked with their locks, as the database reports";
-        statement_queries: Counter = Counter::default(), "statement_queries", "Queries that read a statement";
+        statement_queries: Counter = Counter::default(), "statement_queries", "Queries that read statements, of one client or of several";
         statements: Counter = Counter::default(), "statements", "Statements answered, several of which may share a query";
         outcomes: Labelled<8> = Labelled::new("outcome", ["applied", "limit_exceeded", "balance_overflow", "unknown_client", "repeated", "key_reused", "rolled_back", "unknown"]), "transactions", "Transactions sent, by outcome";
         sheds: Labelled<4> = Labelled::new("bound", ["client_queue", "live_actors", "requests_in_flight", "row_waits"]), "sheds", "Requests refused because a bound was reached";

@@ -335,6 +335,7 @@ async fn what_is_no_batch_is_refused_whole() {
         "InsertTransacoesObservadas('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
         "InsertTransacoesObservadas('{1}', '{NULL}', '{1}', '{c}', '{x}', NULL)",
         "InsertTransacoesObservadas('{1,1}', '{1,2}', '{1}', '{c,c}', '{x,x}', NULL)",
+        "GetSaldosDeClientes(array_fill(1, '{10001}'))",
     ] {
         let error = api.query(&format!("SELECT * FROM {call}"), &[]).await.expect_err(call);
         let refusals = [SqlState::INVALID_PARAMETER_VALUE, SqlState::NULL_VALUE_NOT_ALLOWED];
@@ -358,6 +359,18 @@ async fn a_statement_of_the_database_has_the_shape_that_is_promised() {
     for number in 1..=11_i64 {
         api.query(ONE, &[&1, &number, &(b'c' as i8), &"x"]).await.expect("it is applied");
     }
-    let amounts: Vec<i64> = read(1).await.iter().map(|row| row.get("valor")).collect();
-    assert_eq!(amounts, (2..=11).rev().collect::<Vec<_>>());
+    let amount = |row: &Row| row.get::<_, Option<i64>>("valor");
+    let latest: Vec<Option<i64>> = (2..=11).rev().map(Some).collect();
+    assert_eq!(read(1).await.iter().map(amount).collect::<Vec<_>>(), latest);
+
+    // Of several clients: by position, whatever the array's bounds are, and whoever is there twice.
+    for clients in ["ARRAY[2, 6, 1, NULL, 1]", "'[5:9]={2,6,1,NULL,1}'::int[]"] {
+        let sql = format!("SELECT * FROM GetSaldosDeClientes({clients})");
+        let rows = api.query(&sql, &[]).await.expect("rows");
+        let of = |ordinal| rows.iter().filter(move |row| row.get::<_, i32>("ordinal") == ordinal);
+        let shown = (1..=5).map(|ordinal| of(ordinal).map(amount).collect::<Vec<_>>());
+        let all = [vec![None], vec![], latest.clone(), vec![], latest.clone()];
+        assert_eq!(shown.collect::<Vec<_>>(), all, "{clients}");
+        assert!(rows.is_sorted_by_key(|row| row.get::<_, i32>("ordinal")), "{clients}");
+    }
 }

@@ -76,6 +76,7 @@ async fn its_functions_are_these_and_run_with_a_fixed_search_path() {
         "clientespresos",
         "estadodobanco",
         "getsaldoclientebyid",
+        "getsaldosdeclientes",
         "inserttransacao",
         "inserttransacoes",
         "inserttransacoescomchaves",

@@ -140,7 +140,7 @@ pub struct CallRecord<'a> {
     /// From the cut until everybody was answered.
     #[serde(default)]
     pub total: u64,
-    /// Queries that read statements.
+    /// Queries that read statements: one for all that it carries.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub queries: u64,
     /// Transactions applied.

@@ -171,10 +171,13 @@ impl LedgerConnection for Book {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {
+    fn statements<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+    ) -> LocalFuture<'a, Result<Vec<Option<BankStatement>>, LedgerError>> {
         Box::pin(async move {
-            self.0.borrow_mut().read.push(client.get());
-            Ok(None)
+            self.0.borrow_mut().read.extend(clients.iter().map(|client| client.get()));
+            Ok(vec![None; clients.len()])
         })
     }
 }

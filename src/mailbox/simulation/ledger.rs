@@ -126,17 +126,21 @@ impl LedgerConnection for Connection {
         })
     }
 
-    fn statement(&self, client: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {
+    fn statements<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+    ) -> LocalFuture<'a, Result<Vec<Option<BankStatement>>, LedgerError>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
             ask(&self.world, Asked::Statement).await?;
-            let balance = self.world.borrow().judge.balance(client.get());
-            Ok(balance.map(|balance| BankStatement {
+            let statement = |balance| BankStatement {
                 balance,
                 credit_limit: 0,
                 issued_at: time::OffsetDateTime::UNIX_EPOCH,
                 latest: Vec::new(),
-            }))
+            };
+            let judge = &self.world.borrow().judge;
+            Ok(clients.iter().map(|client| judge.balance(client.get()).map(statement)).collect())
         })
     }
 }

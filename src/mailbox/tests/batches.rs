@@ -87,7 +87,21 @@ async fn statements_side_by_side_share_a_query_that_follows_the_transactions() {
     for asked in before {
         assert_eq!(asked.answer().await, Ok(Some(11)));
     }
-    assert_eq!(bank.world.with(|state| state.statements_read.clone()), [1]);
+    assert_eq!(bank.world.with(|state| state.statements_read.clone()), [[1]]);
+}
+
+#[actix_rt::test]
+async fn statements_of_several_clients_share_a_query() {
+    let bank = Bank::held();
+    let first = bank.credit_sent(1, 1).await;
+    let asked: Vec<_> = [1, UNKNOWN, 2, 1].into_iter().map(|id| bank.statement(id)).collect();
+    bank.queued(4).await;
+    bank.let_calls_through(2);
+    first.balance().await;
+    for (asked, balance) in asked.into_iter().zip([Some(1), None, Some(0), Some(1)]) {
+        assert_eq!(asked.answer().await, Ok(balance));
+    }
+    assert_eq!(bank.world.with(|state| state.statements_read.clone()), [[UNKNOWN, 2, 1]]);
 }
 
 #[actix_rt::test]
