@@ -193,7 +193,7 @@ impl Context<'_> {
     /// Sends the load twice, to warm up and to measure, and reads everything when nothing is under way.
     async fn play_twice(&self, client: &Client, look_every: Duration) -> Result<Run> {
         let (stack, times) = (self.stack, self.times);
-        self.play(times.warm_up, 1_000 + self.round, &mut || ()).await.context("the warm-up")?;
+        self.play(&self.setup.of_warm_up(), times.warm_up, 1_000 + self.round, &mut || ()).await.context("the warm-up")?;
         self.scale(true)?;
         let sampler = Sampler::start(&stack.admin_url(), look_every).await?;
         self.aside(sampler.backend)?;
@@ -205,7 +205,7 @@ impl Context<'_> {
         let (endpoint, told) = (Endpoint::Tcp(stack.nginx.address), RefCell::default());
         let mut observe = || meter.sample(stack.usage());
         let run = tokio::select! {
-            run = self.play(times.measured, self.round, &mut observe) => run?,
+            run = self.play(self.setup, times.measured, self.round, &mut observe) => run?,
             never = witness::ask(&endpoint, self.setup.clients, &told),
                 if self.setup.arrivals != Arrivals::Contest => never,
         };
@@ -217,13 +217,19 @@ impl Context<'_> {
     }
 
     /// Sends the load of a generator that measures all of it.
-    async fn play(&self, duration: Duration, seed: u32, observe: &mut dyn FnMut()) -> Result<Run> {
+    async fn play(
+        &self,
+        setup: &Setup,
+        duration: Duration,
+        seed: u32,
+        observe: &mut dyn FnMut(),
+    ) -> Result<Run> {
         let (url, directory, cpus) = (self.stack.url(), self.stack.dir(), self.generator_cpus());
-        let run = if self.setup.arrivals == Arrivals::Contest {
+        let run = if setup.arrivals == Arrivals::Contest {
             let log = directory.join("k6.log");
             users::contest_rate(self.k6()?, (&url, duration), (&log, cpus), observe).await?
         } else {
-            let load = wrk::Load { url: &url, setup: self.setup, duration, seed, cpus: cpus.as_deref() };
+            let load = wrk::Load { url: &url, setup, duration, seed, cpus: cpus.as_deref() };
             let wrk = self.tools.wrk.as_ref().context("wrk is not there")?;
             wrk.play(&load, directory, observe).await?
         };

@@ -70,6 +70,8 @@ pub enum Mix {
     Contest,
     /// As many credits as debits.
     Balanced,
+    /// Statements alone, of clients who got their transactions while the stack was warmed up.
+    Statements,
 }
 
 impl Mix {
@@ -78,6 +80,7 @@ impl Mix {
         match self {
             Mix::Contest => [220, 110, 10],
             Mix::Balanced => [165, 165, 10],
+            Mix::Statements => [0, 0, 1],
         }
     }
 }
@@ -200,6 +203,12 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// Returns what is sent before anything is measured.
+    pub fn of_warm_up(&self) -> Setup {
+        let mix = if self.mix == Mix::Statements { Mix::Balanced } else { self.mix };
+        Setup { mix, ..self.clone() }
+    }
+
     /// Divides the CPU of all services by `scale`, given out in slices of `period_ms`; `None` leaves
     /// what there is.
     ///
