@@ -40,7 +40,7 @@ contest: $(servers) k6 build ## play the official contest and print its score; Q
 	@target/release/loadtest contest $(stack) $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 .PHONY: bench
-bench: servers k6 wrk build $(if $(filter 1,$(QUICK)),,valgrind untraced) ## measure throughput and cost within the contest's limits; QUICK=1 takes two minutes
+bench: servers k6 wrk build $(if $(filter 1,$(QUICK)),,valgrind untraced null_ledger) ## measure throughput and cost within the contest's limits; QUICK=1 takes two minutes
 	@target/release/loadtest bench $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 .PHONY: experiment
@@ -116,6 +116,12 @@ untraced: compiler
 	@echo '==> cargo build --release, without tracing'
 	@cargo build --release --workspace --bin guiche --features tracing/release_max_level_off \
 		--target-dir target/untraced
+
+# What the limits of each part are measured with: an instance whose ledger answers at once.
+.PHONY: null_ledger
+null_ledger: compiler
+	@echo '==> cargo build --release, with a ledger that answers at once'
+	@cargo build --release --package guiche --example null_ledger
 
 .PHONY: compiler servers k6 schemathesis wrk browser valgrind promtool linters fuzzer
 compiler servers k6 schemathesis wrk browser valgrind promtool linters fuzzer:

@@ -3,14 +3,13 @@
 //!
 //! `cargo run --release --example idle_actors [ACTORS]`
 
+mod ledger;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use guiche::domain::{Amount, Applied, BankStatement, ClientId, Description, Kind, Transaction};
-use guiche::mailbox::{
-    CallOutcomes, GathererOptions, Ledger, LedgerConnection, LedgerError, LocalFuture, MailboxOptions,
-    Mailboxes, RowWait, Run, Ticket,
-};
+use guiche::domain::{Amount, ClientId, Description, Kind, Transaction};
+use guiche::mailbox::{GathererOptions, MailboxOptions, Mailboxes, Ticket};
 use guiche::observing::{Observer, RequestId};
 use settings::Mode;
 
@@ -83,40 +82,9 @@ fn mailboxes(live_actors: usize) -> Mailboxes {
         row_waits: 0,
     };
     let mailboxes = Mailboxes::new(options, Observer::unheard());
-    mailboxes.serve_here(gatherer, Box::new(Paper));
+    mailboxes.serve_here(gatherer, Box::new(ledger::Paper));
     mailboxes.open();
     mailboxes
-}
-
-/// A ledger that says yes to everything and keeps nothing.
-struct Paper;
-
-impl Ledger for Paper {
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
-        Box::pin(async { Ok(Box::new(Paper) as Box<dyn LedgerConnection>) })
-    }
-}
-
-impl LedgerConnection for Paper {
-    fn apply<'a>(
-        &'a self,
-        runs: &'a [Run],
-        _: RowWait,
-    ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
-        let outcome = Ok(Applied { balance: 0, credit_limit: 0 });
-        let transactions = runs.iter().map(|run| run.transactions.len()).sum();
-        Box::pin(async move {
-            Ok(CallOutcomes { outcomes: vec![outcome; transactions], ..CallOutcomes::default() })
-        })
-    }
-
-    fn held<'a>(&'a self, _: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn statement(&self, _: ClientId) -> LocalFuture<'_, Result<Option<BankStatement>, LedgerError>> {
-        Box::pin(async { Ok(None) })
-    }
 }
 
 /// Memory of this process that no file stands behind, in KiB.

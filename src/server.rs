@@ -1,6 +1,7 @@
 //! The only wiring point: what is made, in which order, and how it ends.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,14 +12,14 @@ use actix_web::http::header::ACCEPT;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError, Profile};
 
-use crate::http::{self, Api, DoorOptions, KEEP_ALIVE, by_the_door};
+use crate::http::{self, Api, DoorOptions, KEEP_ALIVE, ReadinessProbe, by_the_door};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, Signpost, bind, bind_tcp};
-use crate::mailbox::{GathererOptions, MailboxOptions, Mailboxes};
+use crate::mailbox::{GathererOptions, Ledger, MailboxOptions, Mailboxes};
 use crate::observing::metrics::Metrics;
 use crate::observing::telemetry::Telemetry;
 use crate::observing::{Observer, exposition, lag};
-use crate::readiness::{self, WrongProfile, check_profile};
+use crate::readiness::{self, WrongProfile};
 use crate::signals::{self, StopRequests};
 
 /// How long it goes on once it is told to end. Nobody new finds its unix socket any more; who has come to it
@@ -29,7 +30,7 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// What the threads that serve are called in messages of the server.
 const NAME: &str = "guiche";
 
-/// How long the start waits for the database before it listens without it.
+/// How long the start waits for what is behind the mailboxes before it listens without it.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Why the instance did not start, or did not go on. Its text is one line for whoever started it.
@@ -52,19 +53,20 @@ pub enum StartError {
     Serve(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT, then drains and returns. For `LAME_DUCK_MS` it goes on, and only says that it is
-/// not ready any more.
-///
-/// Where the database answers at once, listens only then: whoever balances load
-/// hands requests over as soon as somebody listens, and an instance that comes back refuses none.
-/// Else listens without it, so that health can be asked for; transactions are refused until the
-/// database has answered and is of the right profile.
+/// What stands behind a worker's mailboxes.
+pub struct Backend {
+    /// Where transactions are kept.
+    pub ledger: Box<dyn Ledger>,
+    /// What `/readyz` asks.
+    pub readiness: ReadinessProbe,
+}
+
+/// Serves a bank in PostgreSQL until SIGTERM or SIGINT, see [`run_on`]. An instance that cannot reach the database
+/// refuses transactions until that has answered and is of the right profile.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Result<(), StartError> {
-    let mut stop_requests = StopRequests::listen()?;
-    actix_rt::spawn(signals::obey(telemetry)?);
     let ledger_options = LedgerOptions::new(
         config.database_url.expose(),
         config.pool_size_per_worker(),
@@ -74,17 +76,51 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         config.profile == Profile::Durable,
     )?;
     let ledger_options = if config.trace.is_some() { ledger_options.traced() } else { ledger_options };
+    let (profile, keys_kept, pool) = (config.profile, config.deadlines.keys_kept, metrics.pool.clone());
+    let probe = PgLedger::new(&ledger_options, pool.clone());
+    let ready = async move {
+        readiness::wait_for_database(&probe, profile).await?;
+        probe.close();
+        Ok(())
+    };
+    let backend = move |mailboxes: &Mailboxes| {
+        let ledger = PgLedger::new(&ledger_options, pool.clone());
+        let serving = mailboxes.clone();
+        actix_rt::spawn(ledger.clone().remove_old_keys(keys_kept, move || serving.is_open()));
+        let readiness = readiness::probe(mailboxes.clone(), ledger.clone(), profile);
+        Backend { ledger: Box::new(ledger), readiness }
+    };
+    run_on(config, metrics, telemetry, backend, ready).await
+}
+
+/// Serves what is behind the mailboxes until SIGTERM or SIGINT, then drains and returns. For `LAME_DUCK_MS` it goes on,
+/// and only says that it is not ready any more. `backend` makes each worker's own; transactions are taken from when
+/// `ready` is over.
+///
+/// Where that is soon, listens only then: whoever balances load hands requests over as soon as somebody listens, and
+/// an instance that comes back refuses none. Else listens before, so that health can be asked for.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run_on(
+    config: Config,
+    metrics: &Metrics,
+    telemetry: &Telemetry,
+    backend: impl Fn(&Mailboxes) -> Backend + Clone + Send + 'static,
+    ready: impl Future<Output = Result<(), StartError>>,
+) -> Result<(), StartError> {
+    let mut stop_requests = StopRequests::listen()?;
+    actix_rt::spawn(signals::obey(telemetry)?);
     let observer = Observer::new(metrics, telemetry);
     let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());
-    let probe = PgLedger::new(&ledger_options, metrics.pool.clone());
-    if let Ok(Ok(state)) = tokio::time::timeout(FIRST_ANSWER, probe.state()).await {
-        check_profile(&state, config.profile)?;
+    let mut ready = pin!(ready);
+    if let Ok(is_ready) = tokio::time::timeout(FIRST_ANSWER, &mut ready).await {
+        is_ready?;
         mailboxes.open();
-        probe.close();
     }
     let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, metrics)).transpose()?;
     let ending = Arc::<AtomicBool>::default();
-    let server = serve(&config, &mailboxes, &ledger_options, metrics, &observer, &ending)?;
+    let server = serve(&config, &mailboxes, backend, metrics, &observer, &ending)?;
     let handle = server.handle();
     let signpost = Signpost::to(&config.listen);
     let stop = async {
@@ -102,9 +138,8 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
     };
     let work = async {
         if !mailboxes.is_open() {
-            readiness::wait_for_database(&probe, config.profile).await?;
+            ready.await?;
             mailboxes.open();
-            probe.close();
         }
         tracing::info!(mode = config.mode.name(), profile = %config.profile, workers = config.workers, "ready");
         std::future::pending::<Result<(), StartError>>().await
@@ -169,11 +204,11 @@ fn gatherer_options(config: &Config) -> GathererOptions {
     }
 }
 
-/// Starts serving; each worker makes its own connections and its own part of the mailboxes.
+/// Starts serving; each worker makes its own backend and its own part of the mailboxes.
 fn serve(
     config: &Config,
     mailboxes: &Mailboxes,
-    ledger_options: &LedgerOptions,
+    backend: impl Fn(&Mailboxes) -> Backend + Clone + Send + 'static,
     metrics: &Metrics,
     observer: &Observer,
     ending: &Arc<AtomicBool>,
@@ -187,20 +222,16 @@ fn serve(
         give_way_at: connections - connections.div_ceil(16),
         bodies_awaited: (config.bounds.bodies_awaited / config.workers).max(1),
     };
-    let (server_timing, profile, keys_kept) =
-        (config.server_timing, config.profile, config.deadlines.keys_kept);
-    let (mailboxes, ledger_options) = (mailboxes.clone(), ledger_options.clone());
-    let (pool, observer, ending) = (metrics.pool.clone(), observer.clone(), Arc::clone(ending));
+    let server_timing = config.server_timing;
+    let (mailboxes, observer, ending) = (mailboxes.clone(), observer.clone(), Arc::clone(ending));
     let (threads, open) = (metrics.threads.clone(), metrics.http.connections.clone());
     let app = move || {
-        let ledger = PgLedger::new(&ledger_options, pool.clone());
         actix_rt::spawn(lag::watch(threads.clone()));
-        mailboxes.serve_here(gatherer, Box::new(ledger.clone()));
-        let serving = mailboxes.clone();
-        actix_rt::spawn(ledger.clone().remove_old_keys(keys_kept, move || serving.is_open()));
+        let Backend { ledger, readiness } = backend(&mailboxes);
+        mailboxes.serve_here(gatherer, ledger);
         let api = Api {
             mailboxes: mailboxes.clone(),
-            readiness: readiness::probe(mailboxes.clone(), ledger, profile),
+            readiness,
             body_limit_bytes,
             server_timing,
             observer: observer.clone(),

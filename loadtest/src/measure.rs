@@ -23,6 +23,7 @@
 //! | [`progress`]              | what is shown meanwhile                                              |
 
 pub mod axis;
+mod batches;
 pub mod charts;
 pub mod cores;
 pub mod declaration;

@@ -71,7 +71,7 @@ fn comparisons_vary_around_the_base_that_is_given() {
 #[test]
 fn the_whole_is_every_comparison() {
     let all = bench(&Choice::default());
-    assert_eq!(all.comparisons.len(), 14);
+    assert_eq!(all.comparisons.len(), 15);
     assert_eq!(all.comparisons[0].cases.len(), 15);
     let quick = bench(&Choice { length: QUICK, ..Choice::default() });
     assert_eq!((quick.comparisons.len(), quick.rounds), (3, 1));

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
+use super::batches;
 use super::cores::Cores;
 use super::interval::{self, Mark, Totals};
 use super::load::{self, Times};
@@ -28,7 +29,7 @@ use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
 use testbed::http::Endpoint;
 use testbed::scrape::Work;
-use testbed::stack::{Limits, Stack, StackOptions};
+use testbed::stack::{DATABASE, Limits, Stack, StackOptions};
 
 /// The contest's clients, which are there from the beginning.
 const SHIPPED_CLIENTS: u32 = 5;
@@ -118,7 +119,9 @@ impl Context<'_> {
                 self.aside(sampler.backend)?;
                 self.play_marked(&client, sampler).await?
             }
-            Arrivals::Saturating { .. } | Arrivals::Contest => self.play_twice(&client, interval).await?,
+            Arrivals::Saturating { .. } | Arrivals::Contest | Arrivals::Batches { .. } => {
+                self.play_twice(&client, interval).await?
+            }
         };
         // What is left to do is not measured, and need not be slow.
         self.scale(false)?;
@@ -127,7 +130,7 @@ impl Context<'_> {
             settle(&client).await?;
         }
         let (books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
-        let problems = books.problems_beside(&Work::of(&counts));
+        let problems = if setup.books { books.problems_beside(&Work::of(&counts)) } else { Vec::new() };
         let run = Run { round: self.round, rows: books.rows, problems, ..judge::judged(setup, run) };
         Ok((run, Platform { postgres, disk: stack.disk.to_string() }))
     }
@@ -193,7 +196,9 @@ impl Context<'_> {
     /// Sends the load twice, to warm up and to measure, and reads everything when nothing is under way.
     async fn play_twice(&self, client: &Client, look_every: Duration) -> Result<Run> {
         let (stack, times) = (self.stack, self.times);
-        self.play(&self.setup.of_warm_up(), times.warm_up, 1_000 + self.round, &mut || ()).await.context("the warm-up")?;
+        self.play(&self.setup.of_warm_up(), times.warm_up, 1_000 + self.round, &mut || ())
+            .await
+            .context("the warm-up")?;
         self.scale(true)?;
         let sampler = Sampler::start(&stack.admin_url(), look_every).await?;
         self.aside(sampler.backend)?;
@@ -207,7 +212,7 @@ impl Context<'_> {
         let run = tokio::select! {
             run = self.play(self.setup, times.measured, self.round, &mut observe) => run?,
             never = witness::ask(&endpoint, self.setup.clients, &told),
-                if self.setup.arrivals != Arrivals::Contest => never,
+                if matches!(self.setup.arrivals, Arrivals::Saturating { .. }) => never,
         };
         let run = Run { slow: run.slow.or(Some(told.into_inner())), ..run };
         meter.sample(stack.usage());
@@ -225,13 +230,20 @@ impl Context<'_> {
         observe: &mut dyn FnMut(),
     ) -> Result<Run> {
         let (url, directory, cpus) = (self.stack.url(), self.stack.dir(), self.generator_cpus());
-        let run = if setup.arrivals == Arrivals::Contest {
-            let log = directory.join("k6.log");
-            users::contest_rate(self.k6()?, (&url, duration), (&log, cpus), observe).await?
-        } else {
-            let load = wrk::Load { url: &url, setup, duration, seed, cpus: cpus.as_deref() };
-            let wrk = self.tools.wrk.as_ref().context("wrk is not there")?;
-            wrk.play(&load, directory, observe).await?
+        let run = match setup.arrivals {
+            Arrivals::Contest => {
+                let log = directory.join("k6.log");
+                users::contest_rate(self.k6()?, (&url, duration), (&log, cpus), observe).await?
+            }
+            Arrivals::Batches { size } => {
+                let database = self.stack.cluster.api_url(DATABASE);
+                batches::play(&database, setup, size, duration, seed).await?
+            }
+            _ => {
+                let load = wrk::Load { url: &url, setup, duration, seed, cpus: cpus.as_deref() };
+                let wrk = self.tools.wrk.as_ref().context("wrk is not there")?;
+                wrk.play(&load, directory, observe).await?
+            }
         };
         ensure!(run.requests > 0 && run.seconds > 0.0, "not one request was answered; {} failed", run.wrong);
         Ok(run)

@@ -118,6 +118,11 @@ pub enum Arrivals {
     },
     /// By k6, 340 a second with a new connection for each, as in the contest.
     Contest,
+    /// Past NGINX and the instances: transactions alone, so many in each call of the database.
+    Batches {
+        /// How many.
+        size: u32,
+    },
 }
 
 /// The settings of one case.
@@ -155,6 +160,8 @@ pub struct Setup {
     pub locked: u32,
     /// The share of statements among the requests.
     pub reads: f64,
+    /// Whether SQL checks the books afterwards; nothing else keeps a program honest.
+    pub books: bool,
     /// What an fsync takes longer.
     pub fsync_delay: Duration,
     /// Settings of the service.
@@ -191,6 +198,7 @@ impl Default for Setup {
             after: 0,
             locked: 0,
             reads: 0.0,
+            books: true,
             fsync_delay: Duration::ZERO,
             env: BTreeMap::new(),
             postgres: BTreeMap::new(),
@@ -232,6 +240,15 @@ impl Setup {
     pub fn check(&self) -> Result<()> {
         let by_wrk = matches!(self.arrivals, Arrivals::Saturating { .. });
         ensure!(by_wrk || !self.keyed, "keys are given by wrk: keyed goes with connections");
+        let past_the_service = matches!(self.arrivals, Arrivals::Batches { .. });
+        ensure!(
+            !past_the_service || !self.books,
+            "what goes past the instances they do not count: add books=false"
+        );
+        ensure!(
+            !past_the_service || self.mix != Mix::Statements,
+            "batches are of transactions: mix=statements goes with connections"
+        );
         ensure!(self.flood.is_none() || self.clients > 1, "a flood is told from the load of other clients");
         let callers = self.callers() + self.flood.map_or(0, |rate| self.callers_at(rate));
         ensure!(
@@ -254,7 +271,7 @@ impl Setup {
             Arrivals::Closed { users } => users,
             Arrivals::Open { rate } => self.callers_at(rate),
             Arrivals::Saturating { connections } => connections,
-            Arrivals::Contest => 1,
+            Arrivals::Contest | Arrivals::Batches { .. } => 1,
         }
     }
 
@@ -296,7 +313,7 @@ impl Setup {
         let Some(asked) = &self.guiche else { return find_guiche(None) };
         match asked.strip_prefix(TARGET) {
             Ok(of_target) => find_guiche(Some(&testbed::repository_root().join("target").join(of_target)))
-                .context("a build to compare with is missing: make untraced"),
+                .context("a build to compare with is missing: make untraced null_ledger"),
             Err(_) => find_guiche(Some(asked)),
         }
     }

@@ -54,9 +54,11 @@ impl Tools {
         let counted = plans.iter().flat_map(|plan| &plan.comparisons).any(|one| one.instructions);
         let tools = Tools {
             wrk: any(by_wrk).then(Wrk::find).transpose()?,
-            k6: any(|setup| !matches!(setup.arrivals, Arrivals::Saturating { .. }))
-                .then(|| K6::find(None))
-                .transpose()?,
+            k6: any(|setup| {
+                !matches!(setup.arrivals, Arrivals::Saturating { .. } | Arrivals::Batches { .. })
+            })
+            .then(|| K6::find(None))
+            .transpose()?,
             callgrind: counted.then(Callgrind::find).transpose()?,
         };
         setups().try_for_each(|setup| setup.program().map(drop))?;

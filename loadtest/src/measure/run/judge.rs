@@ -15,6 +15,10 @@ pub(super) fn judged(setup: &Setup, mut run: Run) -> Run {
         run.samples.clear();
     }
     match setup.arrivals {
+        Arrivals::Batches { .. } => {
+            run.right = run.requests;
+            run.limited_from_outside = is_limited_from_outside(&run);
+        }
         Arrivals::Saturating { .. } => {
             let lost = run.wrong;
             (run.shed, run.wrong) = failures(&run);

@@ -9,7 +9,7 @@ use super::{Arrivals, MOST_CALLERS, Setup};
 use testbed::split::CPU_BUDGET;
 
 /// All words but the names of settings of the service and of PostgreSQL.
-const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, fsync_ms, mode, profile, \
+const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, batches, books, fsync_ms, mode, profile, \
                      clients, balancing, split, transport, mix, keyed, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
@@ -75,6 +75,8 @@ impl Setup {
                 (Pace::Saturating, Arrivals::Saturating { .. }) => {}
                 (Pace::Saturating, _) => self.arrivals = Arrivals::Saturating { connections: CONNECTIONS },
             },
+            "batches" => self.arrivals = Arrivals::Batches { size: within(value, 1.0, 10_000.0)? as u32 },
+            "books" => self.books = value.parse().context("expected true or false")?,
             "timeout_ms" => self.timeout = millis(within(value, 10.0, 60_000.0)?),
             "zipf" => self.zipf = within(value, 0.0, 10.0)?,
             "flood" => self.flood = Some(within(value, 0.0, 20_000.0)?),
@@ -106,6 +108,7 @@ impl Setup {
             Arrivals::Closed { users } => ("users", users.to_string()),
             Arrivals::Open { rate } => ("rate", rate.to_string()),
             Arrivals::Contest => ("pace", "contest".to_owned()),
+            Arrivals::Batches { size } => ("batches", size.to_string()),
         };
         let mut own = vec![
             ("mode", self.mode.to_string()),
@@ -129,6 +132,7 @@ impl Setup {
             own.extend((self.after > 0).then(|| ("after", self.after.to_string())));
             own.extend((self.locked > 0).then(|| ("locked", self.locked.to_string())));
         }
+        own.extend((!self.books).then(|| ("books", "false".to_owned())));
         own.extend(self.keyed.then(|| ("keyed", "true".to_owned())));
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
