@@ -12,14 +12,15 @@
 --     functions see to it; this is the lock on the second door.
 --   * No foreign key from transacoes to clientes: it would lock and look up the client once more
 --     per row. Only the functions of 20-functions.sql write, and they insert for locked clients.
---   * No primary key on transacoes.id: each index costs CPU and WAL for every row. The one index
---     gives a statement its newest entries and carries the uniqueness, which is free; it begins
---     with the client because a database sharded by client (Citus) allows no unique index without
---     that column. It is read backwards, newest first, at no cost. Declared `id DESC` it would
+--   * One index on transacoes: each costs CPU and WAL for every row. It is the primary key, and gives a
+--     statement its newest entries, because it begins with the client (a database sharded by client
+--     allows no other). It is read backwards, newest first, at no cost. Declared `id DESC` it would
 --     take each new entry before a client's others instead of after them, and its pages would
 --     split in the middle: 1.8 times the size, 11% more WAL per transaction (measured).
---   * The identity cannot be written by hand (GENERATED ALWAYS) and is not cached: ids rise in the
---     order of the row locks, across all sessions.
+--   * A transaction's id is its number among its client's: 1, 2, …, counted in the client's row by the
+--     UPDATE that changes the balance. So ids rise in the order of the row locks, also after the client
+--     has moved to another server, where a sequence would go on from elsewhere. Against an identity a
+--     lone transaction costs the same, a run of eight 1% more, a batch of five clients 3% more.
 
 BEGIN;
 
@@ -35,20 +36,20 @@ CREATE TABLE clientes (
     id     int    PRIMARY KEY,
     limite bigint NOT NULL,
     saldo  bigint NOT NULL,
+    ultima bigint NOT NULL DEFAULT 0,  -- the newest transaction's id
     CONSTRAINT saldo_dentro_do_limite CHECK (limite >= 0 AND saldo >= -limite)
 ) WITH (fillfactor = 25, vacuum_truncate = off);
 
 -- Only ever appended to: a million rows may come before autovacuum looks at it, so that no run of the
 -- contest meets one. The plans do not depend on its statistics (src/ledger/pinned.rs).
 CREATE TABLE transacoes (
-    id           bigint                 GENERATED ALWAYS AS IDENTITY,
+    id           bigint                 NOT NULL,
     cliente_id   int                    NOT NULL,
     valor        valor_de_transacao     NOT NULL,
     tipo         tipo_de_transacao      NOT NULL,
     descricao    descricao_de_transacao NOT NULL,
-    realizada_em timestamptz            NOT NULL
+    realizada_em timestamptz            NOT NULL,
+    PRIMARY KEY (cliente_id, id)
 ) WITH (autovacuum_vacuum_insert_threshold = 1000000, autovacuum_analyze_threshold = 1000000);
-
-CREATE UNIQUE INDEX transacoes_cliente_id_id ON transacoes (cliente_id, id);
 
 COMMIT;

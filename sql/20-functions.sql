@@ -9,8 +9,8 @@
 --     balance would overflow a bigint, 3 no such client. An outcome never fails the other elements.
 --     `saldo` is the balance after the element, unchanged if it was refused; NULL with `limite` for 3.
 --   * Rows of `clientes` are locked in id order, so that two calls never deadlock. Only then are
---     ids drawn and `realizada_em` read from the clock: per client, ids and times rise together,
---     in the order of the locks, whichever instance wrote.
+--     ids given (1, 2, …, counted in the client's row) and `realizada_em` read from the clock: per
+--     client, ids and times rise together, in the order of the locks, whichever instance wrote.
 --   * Elements of a client apply in the order in which they stand in the arrays.
 --   * One call is one statement and, outside a transaction block, one commit.
 --   * `espera_us`: µs until the rows were locked; `trabalho_us`: µs from then to the end of the
@@ -73,18 +73,19 @@ AS $$
 DECLARE
     chamada timestamptz := clock_timestamp();
     travada timestamptz;
+    numero  bigint;
 BEGIN
     IF p_cliente IS NULL OR p_valor IS NULL OR p_tipo IS NULL OR p_descricao IS NULL THEN
         RAISE EXCEPTION 'InsertTransacao takes no NULL' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOOP
-        UPDATE public.clientes c SET saldo = c.saldo + public.movimento(p_valor, p_tipo)
+        UPDATE public.clientes c SET saldo = c.saldo + public.movimento(p_valor, p_tipo), ultima = c.ultima + 1
         WHERE c.id = p_cliente AND public.resultado_da_transacao(c.saldo, c.limite, p_valor, p_tipo) = 0
-        RETURNING 1, 0::smallint, c.saldo, c.limite INTO ordinal, resultado, saldo, limite;
+        RETURNING 1, 0::smallint, c.saldo, c.limite, c.ultima INTO ordinal, resultado, saldo, limite, numero;
         travada := clock_timestamp();
         IF resultado = 0 THEN
-            INSERT INTO public.transacoes (cliente_id, valor, tipo, descricao, realizada_em)
-            VALUES (p_cliente, p_valor, p_tipo, p_descricao, travada);
+            INSERT INTO public.transacoes (cliente_id, id, valor, tipo, descricao, realizada_em)
+            VALUES (p_cliente, numero, p_valor, p_tipo, p_descricao, travada);
             EXIT;
         END IF;
         SELECT c.saldo, c.limite INTO saldo, limite FROM public.clientes c WHERE c.id = p_cliente;
@@ -108,8 +109,11 @@ DECLARE
     chamada    timestamptz := clock_timestamp();
     travada    timestamptz;
     n          int := cardinality(p_valores);
+    numero     bigint;  -- of the newest transaction
+    -- one element per transaction
     resultados smallint[];
     saldos     bigint[];
+    numeros    bigint[];  -- NULL for one that is refused
 BEGIN
     IF (n <= 10000 AND n = cardinality(p_tipos) AND n = cardinality(p_descricoes)
         AND p_cliente IS NOT NULL AND array_position(p_valores, NULL) IS NULL
@@ -119,23 +123,26 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
-    SELECT c.saldo, c.limite INTO saldo, limite FROM public.clientes c WHERE c.id = p_cliente FOR NO KEY UPDATE;
+    SELECT c.saldo, c.limite, c.ultima INTO saldo, limite, numero
+    FROM public.clientes c WHERE c.id = p_cliente FOR NO KEY UPDATE;
     travada := clock_timestamp();
 
     FOR i IN 1 .. n LOOP
         resultado := public.resultado_da_transacao(saldo, limite, p_valores[i], p_tipos[i]);
         IF resultado = 0 THEN
             saldo := saldo + public.movimento(p_valores[i], p_tipos[i]);
+            numero := numero + 1;
+            numeros[i] := numero;
         END IF;
         resultados[i] := resultado;
         saldos[i] := saldo;
     END LOOP;
 
-    IF 0 = ANY (resultados) THEN
-        UPDATE public.clientes c SET saldo = InsertTransacoes.saldo WHERE c.id = p_cliente;
-        INSERT INTO public.transacoes (cliente_id, valor, tipo, descricao, realizada_em)
-        SELECT p_cliente, p_valores[i], p_tipos[i], p_descricoes[i], travada
-        FROM generate_subscripts(resultados, 1) AS i WHERE resultados[i] = 0;
+    IF numeros IS NOT NULL THEN
+        UPDATE public.clientes c SET saldo = InsertTransacoes.saldo, ultima = numero WHERE c.id = p_cliente;
+        INSERT INTO public.transacoes (cliente_id, id, valor, tipo, descricao, realizada_em)
+        SELECT p_cliente, numeros[i], p_valores[i], p_tipos[i], p_descricoes[i], travada
+        FROM generate_subscripts(numeros, 1) AS i WHERE numeros[i] IS NOT NULL;
     END IF;
 
     espera_us := date_part('microseconds', travada - chamada)::int;
@@ -167,12 +174,14 @@ DECLARE
     ids        int[];
     atuais     bigint[];
     limites    bigint[];
+    ultimas    bigint[];
     k          int;  -- position in these of the client in hand; NULL if there is no such client
     cliente    int;
     -- one element per transaction
     resultados smallint[];
     saldos     bigint[];
     tetos      bigint[];
+    numeros    bigint[];  -- NULL for one that is refused
 BEGIN
     IF (n <= 10000 AND n = cardinality(p_ordinais) AND n = cardinality(p_valores)
         AND n = cardinality(p_tipos) AND n = cardinality(p_descricoes)
@@ -185,16 +194,14 @@ BEGIN
     END IF;
 
     -- The ORDER BY of a locking query is below its locks: rows are sorted, then locked one by one.
-    SELECT array_agg(c.id), array_agg(c.saldo), array_agg(c.limite) INTO ids, atuais, limites
-    FROM (SELECT x.id, x.saldo, x.limite FROM public.clientes x WHERE x.id = ANY (p_clientes)
+    SELECT array_agg(c.id), array_agg(c.saldo), array_agg(c.limite), array_agg(c.ultima)
+    INTO ids, atuais, limites, ultimas
+    FROM (SELECT x.id, x.saldo, x.limite, x.ultima FROM public.clientes x WHERE x.id = ANY (p_clientes)
           ORDER BY x.id FOR NO KEY UPDATE) c;
     travada := clock_timestamp();
 
     FOR i IN 1 .. n LOOP
         IF p_clientes[i] IS DISTINCT FROM cliente THEN
-            IF k IS NOT NULL THEN
-                atuais[k] := saldo;
-            END IF;
             cliente := p_clientes[i];
             k := array_position(ids, cliente);
             saldo := atuais[k];
@@ -203,22 +210,22 @@ BEGIN
         resultado := public.resultado_da_transacao(saldo, limite, p_valores[i], p_tipos[i]);
         IF resultado = 0 THEN
             saldo := saldo + public.movimento(p_valores[i], p_tipos[i]);
+            atuais[k] := saldo;
+            ultimas[k] := ultimas[k] + 1;
+            numeros[i] := ultimas[k];
         END IF;
         resultados[i] := resultado;
         saldos[i] := saldo;
         tetos[i] := limite;
     END LOOP;
-    IF k IS NOT NULL THEN
-        atuais[k] := saldo;
-    END IF;
 
-    IF 0 = ANY (resultados) THEN
-        UPDATE public.clientes c SET saldo = u.saldo
-        FROM unnest(ids, atuais) AS u(id, saldo)
-        WHERE c.id = u.id AND c.saldo <> u.saldo;
-        INSERT INTO public.transacoes (cliente_id, valor, tipo, descricao, realizada_em)
-        SELECT p_clientes[i], p_valores[i], p_tipos[i], p_descricoes[i], travada
-        FROM generate_subscripts(resultados, 1) AS i WHERE resultados[i] = 0;
+    IF numeros IS NOT NULL THEN
+        UPDATE public.clientes c SET saldo = atuais[u.k], ultima = ultimas[u.k]
+        FROM unnest(ids) WITH ORDINALITY AS u(id, k)
+        WHERE c.id = u.id AND c.ultima <> ultimas[u.k];
+        INSERT INTO public.transacoes (cliente_id, id, valor, tipo, descricao, realizada_em)
+        SELECT p_clientes[i], numeros[i], p_valores[i], p_tipos[i], p_descricoes[i], travada
+        FROM generate_subscripts(numeros, 1) AS i WHERE numeros[i] IS NOT NULL;
     END IF;
 
     espera_us := date_part('microseconds', travada - chamada)::int;
@@ -250,7 +257,7 @@ BEGIN
           FROM public.clientes x WHERE x.id = p_cliente) c
     LEFT JOIN LATERAL (
         SELECT x.id, x.valor, x.tipo, x.descricao, x.realizada_em
-        FROM public.transacoes x WHERE x.cliente_id = c.id ORDER BY x.id DESC LIMIT 10) t ON true
+        FROM public.transacoes x WHERE x.cliente_id = p_cliente ORDER BY x.id DESC LIMIT 10) t ON true
     ORDER BY t.id DESC;
 END $$;
 
@@ -291,9 +298,10 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    tem_clientes := EXISTS (SELECT 1 FROM public.clientes);
     RETURN QUERY
     SELECT CASE WHEN bool_and(r.relpersistence = 'p') THEN 'durable' ELSE 'contest' END,
-           EXISTS (SELECT FROM public.clientes),
+           EstadoDoBanco.tem_clientes,
            current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'),
            current_setting('transaction_read_only')::boolean,
            EXISTS (SELECT FROM pg_db_role_setting s

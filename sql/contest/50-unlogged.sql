@@ -2,8 +2,7 @@
 -- EstadoDoBanco() then says that there are no clients.
 --
 -- After 25-keys.sql; it rewrites the tables and keeps what is in them. May be run again (it then
--- changes nothing). No foreign key joins them, so the order does not matter. The sequence of
--- transacoes.id follows its table.
+-- changes nothing). No foreign key joins them, so the order does not matter.
 
 BEGIN;
 

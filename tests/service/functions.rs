@@ -219,6 +219,11 @@ async fn check(
     let rows = admin.query(sql, &[]).await.expect("transactions");
     let stored = rows.iter().map(|row| (row.get(0), row.get(1))).collect::<BTreeMap<_, Vec<String>>>();
     prop_assert_eq!(stored, model.applied);
+    let sql = "SELECT id FROM clientes c
+               WHERE ARRAY(SELECT t.id FROM transacoes t WHERE t.cliente_id = c.id ORDER BY 1)
+                   <> ARRAY(SELECT generate_series(1, c.ultima))";
+    let miscounted = admin.query(sql, &[]).await.expect("ids");
+    prop_assert!(miscounted.is_empty(), "{:?}", miscounted);
     let rows = admin.query("SELECT cliente_id, chave::text FROM chaves", &[]).await.expect("keys");
     let stored = rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(i32, String)>>();
     prop_assert_eq!(stored.len(), model.keys.len());

@@ -117,7 +117,7 @@ pub async fn accounts(url: &str) -> Result<BTreeMap<i32, Account>> {
     }
     // A client's ids are given out while its row is locked, so they are in the order of application.
     let sql = "SELECT cliente_id, CASE tipo WHEN 'c' THEN valor ELSE -valor END, descricao
-               FROM transacoes ORDER BY id";
+               FROM transacoes ORDER BY cliente_id, id";
     for row in client.query(sql, &[]).await.context("cannot read")? {
         let account = accounts.entry(row.try_get(0)?).or_default();
         account.rows.push((row.try_get(1)?, row.try_get(2)?));

@@ -108,7 +108,7 @@ impl Database {
 
     /// All transactions, each client's in the order in which they were applied.
     pub(crate) async fn rows(&self) -> Vec<Row> {
-        let sql = "SELECT cliente_id, valor, tipo, descricao FROM transacoes ORDER BY id";
+        let sql = "SELECT cliente_id, valor, tipo, descricao FROM transacoes ORDER BY cliente_id, id";
         let rows = self.admin().await.query(sql, &[]).await.expect("rows are read");
         let row = |row: tokio_postgres::Row| Row {
             client: row.get(0),
