@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 
 use testbed::signals::interrupted;
 use testbed::split::CPU_BUDGET;
-use testbed::stack::{Progress, StackOptions, Transport};
+use testbed::stack::{Progress, StackOptions};
 use testbed::{Running, Topology};
 
 /// Which stack to start.
@@ -58,12 +58,15 @@ impl StackArgs {
             stack.split
         );
         if self.topology == Topology::Docker {
+            let default = StackOptions::default();
             for (name, given) in [
-                ("--transport", stack.transport != Transport::default()),
+                ("--transport", stack.transport != default.transport),
                 ("--data", stack.pg.data.is_some()),
                 ("--keep", stack.keep),
                 ("--guiche", stack.guiche.is_some()),
                 ("--pg-bin", stack.pg.bin.is_some()),
+                ("--clients", stack.clients != default.clients),
+                ("--history", stack.history != default.history),
             ] {
                 ensure!(!given, "{name} does not go with --stack docker");
             }
@@ -89,7 +92,7 @@ impl StackArgs {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use testbed::{Balancing, Mode, Profile, Split};
+    use testbed::{Balancing, Mode, Profile, Split, Transport};
 
     use super::*;
 

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::args::StackArgs;
 use testbed::Running;
+use testbed::bank::SHIPPED_CLIENTS;
 use testbed::cluster::connect;
 use testbed::http::Endpoint;
 use testbed::signals::interrupted;
@@ -18,11 +19,24 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What is said of a part that is well.
 const HEALTHY: &str = "healthy";
 
+/// The most clients that a bank is made with: a row takes a fifth of a kilobyte.
+const MOST_CLIENTS: i64 = 100_000_000;
+
+/// The longest history that is laid down: a transaction takes a tenth of a kilobyte.
+const MOST_ROWS: u64 = 1_000_000_000;
+
 /// What `up` takes.
 #[derive(clap::Args, Debug)]
 pub struct UpArgs {
     #[command(flatten)]
     args: StackArgs,
+    /// How many clients the bank has: the contest's five, and as many more with the limit of the first
+    #[arg(long, default_value_t = SHIPPED_CLIENTS, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(i64::from(SHIPPED_CLIENTS)..=MOST_CLIENTS))]
+    clients: u32,
+    /// At least how many transactions there are from the beginning, shared out over all clients
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST_ROWS))]
+    history: u64,
     /// Ends with the first part that does, in place of starting that again
     #[arg(long)]
     no_restart: bool,
@@ -32,7 +46,9 @@ pub struct UpArgs {
 ///
 /// # Errors
 /// When the stack does not start, when a part of it dies for good, or when it does not stop cleanly.
-pub async fn run(UpArgs { args, no_restart }: &UpArgs) -> Result<()> {
+pub async fn run(UpArgs { args, clients, history, no_restart }: &UpArgs) -> Result<()> {
+    let mut args = args.clone();
+    (args.stack.clients, args.stack.history) = (*clients, *history);
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
     let mut running = args.start(&say).await?;

@@ -20,6 +20,16 @@ fn up(args: &[&str]) -> Command {
     command
 }
 
+/// The answer to a request for a client's statement, empty if there is none.
+fn statement(port: u16, client: u32) -> String {
+    let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+        write!(stream, "GET /clientes/{client}/extrato HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    asked.unwrap_or_default()
+}
+
 /// A stack that is ready, and what it said about itself.
 struct Up {
     child: Child,
@@ -79,8 +89,8 @@ impl Up {
 
 #[test]
 fn it_ends_well_on_ctrl_c() {
-    let up = Up::start(&[]);
-    TcpStream::connect(("127.0.0.1", up.port)).expect("NGINX listens");
+    let up = Up::start(&["--clients", "1000", "--history", "2000"]);
+    assert!(statement(up.port, 1000).contains("historia"), "the last client is there, with its history");
     assert_eq!(up.parts.len(), 4);
     up.signal(Signal::SIGINT);
     let (status, complaints) = up.end();
@@ -99,14 +109,7 @@ fn nothing_outlives_it_when_it_is_killed() {
 fn a_part_that_dies_is_started_again() {
     let mut up = Up::start(&[]);
     let port = up.port;
-    let answers = || {
-        let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
-            stream.write_all(b"GET /clientes/1/extrato HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).map(|_| answer)
-        });
-        asked.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
-    };
+    let answers = || statement(port, 1).starts_with("HTTP/1.1 200");
     for part in ["nginx", "db", "webapi1-guiche", "webapi2-guiche"] {
         kill(up.pid(part), Signal::SIGKILL).expect("it runs");
         up.until_said(&format!("{part}: runs again"));

@@ -8,13 +8,20 @@ use crate::cluster::connect;
 use crate::http::Endpoint;
 use crate::scrape::{Counts, Work};
 
-/// One row per client: what is stored, beside what follows from its transactions. The sums are
-/// `numeric`, so as text: they may be beyond a bigint just when something is wrong.
+/// One row for all, then one for each client whose books are wrong: what is stored, beside what follows from its
+/// transactions. There may be a million clients, so it is the database that compares. The sums are `numeric`, so as text:
+/// they may be beyond a bigint just when something is wrong.
 const QUERY: &str = "
-    SELECT c.id, c.limite, c.saldo::text, count(t.cliente_id),
-           coalesce(sum(CASE t.tipo WHEN 'c' THEN t.valor ELSE -t.valor END), 0)::text
-      FROM clientes c LEFT JOIN transacoes t ON t.cliente_id = c.id
-     GROUP BY c.id ORDER BY c.id";
+    WITH linhas AS (
+        SELECT cliente_id, count(*) AS linhas, sum(CASE tipo WHEN 'c' THEN valor ELSE -valor END) AS soma
+          FROM transacoes GROUP BY cliente_id),
+    contas AS (
+        SELECT c.id, c.limite, c.saldo, coalesce(l.soma, 0) AS soma
+          FROM clientes c LEFT JOIN linhas l ON l.cliente_id = c.id)
+    SELECT NULL::int, (SELECT count(*) FROM clientes), (SELECT coalesce(sum(linhas), 0)::text FROM linhas), NULL
+     UNION ALL
+    (SELECT id, limite, saldo::text, soma::text FROM contas
+      WHERE saldo <> soma OR saldo < -limite::numeric ORDER BY id)";
 
 /// How often the books are read before those who send are held not to stop.
 const ATTEMPTS: u32 = 20;
@@ -53,19 +60,19 @@ impl Books {
     /// When the database cannot be read.
     pub async fn read(url: &str) -> Result<Books> {
         let client = connect(url).await?;
+        // What a session may spill is little (sql/settings), and this one has all rows to add up.
+        client.batch_execute("SET temp_file_limit = -1").await.context("cannot prepare to read the books")?;
         let rows = client.query(QUERY, &[]).await.context("cannot read the books")?;
         let mut books = Books::default();
         for row in rows {
-            let fault = Fault {
-                client: row.try_get(0)?,
-                limit: row.try_get(1)?,
-                balance: row.try_get(2)?,
-                sum: row.try_get(4)?,
-            };
-            books.clients += 1;
-            books.rows += row.try_get::<_, i64>(3)?.unsigned_abs();
-            if !fault.is_sound() {
-                books.faults.push(fault);
+            let (client, limit): (Option<i32>, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let balance: String = row.try_get(2)?;
+            match client {
+                Some(client) => books.faults.push(Fault { client, limit, balance, sum: row.try_get(3)? }),
+                None => {
+                    books.clients = limit.unsigned_abs();
+                    books.rows = balance.parse().context("the number of rows is no number")?;
+                }
             }
         }
         Ok(books)
@@ -134,13 +141,6 @@ async fn undisturbed<B, C: PartialEq>(
     bail!("requests still came in, whenever the books were read; does somebody else send load?")
 }
 
-impl Fault {
-    fn is_sound(&self) -> bool {
-        let floor = -i128::from(self.limit);
-        self.balance == self.sum && self.balance.parse::<i128>().is_ok_and(|balance| balance >= floor)
-    }
-}
-
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Fault { client, limit, balance, sum } = self;
@@ -158,15 +158,6 @@ mod tests {
 
     fn fault(balance: &str, sum: &str) -> Fault {
         Fault { client: 1, limit: 100, balance: balance.into(), sum: sum.into() }
-    }
-
-    #[test]
-    fn a_balance_is_its_sum_and_within_the_limit() {
-        assert!(fault("0", "0").is_sound());
-        assert!(fault("-100", "-100").is_sound());
-        assert!(!fault("-101", "-101").is_sound());
-        assert!(!fault("5", "6").is_sound());
-        assert!(fault("5", "6").to_string().contains("the balance is 5, the sum of its rows 6"));
     }
 
     /// One transaction is applied after the counts were read, and before the books are.

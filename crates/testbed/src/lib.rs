@@ -9,10 +9,12 @@
 //! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
 //! - all together: [`stack`] natively, [`docker`] in containers, [`running`] for either;
 //! - a link that can be broken: [`proxy`];
+//! - a larger bank than the contest's: [`bank`];
 //! - what a running stack says of itself: [`scrape`], [`check`].
 //!
 //! Both the service's tests and `loadtest` stand on it. It knows nothing of loads and reports.
 
+pub mod bank;
 pub mod check;
 pub mod cluster;
 pub mod disk;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, StopMode};
+use crate::bank;
+use crate::cluster::{Cluster, StopMode, connect};
 use crate::disk::{self, Disk};
 use crate::envelope::{Envelope, Throttling};
 use crate::http::Endpoint;
@@ -102,6 +103,12 @@ impl Stack {
         if !cluster.has_database(DATABASE).await? {
             progress(&format!("making the database {DATABASE}, profile {}", options.profile));
             cluster.create_database(DATABASE).await?;
+        }
+        if options.clients > bank::SHIPPED_CLIENTS || options.history > 0 {
+            progress(&format!("making {} clients and {} transactions", options.clients, options.history));
+            let client = connect(&cluster.admin_url(DATABASE)).await?;
+            bank::seed(&client, options.clients, bank::LIMIT).await?;
+            bank::lay_down(&client, options.clients, options.history).await?;
         }
         if !options.fsync_delay.is_zero() {
             progress(&format!("starting PostgreSQL again, each fsync {:?} slower", options.fsync_delay));

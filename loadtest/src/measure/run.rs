@@ -25,14 +25,12 @@ use crate::contest::costs::Meter;
 use crate::k6::{self, Channel, K6};
 use crate::stalls::watch::Watch;
 use follower::Follower;
+use testbed::bank::{self, SHIPPED_CLIENTS};
 use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
 use testbed::http::Endpoint;
 use testbed::scrape::Work;
 use testbed::stack::{DATABASE, Limits, Stack, StackOptions};
-
-/// The contest's clients, which are there from the beginning.
-const SHIPPED_CLIENTS: u32 = 5;
 
 /// The limit of clients where limits are large: beyond what a run can draw, in cents.
 const LARGE_LIMIT: i64 = 1_000_000_000_000;
@@ -143,12 +141,9 @@ impl Context<'_> {
         self.aside(u32::try_from(row.try_get::<_, i32>(0)?)?)?;
         let clients = self.setup.clients;
         if clients > SHIPPED_CLIENTS || self.setup.limits == ClientLimits::Large {
-            let sql = format!(
-                "INSERT INTO clientes (id, limite, saldo)
-                 SELECT id, 0, 0 FROM generate_series({SHIPPED_CLIENTS} + 1, {clients}) AS id;
-                 UPDATE clientes SET limite = {LARGE_LIMIT};"
-            );
-            client.batch_execute(&sql).await.context("cannot make the clients")?;
+            let sql = format!("UPDATE clientes SET limite = {LARGE_LIMIT}");
+            client.batch_execute(&sql).await.context("cannot give the clients their limit")?;
+            bank::seed(client, clients, LARGE_LIMIT).await?;
             client.batch_execute("VACUUM (ANALYZE) clientes").await.context("cannot vacuum the clients")?;
         }
         client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bank::SHIPPED_CLIENTS;
 use crate::cluster::ClusterOptions;
 use crate::nginx::Balancing;
 use crate::rundir;
@@ -86,6 +87,12 @@ pub struct StackOptions {
     /// from this.
     #[arg(skip)]
     pub links: Option<u64>,
+    /// How many clients the bank has; those beyond the contest's five are made before an instance starts.
+    #[arg(skip = SHIPPED_CLIENTS)]
+    pub clients: u32,
+    /// At least how many transactions are laid down before an instance starts, shared out over all clients.
+    #[arg(skip)]
+    pub history: u64,
     /// Further options of the cluster; its profile, cgroups and CPUs come from above.
     #[command(flatten)]
     pub pg: ClusterOptions,
@@ -122,6 +129,8 @@ impl Default for StackOptions {
             api_env: Vec::new(),
             metrics: false,
             links: None,
+            clients: SHIPPED_CLIENTS,
+            history: 0,
             pg: ClusterOptions::default(),
             guiche: None,
             dir: rundir::fresh_path(),

@@ -1,0 +1,51 @@
+//! Clients and a history for a bank that is larger than the contest's: rows as the service would have left them.
+
+use anyhow::{Context, Result};
+use tokio_postgres::Client;
+
+/// The clients that every database is made with.
+pub const SHIPPED_CLIENTS: u32 = 5;
+
+/// The limit of a client that is made here unless told otherwise, in cents: the contest's first client's.
+pub const LIMIT: i64 = 100_000;
+
+/// Makes the clients up to the id `clients`, those that are not there yet, each with `limit` cents and nothing
+/// booked. A million take a few seconds. `client` is a session of the superuser.
+///
+/// # Errors
+/// When the database refuses, or the session ends.
+pub async fn seed(client: &Client, clients: u32, limit: i64) -> Result<()> {
+    if clients <= SHIPPED_CLIENTS {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO clientes (id, limite, saldo)
+         SELECT id, {limit}, 0 FROM generate_series({SHIPPED_CLIENTS} + 1, {clients}) AS id ON CONFLICT DO NOTHING"
+    );
+    client.batch_execute(&sql).await.context("cannot make the clients")?;
+    // Frozen now, no vacuum rewrites them under a load.
+    client.batch_execute("VACUUM (FREEZE, ANALYZE) clientes").await.context("cannot vacuum the clients")
+}
+
+/// Lays down at least `rows` transactions, the same number for each client up to `clients`, in pairs of a credit and
+/// a debit, so that every balance stays what it is. Returns how many there are now. Ten million take a minute or two.
+///
+/// # Errors
+/// As for [`seed`].
+pub async fn lay_down(client: &Client, clients: u32, rows: u64) -> Result<u64> {
+    let pairs = rows.div_ceil(2 * u64::from(clients.max(1)));
+    if pairs == 0 {
+        return Ok(0);
+    }
+    // In the order of time, as the service writes them: the clients in turn.
+    // Its lists of numbers are spilled, and a session may spill little (sql/settings).
+    let sql = format!(
+        "SET temp_file_limit = -1;
+         INSERT INTO transacoes (cliente_id, valor, tipo, descricao, realizada_em)
+         SELECT cliente, 1, CASE vez % 2 WHEN 1 THEN 'c' ELSE 'd' END::\"char\", 'historia', now()
+         FROM generate_series(1, {pairs} * 2) AS vez, generate_series(1, {clients}) AS cliente"
+    );
+    client.batch_execute(&sql).await.context("cannot lay down a history")?;
+    client.batch_execute("VACUUM (FREEZE, ANALYZE) transacoes").await.context("cannot vacuum the history")?;
+    Ok(pairs * 2 * u64::from(clients))
+}
