@@ -47,6 +47,11 @@ pub(crate) fn program() -> Option<PathBuf> {
 impl Browser {
     /// Opens `page` in a window of 1400 by 900 and waits until `ready`, in JavaScript, is true.
     pub(crate) async fn open(program: &Path, page: &Path, ready: &str) -> Self {
+        Self::open_url(program, &format!("file://{}", page.display()), ready).await
+    }
+
+    /// As [`Browser::open`], a page that is served.
+    pub(crate) async fn open_url(program: &Path, url: &str, ready: &str) -> Self {
         let directory = RunDir::create().expect("a run directory");
         let profile = directory.path().join("profile");
         let launch = Launch::new("chromium", program, directory.path().join("chromium.log"))
@@ -75,7 +80,7 @@ impl Browser {
         }
         let size = json!({ "width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         browser.call("Emulation.setDeviceMetricsOverride", size);
-        browser.call("Page.navigate", json!({ "url": format!("file://{}", page.display()) }));
+        browser.call("Page.navigate", json!({ "url": url }));
         until("the page is ready", async || browser.script(ready) == true).await;
         browser
     }

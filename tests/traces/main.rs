@@ -5,6 +5,7 @@
 //! - [`command`]: the command line, on files with known contents;
 //! - [`holders`]: whom calls waited for, against what PostgreSQL says of its sessions;
 //! - [`inputs`]: whatever way a trace is given;
+//! - [`live`]: the page while instances write;
 //! - [`outputs`]: what it writes, and what it leaves alone;
 //! - [`page`]: the HTML page in a headless Chromium;
 //! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`).
@@ -19,6 +20,7 @@ mod collector;
 mod command;
 mod holders;
 mod inputs;
+mod live;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "otlp")]

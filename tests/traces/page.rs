@@ -8,7 +8,7 @@ use traces::format::{Dropped, Line, Why};
 use crate::browser::{Browser, program};
 use crate::sample::{START, Sample, contended, directory, printed, text};
 
-const READY: &str = "typeof lanesPage === 'object' && lanesPage.state.frames > 0";
+pub(crate) const READY: &str = "typeof lanesPage === 'object' && lanesPage.state.frames > 0";
 
 #[tokio::test]
 async fn lanes_and_counts_are_those_of_the_trace() {
@@ -278,15 +278,19 @@ fn page_of(files: &[PathBuf], directory: &Path) -> PathBuf {
     page
 }
 
-/// No error, no warning, nothing on the console, and nothing fetched but the page itself.
-fn assert_no_complaints(browser: &mut Browser) {
+/// No error, no warning, nothing on the console, and nothing fetched but the page itself
+/// and, where that is served, its data.
+pub(crate) fn assert_no_complaints(browser: &mut Browser) {
     assert_eq!(browser.script("lanesPage.state.errors"), json!([]));
     for event in browser.events() {
         let complaint = ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];
         assert!(!complaint.contains(&event.method.as_str()), "{}: {}", event.method, event.what);
         if event.method == "Network.requestWillBeSent" {
             let url = event.what["request"]["url"].as_str().unwrap_or_default();
-            assert!(url.starts_with("file:") || url.starts_with("data:"), "the page fetches {url}");
+            assert!(
+                ["file:", "data:", "http://127.0.0.1:"].iter().any(|own| url.starts_with(own)),
+                "the page fetches {url}"
+            );
         }
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Collected {
     pub(super) calls: Earliest<PageCall>,
     pub(super) changes: Earliest<PageChange>,
     pub(super) words: Words,
+    /// What was before is missing.
+    pub(super) begins_late: bool,
     /// Lines that are missing, by run.
     pub(super) gaps: Vec<(usize, Dropped)>,
     /// Lanes' shares of calls: what the calls' memory grows with.
@@ -83,8 +85,9 @@ pub(super) struct Collected {
 
 impl Collected {
     /// Bounds every list by `most`.
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, begins_late: bool) -> Self {
         Self {
+            begins_late,
             requests: Earliest::new(most),
             calls: Earliest::new(most),
             changes: Earliest::new(most),

@@ -1,13 +1,16 @@
 //! `guiche traces`: reads trace files once, and makes of them whatever was asked for.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::chrome::ChromeWriter;
 use super::input::ReadError;
+use super::live::{Following, LiveError};
 use super::output::{CannotWrite, Output, Outputs, cannot_write};
 use super::page::Page;
 use super::printable::Timestamp;
@@ -17,6 +20,12 @@ use super::select::Moment;
 use super::slowest::SlowRequest;
 use super::summary::Summary;
 use super::text::Report;
+
+/// Requests that a page shows, unless told otherwise.
+const PAGE_REQUESTS: u32 = 100_000;
+
+/// Those of one that is kept up to date: the contest's in a minute.
+const LIVE_REQUESTS: u32 = 20_000;
 
 /// Reads traces that instances wrote with TRACE=FILE: a summary, a page, Perfetto's format.
 ///
@@ -50,9 +59,19 @@ pub struct Arguments {
     /// How large that becomes at most, in MB: browsers hold all of it in memory
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     chrome_mb: u32,
-    /// How many requests the page shows at most, the earliest ones
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
-    page_requests: u32,
+    /// How many requests the page shows at most: the earliest ones, or with --follow the newest [default: 100000;
+    /// 20000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    page_requests: Option<u32>,
+    /// Serve the page, and keep it up to date while the files are written; they may appear later
+    #[arg(long, conflicts_with_all = ["json", "html", "chrome", "from", "to"])]
+    follow: bool,
+    /// Where it is served; on another address than this machine's own others can read it too
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090", requires = "follow")]
+    serve: SocketAddr,
+    /// How many seconds of the newest that page shows
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "follow", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    last: u32,
 }
 
 /// Why `guiche traces` failed.
@@ -64,6 +83,9 @@ pub enum TracesError {
     /// What was asked for cannot be written.
     #[error(transparent)]
     Write(#[from] CannotWrite),
+    /// The files cannot be followed, or the page not be served.
+    #[error(transparent)]
+    Live(#[from] LiveError),
 }
 
 /// Everything as `--json` shows it.
@@ -81,9 +103,24 @@ struct JsonReport<'a> {
 /// # Errors
 /// [`TracesError`]; a reader who leaves (`| head`) is none.
 pub fn run(arguments: &Arguments) -> Result<(), TracesError> {
+    if arguments.follow {
+        return Ok(arguments.following().run()?);
+    }
     match read_and_write(arguments) {
         Err(TracesError::Write(error)) if error.cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+impl Arguments {
+    fn following(&self) -> Following {
+        Following {
+            files: self.files.clone(),
+            address: self.serve,
+            client: self.client,
+            last: Duration::from_secs(self.last.into()),
+            most: self.page_requests.unwrap_or(LIVE_REQUESTS) as usize,
+        }
     }
 }
 
@@ -93,7 +130,10 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
         from: arguments.from,
         to: arguments.to,
         slowest: arguments.slowest as usize,
-        page_requests: arguments.html.is_some().then_some(arguments.page_requests as usize),
+        page_requests: arguments
+            .html
+            .is_some()
+            .then_some(arguments.page_requests.unwrap_or(PAGE_REQUESTS) as usize),
     };
     let bar = progress_bar();
     let traces = Traces::open(&arguments.files, bar.clone())?;
@@ -120,7 +160,8 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
     }
     let damage = &traces.damage;
     if let (Some(collected), Some(output), Some(path)) = (page, page_output, html) {
-        let page = Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage };
+        let page =
+            Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage, live: None };
         write_page(page, output).map_err(|cause| cannot_write(path, cause))?;
     }
     print(&mut output, &summary, &slowest, damage, arguments.json)

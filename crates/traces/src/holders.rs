@@ -93,14 +93,18 @@ pub(super) struct Holders {
     /// Calls that locked a client's row, by who had changed it last.
     by_row: HashMap<(i32, Xid), VecDeque<u64>>,
     pub(super) failed: Failed,
+    /// Calls before the first one are missing: of what is older than that it is not known whose it is.
+    begins_late: bool,
+    earliest: Option<Xid>,
 }
 
 impl Holders {
     /// Remembers `capacity` calls. Half of them are read after a wait before it is looked into: holders are told of
     /// when they are over, as waits are.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, begins_late: bool) -> Self {
         let (calls, by_id, by_key, by_row, failed) = Default::default();
-        Self { capacity, calls, first: 0, next: 0, by_id, by_key, by_row, failed }
+        let (first, next, earliest) = (0, 0, None);
+        Self { capacity, calls, first, next, by_id, by_key, by_row, failed, begins_late, earliest }
     }
 
     /// Adds a call.
@@ -118,6 +122,7 @@ impl Holders {
         let number = self.first + self.calls.len() as u64;
         for id in &locks.ids {
             self.by_id.insert(*id, number);
+            self.earliest = Some(self.earliest.filter(|earliest| earliest.is_before(*id)).unwrap_or(*id));
         }
         self.by_key.insert(key, number);
         if !locks.ids.is_empty() {
@@ -174,6 +179,11 @@ impl Holders {
         Some(HeldUp { micros: call.held_up.0, waits: call.held_up.1, call: call.key })
     }
 
+    /// Returns whether a call that is not here may have had the id.
+    fn is_missing(&self, id: Xid) -> bool {
+        self.begins_late && self.earliest.is_none_or(|earliest| id.is_before(earliest))
+    }
+
     fn get(&self, number: u64) -> Option<&Locking> {
         self.calls.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
@@ -220,7 +230,7 @@ impl Holders {
         for _ in 0..CHAIN_MAX {
             let Some(before) = self.before(client, after, changer, until) else {
                 let other = !over(changer) && changer.is_some() && !waiter.locks.ids.contains(&changer);
-                if other && !failed {
+                if other && !failed && !self.is_missing(changer) {
                     let end = to.unwrap_or(waiter.took);
                     holds.push(Hold { holder: Holder::Other(changer), from: 0, to: end });
                     return Some(holds);
@@ -252,7 +262,7 @@ impl Holders {
         let ids = &first.locks.ids;
         if !ids.is_empty() && locker.is_some() && !over(locker) && !ids.contains(&locker) {
             let holder = self.by_id.get(&locker).and_then(|call| self.get(*call));
-            if failed && holder.is_none() {
+            if holder.is_none() && (failed || self.is_missing(locker)) {
                 return (!holds.is_empty()).then_some(holds);
             }
             let holder = holder.map_or(Holder::Other(locker), |call| Holder::Call(call.key));

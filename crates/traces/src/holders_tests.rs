@@ -26,7 +26,7 @@ fn call(number: u64) -> Holder {
 
 #[test]
 fn holders_come_one_behind_the_other() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     // 20 changes the row, 21 waits for it and changes it, 22 waits for both.
     push(&mut holders, 20, (9, 0), 1_000, [10, 1_000]);
     push(&mut holders, 21, (20, 21), 1_100, [900, 2_000]);
@@ -41,7 +41,7 @@ fn holders_come_one_behind_the_other() {
 /// A holder that changes nothing leaves the row's version as it was.
 #[test]
 fn who_changed_nothing_has_held_it_too() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     push(&mut holders, 20, (15, 0), 1_000, [10, 1_000]);
     push(&mut holders, 21, (15, 20), 1_100, [800, 1_500]);
     push(&mut holders, 22, (15, 20), 1_200, [1_400, 1_500]);
@@ -52,7 +52,7 @@ fn who_changed_nothing_has_held_it_too() {
 
 #[test]
 fn a_holders_id_may_be_larger_and_ids_wrap_around() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     let oldest = Xid(u32::MAX - 2);
     for (id, changer, at, wait) in [(3, 9, 1_000, 0), (u32::MAX, 3, 1_050, 500)] {
         let locks = Locks {
@@ -69,7 +69,7 @@ fn a_holders_id_may_be_larger_and_ids_wrap_around() {
 
 #[test]
 fn what_is_no_call_is_named_by_its_transaction() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     let other = |id| Holder::Other(Xid(id));
     // 30 changed it, 31 only had it locked.
     push(&mut holders, 20, (30, 20), 1_000, [500, 600]);
@@ -85,7 +85,7 @@ fn what_is_no_call_is_named_by_its_transaction() {
 
 #[test]
 fn nobody_is_named_without_evidence() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     // The row was free: what is known of it was over before.
     push(&mut holders, 8, (7, 0), 100, [0, 500]);
     push(&mut holders, 20, (8, 5), 1_000, [500, 600]);
@@ -101,7 +101,7 @@ fn nobody_is_named_without_evidence() {
 /// A call that was rolled back had ids, too.
 #[test]
 fn what_may_have_been_a_failed_call_is_not_known() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     let failed = CallRecord {
         id: 9,
         at: 900,
@@ -119,7 +119,7 @@ fn what_may_have_been_a_failed_call_is_not_known() {
 
 #[test]
 fn two_rows_of_one_holder_are_one_hold() {
-    let mut holders = Holders::new(100);
+    let mut holders = Holders::new(100, false);
     let locks = |id, at, changer| Locks {
         at,
         oldest: Xid(10),
@@ -137,7 +137,7 @@ fn two_rows_of_one_holder_are_one_hold() {
 /// What has gone by longer ago than is remembered is not known, and nothing breaks.
 #[test]
 fn no_more_is_remembered_than_may_be() {
-    let mut holders = Holders::new(10);
+    let mut holders = Holders::new(10, false);
     let mut told = 0;
     for id in 20..1_020 {
         push(&mut holders, id, (id - 1, id), u64::from(id) * 1_000, [1_100, 1_500]);
@@ -147,4 +147,18 @@ fn no_more_is_remembered_than_may_be() {
     }
     told += waits(&mut holders).len();
     assert_eq!(told, 1_000);
+}
+
+/// Calls before the first one were moved away, or are out of sight: an older id may be one of theirs.
+#[test]
+fn of_what_was_before_the_trace_it_is_not_known_whose_it_was() {
+    for (begins_late, wait) in [(false, held(&[(Holder::Other(Xid(15)), 0, 500)])), (true, Wait::Unknown)] {
+        let mut holders = Holders::new(100, begins_late);
+        push(&mut holders, 20, (15, 20), 1_000, [500, 1_000]);
+        assert_eq!(waits(&mut holders), [(20, wait)]);
+    }
+    let mut holders = Holders::new(100, true);
+    push(&mut holders, 20, (15, 0), 1_000, [10, 100]);
+    push(&mut holders, 22, (21, 22), 1_200, [500, 1_000]);
+    assert_eq!(waits(&mut holders), [(22, held(&[(Holder::Other(Xid(21)), 0, 500)]))]);
 }

@@ -40,7 +40,8 @@ pub fn read(paths: &[PathBuf]) -> Result<Told, String> {
     let damage = &traces.damage;
     let mut written = Count(0);
     if let Some(collected) = page {
-        let page = Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage };
+        let page =
+            Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage, live: None };
         page.write(&mut written).map_err(failed)?;
     }
     let report = Report { summary: &summary, slowest: &slowest, damage }.to_string();

@@ -14,7 +14,7 @@ use super::printable::Shown;
 
 /// The longest line that is looked at; the longest that is written is a call's that spans ten
 /// thousand clients.
-const MAX_LINE_BYTES: u64 = 1 << 20;
+pub(super) const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// Files that stay open from their first line on. Of more than these the plain ones are opened again when
 /// it is their turn: a process may have about a thousand open.
@@ -75,7 +75,8 @@ pub(super) struct TraceFile {
     pub(super) path: PathBuf,
     pub(super) header: Header<'static>,
     pub(super) bytes: u64,
-    pub(super) id: FileId,
+    /// `None` where it is no file.
+    pub(super) id: Option<FileId>,
     /// `None` where it is to be opened again.
     opened: Option<Opened>,
 }
@@ -94,7 +95,7 @@ impl TraceFile {
         let name = if path.as_os_str() == "-" { Path::new("/dev/stdin") } else { path };
         let mut file = File::open(name).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        let (bytes, id) = (metadata.len(), FileId::of(&metadata));
+        let (bytes, id) = (metadata.len(), Some(FileId::of(&metadata)));
         if let Some(same) = before.iter().find(|file| file.id == id) {
             return Err(ReadError::Again { path: path.to_owned(), first: same.path.clone() });
         }
@@ -113,7 +114,14 @@ impl TraceFile {
         Ok(Self { path: path.to_owned(), header, bytes, id, opened })
     }
 
-    fn header(path: &Path, first: &[u8]) -> Result<Header<'static>, ReadError> {
+    /// One that is in memory: what comes behind its header.
+    pub(super) fn of_lines(header: Header<'static>, lines: Vec<u8>) -> Self {
+        let (path, bytes) = (PathBuf::from(&*header.instance), lines.len() as u64);
+        Self { path, header, bytes, id: None, opened: Some(Opened::Stream(Box::new(Cursor::new(lines)))) }
+    }
+
+    /// Returns the header that a file's first line is.
+    pub(super) fn header(path: &Path, first: &[u8]) -> Result<Header<'static>, ReadError> {
         let path = path.to_owned();
         if first.is_empty() {
             return Err(ReadError::Empty { path });
@@ -134,7 +142,7 @@ impl TraceFile {
             Some(Opened::Plain(file)) => file,
             None => File::open(&self.path)?,
         };
-        if FileId::of(&file.metadata()?) != self.id {
+        if Some(FileId::of(&file.metadata()?)) != self.id {
             return Err(io::Error::other("another file has taken its place meanwhile"));
         }
         decoded(bar.wrap_read(file))

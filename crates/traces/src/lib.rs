@@ -7,7 +7,9 @@
 //!   record of a request, and one of a call.
 //! - Writing: `writer` takes records and writes them on a thread of its own, `rotate` bounds the files.
 //! - Reading: `reader` finds the lines, `reading` hands each to what was asked for: `summary`,
-//!   `holders` (who waited for whom), `clocks`, `slowest`, `collect` and `page` (HTML), `chrome` (Perfetto). `command` is `guiche traces`.
+//!   `holders` (who waited for whom), `clocks`, `slowest`, `collect` and `page` (HTML), `chrome` (Perfetto).
+//! - Following: `follow` reads files on, `window` keeps what is new, `live` and `serving` serve the page of it.
+//! - `command` is `guiche traces`.
 
 pub mod format;
 
@@ -18,12 +20,14 @@ mod collect;
 mod command;
 mod failed;
 mod file_id;
+mod follow;
 mod holders;
 #[doc(hidden)]
 pub mod hostile;
 mod html;
 mod input;
 mod lanes;
+mod live;
 mod locks;
 mod losses;
 mod missed;
@@ -38,6 +42,7 @@ mod reading;
 mod report;
 mod rotate;
 mod select;
+mod serving;
 mod slowest;
 mod summary;
 mod table;
@@ -46,6 +51,7 @@ mod text;
 mod text_waits;
 mod units;
 mod waiting;
+mod window;
 mod writer;
 
 pub use command::{Arguments, TracesError, run};

@@ -18,7 +18,7 @@ use super::summary::Summary;
 
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 11] = [
     include_str!("page/data.js"),
     include_str!("page/text.js"),
     include_str!("page/scale.js"),
@@ -28,6 +28,7 @@ const SCRIPTS: [&str; 10] = [
     include_str!("page/find.js"),
     include_str!("page/path.js"),
     include_str!("page/choose.js"),
+    include_str!("page/live.js"),
     include_str!("page/main.js"),
 ];
 
@@ -51,6 +52,18 @@ struct Data {
     changes: Columns,
     /// Lines that are missing: instance, since when, until when, how many, why.
     gaps: Vec<(usize, f64, f64, u64, &'static str)>,
+    /// The version, where the page is served and kept up to date.
+    live: Option<u64>,
+}
+
+/// What a page that is served takes over.
+#[derive(Serialize)]
+struct Update {
+    data: Data,
+    title: String,
+    notes: String,
+    losses: String,
+    table: String,
 }
 
 /// Everything that goes into the page.
@@ -60,6 +73,8 @@ pub(super) struct Page<'a> {
     pub(super) skews: &'a [Skew],
     pub(super) summary: &'a Summary,
     pub(super) damage: &'a Damage,
+    /// The version, where it is served and kept up to date.
+    pub(super) live: Option<u64>,
 }
 
 impl Page<'_> {
@@ -68,12 +83,9 @@ impl Page<'_> {
     /// # Errors
     /// When `output` fails.
     pub(super) fn write(self, output: &mut impl Write) -> io::Result<()> {
-        let mut title: Vec<&str> = self.summary.instances.iter().map(|one| one.instance.as_str()).collect();
-        title.dedup();
-        let title = title.join(", ");
-        let notes = notes(&self.collected, self.summary, self.damage);
-        let (table, losses) = (summary_table(self.summary), losses(self.summary));
-        let data = self.data();
+        // The page itself fetches nothing, unless it is served.
+        let connect = if self.live.is_some() { "; connect-src 'self'" } else { "" };
+        let Update { data, title, notes, losses, table } = self.update();
         let json = serde_json::to_string(&data).map_err(io::Error::from)?.replace('<', "\\u003c");
         let mut rest = HTML;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -81,6 +93,7 @@ impl Page<'_> {
             output.write_all(before.as_bytes())?;
             match name {
                 "title" => output.write_all(escape(&title).as_bytes())?,
+                "connect" => output.write_all(connect.as_bytes())?,
                 "style" => output.write_all(CSS.as_bytes())?,
                 "notes" => output.write_all(notes.as_bytes())?,
                 "table" => output.write_all(table.as_bytes())?,
@@ -94,13 +107,30 @@ impl Page<'_> {
         output.write_all(rest.as_bytes())
     }
 
+    /// Writes what a page that was written before takes over, as JSON.
+    ///
+    /// # Errors
+    /// When `output` fails.
+    pub(super) fn write_update(self, output: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(output, &self.update()).map_err(io::Error::from)
+    }
+
+    fn update(self) -> Update {
+        let mut title: Vec<&str> = self.summary.instances.iter().map(|one| one.instance.as_str()).collect();
+        title.dedup();
+        let title = title.join(", ");
+        let notes = notes(&self.collected, self.summary, self.damage);
+        let (table, losses) = (summary_table(self.summary), losses(self.summary));
+        Update { data: self.data(), title, notes, losses, table }
+    }
+
     fn data(self) -> Data {
-        let until = self.collected.complete_until();
-        let Collected { requests, calls, changes, words, gaps, .. } = self.collected;
+        let (until, live) = (self.collected.complete_until(), self.live);
+        let Collected { requests, calls, changes, words, gaps, begins_late, .. } = self.collected;
         let requests = requests.into_sorted(until, self.skews, |one| one.run);
         let calls = calls.into_sorted(until, self.skews, |one| one.run);
         let changes = changes.into_sorted(until, self.skews, |one| one.run);
-        let (waits, holds) = hold_columns(&calls);
+        let (waits, holds) = hold_columns(&calls, begins_late);
         let mut instances: Vec<(String, usize)> = names(self.runs).into_iter().zip(0..).collect();
         instances.sort();
         let mut instance_of = vec![0; instances.len()];
@@ -141,6 +171,7 @@ impl Page<'_> {
             holds,
             changes: changed,
             gaps,
+            live,
             lanes: lanes.list,
             instances,
         }

@@ -84,8 +84,8 @@ pub(super) fn request_columns(
 
 /// Returns what is known of each call's wait (see [`WAITED`]), and a row for each hold: of which call's wait it
 /// is a part, from when until when in that, which call held the row, or else the database transaction that did.
-pub(super) fn hold_columns(calls: &[At<PageCall>]) -> (Vec<u8>, Columns) {
-    let mut holders = Holders::new(usize::MAX);
+pub(super) fn hold_columns(calls: &[At<PageCall>], begins_late: bool) -> (Vec<u8>, Columns) {
+    let mut holders = Holders::new(usize::MAX, begins_late);
     let position_of: HashMap<(usize, u64), u32> =
         (0..).zip(calls).map(|(position, one)| ((one.what.run, one.what.id), position)).collect();
     for call in calls.iter().map(|one| &one.what) {

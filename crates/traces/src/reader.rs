@@ -73,13 +73,30 @@ impl Traces {
         if let (true, Some(error)) = (files.is_empty(), errors.into_iter().next()) {
             return Err(error);
         }
+        Ok(Self { damage, ..Self::of(files, bar) })
+    }
+
+    /// Puts files into the order in which they were written.
+    pub(super) fn of(mut files: Vec<TraceFile>, bar: ProgressBar) -> Self {
         files.sort_by(|a, b| order(a).cmp(&order(b)));
-        let mut traces = Self { files, runs: Vec::new(), parts: Parts::default(), bar, damage };
+        let (runs, parts, damage) = Default::default();
+        let mut traces = Self { files, runs, parts, bar, damage };
         for position in 0..traces.files.len() {
             let header = traces.files[position].header.clone();
             traces.run_of(&header);
         }
-        Ok(traces)
+        traces
+    }
+
+    /// Returns whether a run's beginning is not in the files.
+    pub(super) fn begin_late(&self) -> bool {
+        let first = |file: &TraceFile| {
+            let header = &file.header;
+            let before =
+                |other: &Header<'_>| other.instance == header.instance && other.started == header.started;
+            header.part > 0 && !self.files.iter().any(|other| before(&other.header) && other.header.part == 0)
+        };
+        self.files.iter().any(first)
     }
 
     /// Runs found so far.
@@ -89,7 +106,7 @@ impl Traces {
 
     /// The files, whatever their names.
     pub(super) fn ids(&self) -> Vec<FileId> {
-        self.files.iter().map(|file| file.id).collect()
+        self.files.iter().filter_map(|file| file.id).collect()
     }
 
     /// Bytes of all files.
@@ -187,7 +204,7 @@ impl Traces {
 }
 
 /// Returns when what the line tells of was over.
-fn ended(line: &Line<'_>) -> u64 {
+pub(super) fn ended(line: &Line<'_>) -> u64 {
     match line {
         Line::Trace(header) => header.started,
         Line::Request(request) => request.at.saturating_add(request.took.unwrap_or(0)),

@@ -53,9 +53,10 @@ impl Wishes {
     ) -> io::Result<Reading> {
         let selection = Selection::new(self.client, self.from, self.to, traces.started());
         let (mut summing, mut slowest) = (Summing::default(), Slowest::new(self.slowest));
-        let mut page = self.page_requests.map(Collected::new);
+        let begins_late = traces.begin_late() || self.from.is_some();
+        let mut page = self.page_requests.map(|most| Collected::new(most, begins_late));
         let (mut waiting, mut clocks, mut losing) =
-            (Waiting::default(), Clocks::default(), Losing::default());
+            (Waiting::new(begins_late), Clocks::default(), Losing::default());
         traces.each_line(|run, position, line| {
             if !selection.takes(line) {
                 return Ok(());

@@ -76,6 +76,7 @@ fn make(
         skews: &skews,
         summary: &summary,
         damage: &traces.damage,
+        live: None,
     };
     made.write(&mut html).expect("a Vec takes everything");
     let chrome = serde_json::from_slice(&chrome).expect("the trace-event file is JSON");

@@ -47,13 +47,6 @@ pub(super) struct Waiting {
     others: BTreeMap<Xid, (u64, u64)>,
 }
 
-impl Default for Waiting {
-    fn default() -> Self {
-        let (waits, worst, others) = Default::default();
-        Self { holders: Holders::new(CALLS_REMEMBERED), waits, worst, others }
-    }
-}
-
 impl Waits {
     /// Returns those of which nothing is known.
     pub(super) fn unknown(&self) -> u64 {
@@ -62,6 +55,12 @@ impl Waits {
 }
 
 impl Waiting {
+    /// `begins_late` says that earlier calls are missing.
+    pub(super) fn new(begins_late: bool) -> Self {
+        let (waits, worst, others) = Default::default();
+        Self { holders: Holders::new(CALLS_REMEMBERED, begins_late), waits, worst, others }
+    }
+
     /// Adds a call; `each` is told of waits that are looked into now, of this call or of earlier ones.
     pub(super) fn add(&mut self, run: usize, call: &CallRecord<'_>, mut each: impl FnMut(&Waited)) {
         if call.report.row_wait >= WAIT_MIN {

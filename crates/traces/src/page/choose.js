@@ -29,24 +29,26 @@ function choose(what) {
   redraw();
 }
 
-// Goes to what the address names.
-function follow() {
+// What the address names, as [request] or [, call]; with `missing`, where there is no such thing.
+function named() {
   const [, kind, name] = /^#(request|call)=(.*)$/.exec(location.hash) ?? [];
-  if (!kind) return;
+  if (!kind) return {};
   let wanted;
-  try { wanted = decodeURIComponent(name); } catch { return; }
-  const says = document.getElementById("found");
-  if (kind === "request") {
-    const r = indexOfId(data, wanted);
-    if (r === undefined) says.textContent = `there is no request ${wanted}`;
-    else goToRequest(r);
-    return;
-  }
+  try { wanted = decodeURIComponent(name); } catch { return {}; }
   const slash = wanted.lastIndexOf("/");
   const instance = data.instances.indexOf(wanted.slice(0, slash));
-  const call = data.calls.number.findIndex((number, c) => number === Number(wanted.slice(slash + 1)) && data.calls.instance[c] === instance);
-  if (call < 0) says.textContent = `there is no call ${wanted}`;
-  else goToBar(barOf(data, call, state.marked?.lane.client));
+  const found = kind === "request" ? indexOfId(data, wanted)
+    : data.calls.number.findIndex((number, c) => number === Number(wanted.slice(slash + 1)) && data.calls.instance[c] === instance);
+  if (found === undefined || found < 0) return { missing: `there is no ${kind} ${wanted}` };
+  return kind === "request" ? { request: found } : { bar: barOf(data, found, state.marked?.lane.client) };
+}
+
+// Goes to what the address names.
+function follow() {
+  const { request, bar, missing } = named();
+  if (missing) document.getElementById("found").textContent = missing;
+  goToRequest(request);
+  goToBar(bar);
 }
 
 function showDetails(what) {
@@ -57,8 +59,11 @@ function showDetails(what) {
 // Goes to the worst of a list, and when asked again to the next.
 function walker(make, go) {
   let list;
+  let version;
   let next = 0;
   return () => {
+    if (version !== data.live) list = undefined;
+    version = data.live;
     list ??= make();
     if (list.length) go(list[next++ % list.length]);
   };

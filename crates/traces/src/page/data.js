@@ -18,7 +18,12 @@ function loadData() {
   const element = document.getElementById("data");
   const json = JSON.parse(element.textContent);
   element.remove();
+  return dataOf(json);
+}
+
+function dataOf(json) {
   const data = {
+    live: json.live,
     start: json.start,
     words: json.words,
     instances: json.instances,

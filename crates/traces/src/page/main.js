@@ -87,11 +87,15 @@ function paintOverview(width) {
   return picture;
 }
 
-function setOrder(by) {
+function sortLanes(by = document.getElementById("order").value) {
   const sum = (lane, value) => lane.mates.reduce((sum, mate) => sum + value(mate), 0);
   const worth = { requests: (lane) => sum(lane, (mate) => mate.requests.length), lock: (lane) => sum(lane, (mate) => mate.lock) }[by];
   // Stable, so that a client's lanes stay together.
   scale.order = worth ? [...data.lanes].sort((a, b) => worth(b) - worth(a) || a.index - b.index) : data.lanes;
+}
+
+function setOrder(by) {
+  sortLanes(by);
   scale.scrollTo(0);
   redraw();
 }
@@ -236,18 +240,26 @@ function listenToControls() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", resize);
 }
 
-function begin() {
+function showFacts() {
   const { requests, calls, lanes } = data;
   document.getElementById("facts").textContent =
     `${count(requests.length)} requests in ${count(calls.length)} database calls, ${count(lanes.length)} lanes, ${duration(data.end)} from ${clock(data, 0)}`;
-  const height = Math.min(120, Math.max(48, Math.floor((stageRoom() - AXIS) / Math.max(1, lanes.length))));
-  document.getElementById("tall").value = height;
-  scale.laneHeight = height;
+}
+
+function fitLanes() {
+  scale.laneHeight = Math.min(120, Math.max(48, Math.floor((stageRoom() - AXIS) / Math.max(1, data.lanes.length))));
+  document.getElementById("tall").value = scale.laneHeight;
+}
+
+function begin() {
+  showFacts();
+  fitLanes();
   listenToPointer();
   listenToKeys();
   listenToControls();
   resize();
   follow();
+  if (typeof data.live === "number") keepUp();
 }
 
 begin();

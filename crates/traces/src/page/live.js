@@ -1,0 +1,42 @@
+// Where the page is served (guiche traces --follow) it is kept up to date, and the view stays where it is.
+
+async function keepUp() {
+  const says = document.getElementById("live");
+  for (;;) {
+    // Nothing is made for a page that nobody sees.
+    if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
+    try {
+      const answer = await fetch(`data?after=${data.live}`);
+      if (answer.status === 200) refresh(await answer.json());
+      says.textContent = answer.ok ? "· live" : "· it answers wrongly";
+      if (answer.ok) continue;
+    } catch {
+      says.textContent = "· not connected: this is what was there last";
+    }
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+}
+
+// Takes over what is new. Who looks at all of it, or at its end, goes on to do so; others stay where they are.
+function refresh({ data: json, title, notes, losses, table }) {
+  const { start, lanes } = data;
+  const [whole, atEnd, span] = [scale.from <= 0 && scale.to >= data.end, scale.to >= data.end && !state.marked, scale.span];
+  Object.assign(data, dataOf(json));
+  const earlier = start - data.start;
+  if (whole) scale.fit();
+  else if (atEnd) scale.show(data.end * 1.01 - span, data.end * 1.01);
+  else scale.show(scale.from + earlier, scale.to + earlier);
+  for (const [id, html] of Object.entries({ notes, losses, table })) document.getElementById(id).innerHTML = html;
+  document.querySelector("h1 span").textContent = title;
+  document.title = `Lanes: ${title}`;
+  showFacts();
+  sortLanes();
+  state.hovered = undefined;
+  if (state.marked) {
+    const { request, bar } = named();
+    const lane = request !== undefined ? data.requests.lane[request] : bar !== undefined ? data.bars.lane[bar] : undefined;
+    state.marked = lane === undefined ? undefined : { lane: data.lanes[lane], request, bar };
+  }
+  if (lanes.length !== data.lanes.length) fitLanes();
+  resize();
+}
