@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 
+use crate::watch::{Watch, WatchArgs};
 use testbed::signals::interrupted;
 use testbed::split::CPU_BUDGET;
 use testbed::stack::{Progress, StackOptions};
@@ -21,6 +22,10 @@ pub struct StackArgs {
     /// Allow --cpus to be more than the contest's 1.5 in total.
     #[arg(long)]
     pub over: bool,
+
+    /// Whether it can be watched.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// How often and how long a measurement loads, where it is not what is declared.
@@ -67,12 +72,29 @@ impl StackArgs {
                 ("--pg-bin", stack.pg.bin.is_some()),
                 ("--clients", stack.clients != default.clients),
                 ("--history", stack.history != default.history),
+                ("--watch", self.watch.watch.is_some()),
             ] {
                 ensure!(!given, "{name} does not go with --stack docker");
             }
             ensure!(stack.port != 0, "--stack docker needs a --port");
         }
+        let traced = stack.api_env.iter().any(|(name, _)| name == "TRACE");
+        ensure!(
+            !traced || self.watch.watch.is_none(),
+            "--watch says itself where traces go: leave out TRACE"
+        );
         Ok(stack.clone())
+    }
+
+    /// Returns them with what `--watch` asks for, and the page, which is served from now on.
+    ///
+    /// # Errors
+    /// When the options are wrong, or it cannot be served.
+    pub async fn watched(&self, say: &dyn Fn(&str)) -> Result<(StackArgs, Option<Watch>)> {
+        let mut args = StackArgs { stack: self.options()?, watch: WatchArgs::default(), ..self.clone() };
+        let watch = self.watch.start(args.stack.guiche.as_deref(), None, say).await?;
+        args.stack.api_env.extend(watch.as_ref().map(Watch::setting));
+        Ok((args, watch))
     }
 
     /// Starts it, and tells each step to `progress`.

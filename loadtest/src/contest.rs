@@ -86,7 +86,7 @@ async fn against_own_stack<'a>(
 ) -> Result<ContestResult> {
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let mut stack = args.stack.clone();
+    let (mut stack, _watch) = args.stack.watched(&say).await?;
     // The instances say of each answer where its time went; what the command line says counts.
     stack.stack.api_env.insert(0, ("SERVER_TIMING".to_owned(), "on".to_owned()));
     let running = stack.start(&say).await?;

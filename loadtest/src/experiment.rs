@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use crate::args::LengthArgs;
+use crate::measure::cores::Cores;
 use crate::measure::declaration::Declaration;
 use crate::measure::declared;
 use crate::measure::plan::{Choice, Plan};
 use crate::measure::{self, formula, index, report};
+use crate::watch::WatchArgs;
 
 /// Where the reports go unless told otherwise, one directory for each experiment.
 const REPORTS: &str = "reports/experiments";
@@ -37,6 +39,10 @@ pub struct ExperimentArgs {
     /// reports/experiments]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+
+    /// Whether it can be watched.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 impl ExperimentArgs {
@@ -78,7 +84,11 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
     if args.list {
         return list();
     }
-    let choice = Choice { length: args.length, ..Choice::default() };
+    let say = |line: &str| println!("{line}");
+    let aside = Cores::of_machine().ok().map(|cores| cores.k6.to_string());
+    let watch = args.watch.start(None, aside, &say).await?;
+    let trace = watch.iter().map(|watch| format!("{}={}", watch.setting().0, watch.setting().1));
+    let choice = Choice { length: args.length, base: trace.collect(), ..Choice::default() };
     let plans = args.declarations()?.iter().map(|one| Plan::new(one, &choice)).collect::<Result<Vec<_>>>()?;
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(REPORTS));
     let finished = |result: &measure::result::Measurement, progress: &measure::progress::Progress| {

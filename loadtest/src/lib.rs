@@ -6,6 +6,7 @@
 //! - [`k6`] plays the scripts of `loadtest/k6` for both.
 //! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
 //! - [`stalls`] says what slow answers waited for.
+//! - [`watch`] serves the page of a stack that is traced.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
 
 pub mod args;
@@ -21,3 +22,4 @@ pub mod progress;
 pub mod report;
 pub mod stalls;
 pub mod up;
+pub mod watch;

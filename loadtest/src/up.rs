@@ -51,6 +51,7 @@ pub async fn run(UpArgs { args, clients, history, no_restart }: &UpArgs) -> Resu
     (args.stack.clients, args.stack.history) = (*clients, *history);
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
+    let (args, _watch) = args.watched(&say).await?;
     let mut running = args.start(&say).await?;
     say(&format!("ready: {}", running.url()));
     println!("{}\n  Ctrl-C stops and removes it all", running.parts().await?);

@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
@@ -22,12 +22,7 @@ fn up(args: &[&str]) -> Command {
 
 /// The answer to a request for a client's statement, empty if there is none.
 fn statement(port: u16, client: u32) -> String {
-    let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
-        write!(stream, "GET /clientes/{client}/extrato HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).map(|_| answer)
-    });
-    asked.unwrap_or_default()
+    ask(([127, 0, 0, 1], port).into(), &format!("/clientes/{client}/extrato"))
 }
 
 /// A stack that is ready, and what it said about itself.
@@ -36,6 +31,8 @@ struct Up {
     port: u16,
     parts: Vec<(String, Pid)>,
     dir: PathBuf,
+    /// Where it can be watched.
+    page: Option<SocketAddr>,
     says: Lines<BufReader<ChildStdout>>,
 }
 
@@ -49,15 +46,17 @@ impl Up {
             .spawn()
             .expect("it starts");
         let mut says = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let (mut parts, mut dir) = (Vec::new(), None);
+        let (mut parts, mut dir, mut page) = (Vec::new(), None, None);
         for line in says.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C stops")) {
             let words: Vec<&str> = line.split_whitespace().collect();
+            let url = words.iter().find_map(|word| word.strip_prefix("http://")?.strip_suffix('/'));
+            page = url.map(|url| url.parse().expect("an address")).or(page);
             if let [name, _, "pid", pid, log] = words[..] {
                 parts.push((name.to_owned(), Pid::from_raw(pid.parse().expect("a pid"))));
                 dir = Path::new(log).parent().map(Path::to_owned);
             }
         }
-        Up { child, port, parts, dir: dir.expect("it was ready and said where its logs are"), says }
+        Up { child, port, parts, dir: dir.expect("it was ready and said where its logs are"), page, says }
     }
 
     fn pid(&self, part: &str) -> Pid {
@@ -83,6 +82,7 @@ impl Up {
             until(name, || !Path::new(&format!("/proc/{pid}")).exists());
         }
         TcpStream::connect(("127.0.0.1", self.port)).expect_err("nobody listens");
+        until("nor is there a page", || self.page.is_none_or(|page| TcpStream::connect(page).is_err()));
         (status, String::from_utf8_lossy(&stderr).into_owned())
     }
 }
@@ -103,6 +103,27 @@ fn nothing_outlives_it_when_it_is_killed() {
     let up = Up::start(&["--balancing", "layer4", "--transport", "tcp", "--envelope"]);
     up.signal(Signal::SIGKILL);
     up.end();
+}
+
+/// What is answered; nothing where nobody does.
+fn ask(address: SocketAddr, path: &str) -> String {
+    let asked = TcpStream::connect(address).and_then(|mut stream| {
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    asked.unwrap_or_default()
+}
+
+#[test]
+fn it_can_be_watched() {
+    let up = Up::start(&["--watch=127.0.0.1:0"]);
+    let page = up.page.expect("it says where");
+    // The first statements were read when it was seen to be ready.
+    until("requests are on the page", || ask(page, "/data?after=0").contains("\"lanes\":[[1,0]"));
+    up.signal(Signal::SIGTERM);
+    let (status, complaints) = up.end();
+    assert!(status.success(), "{complaints}");
 }
 
 #[test]
@@ -154,7 +175,10 @@ fn data_of_the_other_profile_is_refused_and_left_alone() {
 fn what_is_missing_is_named_before_anything_starts() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
+    let watch = format!("--watch=127.0.0.1:{port}");
     for (args, says) in [
+        ([watch.as_str(), "--over"], "choose another with --serve"),
+        (["--watch", "--env=TRACE=x"], "leave out TRACE"),
         (["--port", &port], "is taken"),
         (["--guiche", "/nonexistent/guiche"], "there is no program /nonexistent/guiche"),
         (["--pg-bin", "/nonexistent"], "/nonexistent has no initdb"),

@@ -171,7 +171,8 @@ impl Live {
             return Ok(None);
         }
         let mut made = locked(&self.made);
-        if made.version <= after {
+        let is_old = made.version != locked(&self.window).version && made.next <= Instant::now();
+        if made.version <= after || is_old {
             thread::sleep(made.next.saturating_duration_since(Instant::now()));
             let window = locked(&self.window);
             let (traces, version) = (window.traces(), window.version);

@@ -22,7 +22,7 @@ pub struct ContestArgs {
     /// Play against a stack that something else started, if all its balances are zero
     #[arg(long, value_name = "URL", conflicts_with_all = [
         "topology", "mode", "profile", "balancing", "envelope", "split", "port", "transport", "data", "api_env",
-        "guiche", "bin",
+        "guiche", "bin", "watch",
     ])]
     pub target: Option<String>,
 
