@@ -14,7 +14,11 @@ use settings::Config;
 /// Without a command it serves. Its settings come from the environment.
 #[derive(Parser)]
 #[command(version, after_long_help = settings::settings_text() + "\n" + signals::HELP)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    /// Print all settings as JSON: names, defaults, what each may be, and its meaning
+    #[arg(long)]
+    settings: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -34,7 +38,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command.unwrap_or(Command::Serve) {
+    let Arguments { settings, command } = Arguments::parse();
+    if settings {
+        return print_settings();
+    }
+    let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve().map_err(|error| error.to_string()),
         Command::Health { live } => health::check(live).map_err(|error| error.to_string()),
         Command::Traces(arguments) => traces::run(&arguments).map_err(|error| error.to_string()),
@@ -47,6 +55,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_settings() -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    let text = serde_json::to_string_pretty(settings::SETTINGS).unwrap_or_default();
+    // Whoever reads it may have gone (`| head`).
+    let _ = writeln!(output, "{text}");
+    ExitCode::SUCCESS
 }
 
 fn serve() -> Result<(), server::StartError> {

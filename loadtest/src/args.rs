@@ -1,8 +1,9 @@
 //! The part of the command line that says which stack to start.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Error, Result, bail, ensure};
 
 use crate::watch::{Watch, WatchArgs};
+use testbed::settings;
 use testbed::signals::interrupted;
 use testbed::split::CPU_BUDGET;
 use testbed::stack::{Progress, StackOptions};
@@ -78,6 +79,10 @@ impl StackArgs {
             }
             ensure!(stack.port != 0, "--stack docker needs a --port");
         }
+        if stack.guiche.is_none() {
+            let check = |(name, value): &(String, String)| settings::check(name, value);
+            stack.api_env.iter().try_for_each(check).map_err(Error::msg)?;
+        }
         let traced = stack.api_env.iter().any(|(name, _)| name == "TRACE");
         ensure!(
             !traced || self.watch.watch.is_none(),
@@ -132,13 +137,13 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let options = parse("--mode direct --profile contest --balancing layer4 --cpus 0.25/0.25/0.30/0.70 --envelope --port 0 --transport tcp --env BATCH_MAX=64 --env X=a=b")
+        let options = parse("--mode direct --profile contest --balancing layer4 --cpus 0.25/0.25/0.30/0.70 --envelope --port 0 --transport tcp --env BATCH_MAX=64 --env INSTANCE=a=b")
             .expect("they are right");
         assert_eq!((options.mode, options.profile), (Mode::Direct, Profile::Contest));
         assert_eq!((options.balancing, options.transport), (Balancing::Layer4, Transport::Tcp));
         assert_eq!(options.split, Split { api: 0.25, nginx: 0.3, postgres: 0.7 });
         assert_eq!((options.envelope, options.port), (true, 0));
-        assert_eq!(options.api_env, [("BATCH_MAX".into(), "64".into()), ("X".into(), "a=b".into())]);
+        assert_eq!(options.api_env, [("BATCH_MAX".into(), "64".into()), ("INSTANCE".into(), "a=b".into())]);
     }
 
     #[test]
@@ -163,6 +168,7 @@ mod tests {
             ("--mode fast", "possible values: direct, serial, batched"),
             ("--balancing ip_hash", "possible values: least_conn, round_robin, affinity, layer4"),
             ("--port 70000", "70000 is not in 0..=65535"),
+            ("--env BATCHMAX=4", "BATCHMAX is no setting of the service; there are LISTEN, "),
             ("--env BATCH_MAX", "it has the form NAME=VALUE"),
         ] {
             let error = parse(line).err().unwrap_or_default();

@@ -118,3 +118,20 @@ async fn beside_a_database_that_answers_nothing_is_refused_from_the_first_reques
     let guiche = Guiche::launcher(&database).start_listening().await;
     assert_eq!(guiche.credit(1, 1, "first").await.status, 200);
 }
+
+/// Programs that set something ask what there is.
+#[tokio::test]
+async fn the_settings_are_there_for_programs_too() {
+    let (status, text) = Launcher::bare().argument("--settings").run_to_end().await;
+    assert!(status.success(), "{text}");
+    let settings: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let of =
+        |name: &str| settings.as_array().expect("a list").iter().find(|one| one["name"] == name).cloned();
+    let mode = of("MODE").expect("there is one");
+    assert_eq!(mode["default"]["is"], "batched");
+    assert_eq!(mode["values"]["word"], serde_json::json!(["direct", "serial", "batched"]));
+    let batch = of("BATCH_MAX").expect("there is one");
+    assert_eq!(batch["values"]["number"][0], 1);
+    assert!(batch["meaning"].is_string());
+    assert_eq!(of("DATABASE_URL").expect("there is one")["default"], "required");
+}

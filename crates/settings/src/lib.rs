@@ -16,4 +16,4 @@ pub use config::{Config, TraceFiles};
 pub use database_url::DatabaseUrl;
 pub use error::ConfigError;
 pub use otel::{MetricsExport, Otlp};
-pub use table::{Fallback, SETTINGS, Setting, Values, settings_text};
+pub use table::{Fallback, SETTINGS, Setting, Values, check, settings_text};

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// One setting. All come from the environment; an empty value counts as unset.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Setting {
     /// The variable's name.
     pub name: &'static str,
@@ -16,7 +18,8 @@ pub struct Setting {
 }
 
 /// What holds where a setting is unset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fallback {
     /// This value.
     Is(&'static str),
@@ -27,7 +30,8 @@ pub enum Fallback {
 }
 
 /// What a setting may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Values {
     /// A whole number from the first to the second.
     Number(usize, usize),
@@ -231,6 +235,31 @@ pub const SETTINGS: &[Setting] = {
 pub(crate) fn setting(name: &str) -> &'static Setting {
     let found = SETTINGS.iter().find(|setting| setting.name == name);
     found.unwrap_or_else(|| panic!("{name} stands in the table of settings"))
+}
+
+/// Names that the table does not list: OpenTelemetry's, and those that Rust itself reads.
+const OTHERS: [&str; 2] = ["OTEL_", "RUST_"];
+
+/// Makes sure that there is a setting of that name, and that it may have the value.
+///
+/// # Errors
+/// What there is, or what it may be.
+pub fn check(name: &str, value: &str) -> Result<(), String> {
+    let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+        if OTHERS.iter().any(|other| name.starts_with(other)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        return Err(format!("{name} is no setting of the service; there are {}", names.join(", ")));
+    };
+    let is_usable = match setting.values {
+        Values::Number(min, max) => value.parse().is_ok_and(|number| (min..=max).contains(&number)),
+        Values::Word(words) => words.contains(&value),
+        Values::Text(_) => true,
+    };
+    // An empty one is as none.
+    let fits = value.trim().is_empty() || is_usable;
+    fits.then_some(()).ok_or_else(|| format!("{name}={value}: expected {}", setting.values))
 }
 
 impl fmt::Display for Fallback {

@@ -42,7 +42,7 @@ pub use instance::Instance;
 pub use nginx::Balancing;
 pub use proxy::{Flow, Proxy};
 pub use running::{Running, Topology};
-pub use settings::{Mode, Profile};
+pub use settings::{self, Mode, Profile};
 pub use split::{Service, Split};
 pub use stack::{Limits, Pinning, Stack, StackOptions, Transport};
 pub use usage::{ServiceUsage, Usage};

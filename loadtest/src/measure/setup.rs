@@ -23,11 +23,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use clap::ValueEnum;
 
 use testbed::instance::find_guiche;
 use testbed::nginx::Balancing;
+use testbed::settings;
 use testbed::split::Split;
 use testbed::stack::Transport;
 use testbed::{Mode, Profile};
@@ -238,6 +239,10 @@ impl Setup {
     /// # Errors
     /// The reason.
     pub fn check(&self) -> Result<()> {
+        // Another program may have others.
+        if self.guiche.is_none() {
+            self.env.iter().try_for_each(|(name, value)| settings::check(name, value)).map_err(Error::msg)?;
+        }
         let by_wrk = matches!(self.arrivals, Arrivals::Saturating { .. });
         ensure!(by_wrk || !self.keyed, "keys are given by wrk: keyed goes with connections");
         let past_the_service = matches!(self.arrivals, Arrivals::Batches { .. });
