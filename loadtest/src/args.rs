@@ -47,6 +47,10 @@ pub struct LengthArgs {
     /// Seconds of load before that [default: what is declared; at the contest's rate 4].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub warm_up: Option<u32>,
+
+    /// Go on where an earlier call with the same arguments was stopped, or has failures; with more --rounds, add those.
+    #[arg(long)]
+    pub resume: bool,
 }
 
 impl StackArgs {

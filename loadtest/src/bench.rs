@@ -1,6 +1,6 @@
 //! `loadtest bench`: the cost of a request within the contest's limits, one case beside the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -9,7 +9,9 @@ use crate::args::LengthArgs;
 use crate::contest::timestamp;
 use crate::measure::declaration::Declaration;
 use crate::measure::plan::{Choice, Plan};
-use crate::measure::{self, report, words};
+use crate::measure::progress::Progress;
+use crate::measure::result::Measurement;
+use crate::measure::{self, words};
 use crate::report::text;
 
 /// The comparison that `--contest-rate` means.
@@ -84,17 +86,18 @@ impl BenchArgs {
 /// When any run failed or left wrong books, after everything else was run; at once when the first
 /// one failed, or when it was interrupted.
 pub async fn run(args: &BenchArgs) -> Result<()> {
-    let plan = Plan::new(&Declaration::bench()?, &args.choice())?;
     let name = format!("reports/bench-{}", timestamp());
-    let results = measure::make(vec![plan], |_, _| Ok(())).await?;
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
-    for result in &results {
-        let page = report::write(result, &directory)?;
+    ensure!(!args.length.resume || args.report.is_some(), "--resume needs --report: what is to go on?");
+    let plan = Plan::new(&Declaration::bench()?, &args.choice())?.reported(&directory, args.length.resume)?;
+    let finished = |result: &Measurement, page: &Path, progress: &Progress| {
         let goals = words::goals(result);
         if !goals.is_empty() {
-            println!("{}", text::table(&goals));
+            progress.say(&text::table(&goals));
         }
-        println!("Report: {}", page.canonicalize().unwrap_or(page).display());
+        progress.say(&format!("Report: {}", page.display()));
+    };
+    for result in measure::make(vec![plan], finished).await? {
         let problems = result.problems();
         ensure!(problems.is_empty(), "not every run went well:\n  {}", problems.join("\n  "));
     }

@@ -1,7 +1,7 @@
 //! `loadtest experiment`: one question each, answered by loading the stack while a few things vary.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
@@ -10,7 +10,8 @@ use crate::measure::cores::Cores;
 use crate::measure::declaration::Declaration;
 use crate::measure::declared;
 use crate::measure::plan::{Choice, Plan};
-use crate::measure::{self, formula, index, report};
+use crate::measure::result::Measurement;
+use crate::measure::{self, formula, index};
 use crate::watch::WatchArgs;
 
 /// Where the reports go unless told otherwise, one directory for each experiment.
@@ -89,18 +90,20 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
     let watch = args.watch.start(None, aside, &say).await?;
     let trace = watch.iter().map(|watch| format!("{}={}", watch.setting().0, watch.setting().1));
     let choice = Choice { length: args.length, base: trace.collect(), ..Choice::default() };
-    let plans = args.declarations()?.iter().map(|one| Plan::new(one, &choice)).collect::<Result<Vec<_>>>()?;
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(REPORTS));
-    let finished = |result: &measure::result::Measurement, progress: &measure::progress::Progress| {
-        let page = report::write(result, &directory.join(&result.name))?;
+    let plan =
+        |one: &Declaration| Plan::new(one, &choice)?.reported(&directory.join(&one.name), args.length.resume);
+    let plans = args.declarations()?.iter().map(plan).collect::<Result<Vec<_>>>()?;
+    let finished = |result: &Measurement, page: &Path, progress: &measure::progress::Progress| {
         // An answer that cannot be given is no reason to stop: the data is there.
         let answer = formula::answer(result).unwrap_or_else(|error| format!("{error:#}"));
         progress.say(&format!("{}: {answer}\n  {}\n", result.title, page.display()));
-        Ok(())
     };
-    let results = measure::make(plans, finished).await?;
+    let results = measure::make(plans, finished).await;
+    // What was stopped has a report too.
     index::write(&directory)?;
-    let of_result = |result: &measure::result::Measurement| {
+    let results = results?;
+    let of_result = |result: &Measurement| {
         result.problems().into_iter().map(|problem| format!("{} {problem}", result.name)).collect::<Vec<_>>()
     };
     let problems: Vec<String> = results.iter().flat_map(of_result).collect();

@@ -17,6 +17,7 @@
 //! | [`setup`], [`axis`]       | the settings of a case in words, and what sets them                  |
 //! | [`tools`], [`cores`]      | what a run needs, and who runs on which core                         |
 //! | [`load`], [`slow`], [`witness`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
+//! | [`kept`]                  | what is kept while it is made, and goes on                           |
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
 //! | [`formula`]               | answers and expectations, computed from the figures                  |
 //! | [`table`], [`charts`], [`words`], [`report`], [`index`] | the outcome on paper                   |
@@ -35,6 +36,7 @@ pub mod formula;
 pub mod index;
 pub mod instructions;
 pub mod interval;
+pub mod kept;
 pub mod load;
 pub mod plan;
 pub mod progress;
@@ -51,39 +53,33 @@ pub mod witness;
 pub mod words;
 pub mod wrk;
 
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use instructions::Callgrind;
-use plan::{Plan, Planned};
+use plan::Plan;
 use progress::Progress;
-use result::{Case, Comparison, Measurement};
+use result::{Case, Conditions, Measurement};
 use testbed::instance::find_guiche;
 use testbed::signals::interrupted;
-use tools::{Platform, Tools};
+use tools::Tools;
 
-/// Makes all measurements one after the other; `finished` is told of each.
+/// Makes all measurements one after the other, and writes the report of each; `finished` is told of each, and of
+/// its page.
 ///
 /// # Errors
-/// At once when the first run fails, as what fails first would fail again and again, or when `finished`
-/// fails, or when it was interrupted. Later failures are in the results.
+/// At once when the first run fails, as what fails first would fail again and again, or when it was interrupted:
+/// then the report has what there is. Later failures are in the results.
 pub async fn make(
     plans: Vec<Plan>,
-    finished: impl FnMut(&Measurement, &Progress) -> Result<()>,
+    mut finished: impl FnMut(&Measurement, &Path, &Progress),
 ) -> Result<Vec<Measurement>> {
-    tokio::select! {
-        results = make_all(plans, finished) => results,
-        signal = interrupted() => bail!("stopped by {signal}"),
-    }
-}
-
-async fn make_all(
-    plans: Vec<Plan>,
-    mut finished: impl FnMut(&Measurement, &Progress) -> Result<()>,
-) -> Result<Vec<Measurement>> {
+    let interruption = interrupted();
+    tokio::pin!(interruption);
     let tools = Tools::find(&plans)?;
     let (runs, estimate) =
         plans.iter().map(Plan::estimate).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).unwrap_or_default();
@@ -93,41 +89,69 @@ async fn make_all(
     }
     let mut results = Vec::new();
     for plan in plans {
-        let result = measure(&tools, plan, &mut progress).await?;
-        finished(&result, &progress)?;
+        let mut result = plan.result.clone();
+        let outcome = tokio::select! {
+            outcome = measure(&tools, &plan, &mut result, &mut progress) => outcome,
+            signal = &mut interruption => Err(anyhow!("stopped by {signal}")),
+        };
+        result.unfinished = outcome.as_ref().err().map(|why| format!("{why:#}")).unwrap_or_default();
+        if result.cases().all(|(_, case)| case.runs.is_empty()) {
+            return Err(outcome.err().unwrap_or_else(|| anyhow!("not one run could be made")));
+        }
+        let page = kept::report(&result, &plan.directory)?;
+        outcome.with_context(|| format!("{} has what there is; --resume goes on", page.display()))?;
+        finished(&result, &page, &progress);
         results.push(result);
     }
     Ok(results)
 }
 
-async fn measure(tools: &Tools, mut plan: Plan, progress: &mut Progress) -> Result<Measurement> {
-    let started_at = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339);
-    let started_at = started_at.context("the clock shows no year of our era")?;
-    let begin = Instant::now();
-    let mut on = None;
-    let mut comparisons = std::mem::take(&mut plan.result.comparisons);
-    for (comparison, planned) in comparisons.iter_mut().zip(&plan.comparisons) {
-        compare(tools, (comparison, planned), plan.rounds, progress, &mut on).await?;
+async fn measure(
+    tools: &Tools,
+    plan: &Plan,
+    result: &mut Measurement,
+    progress: &mut Progress,
+) -> Result<()> {
+    if result.conditions.started_at.is_empty() {
+        let started_at = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339);
+        result.conditions.started_at = started_at.context("the clock shows no year of our era")?;
+    }
+    for (position, planned) in plan.comparisons.iter().enumerate() {
+        compare(tools, plan, position, result, progress).await?;
+        let comparison = &mut result.comparisons[position];
+        if let (true, Some(callgrind)) = (planned.instructions, &tools.callgrind) {
+            for (case, (setup, _)) in comparison.cases.iter_mut().zip(&planned.cases) {
+                progress.begins(&comparison.title, &case.label);
+                count(callgrind, setup, case, progress).await;
+            }
+        }
         let rows = table::rows(comparison, plan.rounds);
         progress.say(&format!("{}\n\n{}", comparison.title, crate::report::text::table(&rows)));
     }
-    let mut conditions = tools.conditions(&plan, on.unwrap_or_default());
-    (conditions.started_at, conditions.took_s) = (started_at, begin.elapsed().as_secs_f64());
-    Ok(Measurement { conditions, comparisons, ..plan.result })
+    Ok(())
 }
 
-/// Runs the cases in turn, round after round. `on` takes what they were made on.
+/// Runs the cases in turn, round after round, and keeps each run as it ends.
 async fn compare(
     tools: &Tools,
-    (comparison, planned): (&mut Comparison, &Planned),
-    rounds: u32,
+    plan: &Plan,
+    position: usize,
+    result: &mut Measurement,
     progress: &mut Progress,
-    on: &mut Option<Platform>,
 ) -> Result<()> {
-    for round in 0..rounds {
-        for (case, (setup, times)) in comparison.cases.iter_mut().zip(&planned.cases) {
+    for round in 0..plan.rounds {
+        for (number, (setup, times)) in plan.comparisons[position].cases.iter().enumerate() {
+            let comparison = &mut result.comparisons[position];
+            let case = &mut comparison.cases[number];
+            if case.has_round(round) {
+                continue;
+            }
+            if case.is_hopeless() {
+                progress.passes(times.estimate());
+                continue;
+            }
             progress.begins(&comparison.title, &case.label);
-            let is_first = progress.is_first();
+            let (is_first, begin) = (progress.is_first(), Instant::now());
             let outcome = run::run(tools, setup, *times, round).await;
             progress.ends(
                 &case.label,
@@ -137,17 +161,16 @@ async fn compare(
             match outcome {
                 Ok((run, platform)) => {
                     case.runs.push(run);
-                    *on = Some(platform);
+                    if result.conditions.disk.is_empty() {
+                        let started_at = std::mem::take(&mut result.conditions.started_at);
+                        result.conditions = Conditions { started_at, ..tools.conditions(plan, platform) };
+                    }
                 }
                 Err(error) if is_first => return Err(error.context(case.label.clone())),
                 Err(error) => case.failures.push(format!("round {}: {error:#}", round + 1)),
             }
-        }
-    }
-    if let (true, Some(callgrind)) = (planned.instructions, &tools.callgrind) {
-        for (case, (setup, _)) in comparison.cases.iter_mut().zip(&planned.cases) {
-            progress.begins(&comparison.title, &case.label);
-            count(callgrind, setup, case, progress).await;
+            result.conditions.took_s += begin.elapsed().as_secs_f64();
+            kept::keep(result, &plan.directory)?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -102,17 +103,49 @@ fn a_wrong_file_is_refused_with_its_name_and_field() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_told_at_once() {
+    let dir = RunDir::create().expect("a run directory");
+    let file = dir.path().join("file");
+    fs::write(&file, "no directory").expect("it is writable");
+    let output = experiment(&["hot", "--report", &file.display().to_string()]);
+    assert!(!output.status.success() && said(&output).contains("cannot write"), "{}", said(&output));
+}
+
+/// Stopped after its first run, it has a report of that, and goes on.
+#[test]
 fn a_small_experiment_adds_up() {
     let dir = RunDir::create().expect("a run directory");
     let (path, reports) = (dir.path().join("small.toml"), dir.path().join("reports"));
+    let small = reports.join("small");
     fs::write(&path, SMALL).expect("it is writable");
-    let output = experiment(&[&path.display().to_string(), "--report", &reports.display().to_string()]);
-    let said = said(&output);
-    if skipped(&said) {
+    let (path, reports) = (path.display().to_string(), reports.display().to_string());
+    let mut child = command(&[&path, "--report", &reports])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines().map_while(Result::ok);
+    let first: Vec<String> = lines.take_while(|line| !line.contains("p99")).collect();
+    let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT);
+    let output = child.wait_with_output().expect("it ends");
+    let why = said(&output);
+    if skipped(&why) {
         return;
     }
-    assert!(output.status.success(), "{said}");
-    let result: Measurement = report::read(&reports.join("small")).expect("results.json");
+    assert!(first.iter().any(|line| line.contains("2 runs")) && why.contains("stopped by SIGINT"), "{why}");
+    let result: Measurement = report::read(&small).expect("what there is");
+    assert_eq!(result.cases().map(|(_, case)| case.runs.len()).collect::<Vec<_>>(), [1, 0]);
+    let report = fs::read_to_string(small.join("report.md")).expect("a report");
+    assert!(report.contains("Not finished (stopped by SIGINT)"), "{report}");
+
+    let refused = experiment(&[&path, "--report", &reports, "--resume", "--seconds", "3"]);
+    assert!(!refused.status.success() && said(&refused).contains("other cases, settings or times"));
+    let output = experiment(&[&path, "--report", &reports, "--resume"]);
+    let said = said(&output);
+    assert!(output.status.success() && said.contains("1 runs"), "{said}");
+    assert!(!small.join("unfinished.json").exists());
+    let result: Measurement = report::read(&small).expect("results.json");
+    assert_eq!(result.unfinished, "");
     assert_eq!((result.name.as_str(), result.comparisons[0].cases.len()), ("small", 2));
     for point in &result.comparisons[0].cases {
         assert_eq!((point.runs.len(), &point.failures), (1, &Vec::new()), "{said}");

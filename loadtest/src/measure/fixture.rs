@@ -60,6 +60,7 @@ pub(crate) fn experiment() -> Measurement {
             ]),
             cases: points,
         }],
+        unfinished: String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is run: the cases of a declared measurement, and what the command line makes of it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub comparisons: Vec<Planned>,
     /// How often.
     pub rounds: u32,
+    /// Where its report goes.
+    pub directory: PathBuf,
 }
 
 /// What is run for one comparison.
@@ -97,9 +100,10 @@ impl Plan {
             ..Conditions::default()
         };
         let Declaration { name, title, question, answer, expect, .. } = declaration.clone();
+        let (expectations, unfinished) = (expect, String::new());
         let result =
-            Measurement { name, title, question, answer, expectations: expect, conditions, comparisons };
-        Ok(Plan { result, comparisons: planned, rounds })
+            Measurement { name, title, question, answer, expectations, conditions, comparisons, unfinished };
+        Ok(Plan { result, comparisons: planned, rounds, directory: PathBuf::new() })
     }
 
     /// Returns the settings of all cases.
@@ -107,13 +111,14 @@ impl Plan {
         self.comparisons.iter().flat_map(|one| one.cases.iter().map(|(setup, _)| setup))
     }
 
-    /// Returns how many runs there are, the counts of instructions included, and about how long they take.
+    /// Returns how many runs are to come, the counts of instructions included, and about how long they take.
     pub fn estimate(&self) -> (u64, Duration) {
         let mut all = (0, Duration::ZERO);
-        for comparison in &self.comparisons {
-            for (_, times) in &comparison.cases {
-                all.0 += u64::from(self.rounds) + u64::from(comparison.instructions);
-                all.1 += times.estimate() * self.rounds;
+        for (comparison, made) in self.comparisons.iter().zip(&self.result.comparisons) {
+            for ((_, times), case) in comparison.cases.iter().zip(&made.cases) {
+                let rounds = (0..self.rounds).filter(|round| !case.has_round(*round)).count() as u32;
+                all.0 += u64::from(rounds) + u64::from(comparison.instructions);
+                all.1 += times.estimate() * rounds;
                 all.1 += instructions::ESTIMATE * u32::from(comparison.instructions);
             }
         }

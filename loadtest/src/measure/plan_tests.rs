@@ -22,7 +22,8 @@ fn bench(choice: &Choice) -> Plan {
     Plan::new(&Declaration::bench().expect("bench.toml is right"), choice).expect("right")
 }
 
-const QUICK: LengthArgs = LengthArgs { quick: true, rounds: None, seconds: None, warm_up: None };
+const QUICK: LengthArgs =
+    LengthArgs { quick: true, rounds: None, seconds: None, warm_up: None, resume: false };
 
 #[test]
 fn every_x_meets_every_series_and_the_rest_stays() {

@@ -46,6 +46,12 @@ impl Progress {
         self.display.bar.iter().for_each(|bar| bar.inc(1));
     }
 
+    /// Leaves out one that was expected to take `estimate`.
+    pub fn passes(&mut self, estimate: Duration) {
+        self.all = self.all.saturating_sub(estimate);
+        self.display.bar.iter().for_each(|bar| bar.inc(1));
+    }
+
     /// Prints a line above what is shown.
     pub fn say(&self, text: &str) {
         self.display.say(text);

@@ -66,6 +66,7 @@ pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
     let context = context! {
         title => result.title,
         question => result.question,
+        unfinished => result.unfinished,
         answer => words::answer(result).unwrap_or_else(|reason| reason),
         verdicts,
         problems => words::problems(result),

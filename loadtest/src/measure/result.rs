@@ -28,6 +28,9 @@ pub struct Measurement {
     pub conditions: Conditions,
     /// The comparisons: the cases of each were run in turn.
     pub comparisons: Vec<Comparison>,
+    /// Why runs are missing; empty where none is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unfinished: String,
 }
 
 /// Something that is expected of the data.
@@ -258,6 +261,16 @@ impl Comparison {
 }
 
 impl Case {
+    /// Returns whether it was run in this round.
+    pub fn has_round(&self, round: u32) -> bool {
+        self.runs.iter().any(|run| run.round == round)
+    }
+
+    /// Returns whether it could not be run even once.
+    pub fn is_hopeless(&self) -> bool {
+        self.runs.is_empty() && !self.failures.is_empty()
+    }
+
     /// Returns the runs that say something about the service.
     pub fn valid(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.invalid.is_none())
