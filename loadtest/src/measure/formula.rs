@@ -12,7 +12,7 @@
 //! | `most("FIGURE", …)`          | the largest of the rounds; what follows is that of `FIGURE(…)`        |
 //! | `max("FIGURE", SERIES)`, `min` | the largest and smallest median of that series, over all x          |
 //! | `argmax("FIGURE", SERIES)`, `argmin` | the x at which it is                                          |
-//! | `fastest(SETTINGS).NAME`     | a figure or a setting of the case with the most requests per second of all with these settings |
+//! | `fastest(SETTINGS).NAME`     | a figure or a setting of the case with the most requests per second of all with these settings whose books were checked |
 //! | `shipped.NAME`               | the same of the case with the declared file's own base                |
 //!
 //! `FIGURE` is a name of [`FIGURES`](super::figures::FIGURES). A number is shown with three digits; the filters `times`, `whole`
