@@ -75,6 +75,7 @@ impl StackArgs {
                 ("--keep", stack.keep),
                 ("--guiche", stack.guiche.is_some()),
                 ("--pg-bin", stack.pg.bin.is_some()),
+                ("--instances", stack.instances != default.instances),
                 ("--clients", stack.clients != default.clients),
                 ("--history", stack.history != default.history),
                 ("--watch", self.watch.watch.is_some()),

@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start PostgreSQL, two instances and NGINX, and follow their health until Ctrl-C
+    /// Start PostgreSQL, instances and NGINX, and follow their health until Ctrl-C
     Up(up::UpArgs),
     /// Start the stack and play the official simulation against it; fails if anything is fined
     Contest(ContestArgs),

@@ -10,7 +10,7 @@ use testbed::bank::SHIPPED_CLIENTS;
 use testbed::cluster::connect;
 use testbed::http::Endpoint;
 use testbed::signals::interrupted;
-use testbed::split::Service;
+use testbed::split::{INSTANCES, MOST_INSTANCES, Service};
 use testbed::stack::Stack;
 
 /// How often each part is asked how it is.
@@ -30,6 +30,10 @@ const MOST_ROWS: u64 = 1_000_000_000;
 pub struct UpArgs {
     #[command(flatten)]
     args: StackArgs,
+    /// How many instances there are: more or fewer than two share the CPU and memory that two have
+    #[arg(long, default_value_t = INSTANCES as u8, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(1..=MOST_INSTANCES as i64))]
+    instances: u8,
     /// How many clients the bank has: the contest's five, and as many more with the limit of the first
     #[arg(long, default_value_t = SHIPPED_CLIENTS, value_name = "N",
           value_parser = clap::value_parser!(u32).range(i64::from(SHIPPED_CLIENTS)..=MOST_CLIENTS))]
@@ -46,9 +50,10 @@ pub struct UpArgs {
 ///
 /// # Errors
 /// When the stack does not start, when a part of it dies for good, or when it does not stop cleanly.
-pub async fn run(UpArgs { args, clients, history, no_restart }: &UpArgs) -> Result<()> {
+pub async fn run(UpArgs { args, instances, clients, history, no_restart }: &UpArgs) -> Result<()> {
     let mut args = args.clone();
-    (args.stack.clients, args.stack.history) = (*clients, *history);
+    (args.stack.instances, args.stack.clients, args.stack.history) =
+        (usize::from(*instances), *clients, *history);
     let begin = Instant::now();
     let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
     let (args, _watch) = args.watched(&say).await?;
@@ -101,7 +106,8 @@ async fn start_again(stack: &mut Stack, service: Service, say: &dyn Fn(&str)) {
 /// containers Docker itself knows.
 async fn follow(running: &Running, say: &dyn Fn(&str)) {
     let Running::Native(stack) = running else { return std::future::pending().await };
-    let mut health = Service::ALL.map(|service| (service, HEALTHY.to_owned()));
+    let services = stack.services().into_iter();
+    let mut health: Vec<_> = services.map(|service| (service, HEALTHY.to_owned())).collect();
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -119,8 +125,7 @@ async fn follow(running: &Running, say: &dyn Fn(&str)) {
 
 async fn ask(stack: &Stack, service: Service) -> Result<()> {
     match service {
-        Service::Api1 => stack.instances[0].endpoint.check("/readyz").await,
-        Service::Api2 => stack.instances[1].endpoint.check("/readyz").await,
+        Service::Api(index) => stack.instances[index].endpoint.check("/readyz").await,
         Service::Nginx => Endpoint::Tcp(stack.nginx.address).check("/healthz").await,
         Service::Database => connect(&stack.admin_url()).await.map(drop),
     }

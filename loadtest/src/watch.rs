@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use testbed::instance::find_guiche;
 use testbed::process::{Launch, Process};
 use testbed::rundir::RunDir;
-use testbed::split::Service;
+use testbed::split::{MOST_INSTANCES, Service};
 
 /// How often it is asked whether it serves.
 const POLL: Duration = Duration::from_millis(20);
@@ -44,8 +44,9 @@ impl WatchArgs {
     ) -> Result<Option<Watch>> {
         let Some(address) = self.watch else { return Ok(None) };
         let (guiche, directory) = (find_guiche(guiche)?, RunDir::create()?);
-        let files = [Service::Api1, Service::Api2]
-            .map(|service| directory.path().join(format!("{}.jsonl", service.name())));
+        // Those of instances that never start never appear.
+        let files = (0..MOST_INSTANCES)
+            .map(|index| directory.path().join(format!("{}.jsonl", Service::Api(index).name())));
         let process = Launch::new("guiche traces", "nice", directory.path().join("watch.log"))
             .args(["-n", "19"])
             .arg(guiche)

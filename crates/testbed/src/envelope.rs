@@ -13,28 +13,28 @@ use cgroups_rs::fs::cgroup_builder::CgroupBuilder;
 use cgroups_rs::fs::cpu::CpuController;
 use cgroups_rs::fs::{Cgroup, hierarchies};
 
-use crate::split::{Service, Split};
+use crate::split::{Service, Share, Split};
 use crate::usage::Usage;
 
 /// The slice of time in which a quota is given out: what Docker uses.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Four cgroups with their limits set. [`Envelope::remove`] them when the services have ended.
+/// A cgroup for each service with its limits set. [`Envelope::remove`] them when the services have ended.
 #[derive(Debug)]
 pub struct Envelope {
     boxes: Vec<(Service, Cgroup)>,
 }
 
 impl Envelope {
-    /// Makes the cgroups `NAME-SERVICE` and sets the limits.
+    /// Makes the cgroups `NAME-SERVICE` of a stack of so many instances and sets the limits.
     ///
     /// # Errors
     /// When this is not permitted here, or limits are not taken; nothing is left behind then.
-    pub fn create(name: &str, split: &Split) -> Result<Envelope> {
+    pub fn create(name: &str, split: &Split, instances: usize) -> Result<Envelope> {
         let mut envelope = Envelope { boxes: Vec::new() };
-        let result = Service::ALL.into_iter().try_for_each(|service| {
+        let result = Service::of(instances).into_iter().try_for_each(|service| {
             let path = format!("{name}-{}", service.name());
-            let made = create(&path, split.cpus(service), service.memory_bytes());
+            let made = create(&path, split.share(service, instances));
             envelope.boxes.push((service, load(&path)));
             made.with_context(|| format!("the cgroup {path}"))
         });
@@ -54,7 +54,7 @@ impl Envelope {
     /// When one is not taken.
     pub fn limit_cpu(&self, split: &Split, period: Duration) -> Result<()> {
         for (service, cgroup) in &self.boxes {
-            let (quota, period) = quota(split.cpus(*service), period);
+            let (quota, period) = quota(split.share(*service, self.instances()).cpus, period);
             let name = service.name();
             let cpu: &CpuController = cgroup.controller_of().with_context(|| format!("no CPU of {name}"))?;
             cpu.set_cfs_quota_and_period(Some(quota), Some(period))
@@ -71,7 +71,11 @@ impl Envelope {
 
     /// Returns the directories of all the cgroups.
     pub fn directories(&self) -> Vec<PathBuf> {
-        Service::ALL.into_iter().flat_map(|service| self.directories_of(service)).collect()
+        self.boxes.iter().flat_map(|(service, _)| self.directories_of(*service)).collect()
+    }
+
+    fn instances(&self) -> usize {
+        self.boxes.iter().filter(|(service, _)| matches!(service, Service::Api(_))).count()
     }
 
     /// Returns what `service` has used since its start.
@@ -149,7 +153,8 @@ impl Envelope {
     }
 }
 
-/// Reads cheaply how long each service had to wait for its quota; without limits nobody has to.
+/// Reads cheaply how long each of the contest's four services had to wait for its quota; without limits nobody has
+/// to. Of further instances it knows nothing.
 #[derive(Clone, Debug, Default)]
 pub struct ThrottleMeter([Option<PathBuf>; 4]);
 
@@ -184,7 +189,7 @@ impl Throttling {
 
 /// Makes one cgroup. The limits are read back: a hierarchy without the controllers (a container's,
 /// say) takes writes that change nothing, or has no files to write to.
-fn create(path: &str, cpus: f64, memory_bytes: u64) -> Result<()> {
+fn create(path: &str, Share { cpus, memory_bytes }: Share) -> Result<()> {
     let (quota, period) = quota(cpus, PERIOD);
     let limit = i64::try_from(memory_bytes).context("a limit beyond 63 bits")?;
     let cgroup = CgroupBuilder::new(path)

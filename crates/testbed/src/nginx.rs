@@ -1,5 +1,7 @@
 //! NGINX on this machine, from the same files that the containers run.
 
+mod many;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,9 +14,6 @@ use crate::http::Endpoint;
 use crate::process::{Launch, Process};
 use crate::programs::version_in;
 use crate::user::Account;
-
-/// The instances' addresses in the files, as in the Compose stack.
-const UPSTREAMS: [&str; 2] = ["unix:/run/guiche/webapi1-guiche.sock", "unix:/run/guiche/webapi2-guiche.sock"];
 
 /// The address that the files listen on.
 const LISTEN: &str = "listen 9999";
@@ -54,7 +53,7 @@ pub enum Balancing {
     LeastConn,
     /// In turn.
     RoundRobin,
-    /// By client: even ids to one, odd ids to the other.
+    /// By client: of two, even ids to one, odd ids to the other.
     Affinity,
     /// By connection, without looking into it.
     Layer4,
@@ -93,7 +92,7 @@ impl Program {
     }
 
     /// Returns the launch of NGINX with a copy of `balancing`'s file, below `directory`, which listens on
-    /// `port` of 127.0.0.1 and forwards to `instances`.
+    /// `port` of 127.0.0.1 and forwards to `instances`; for other than two the copy has as many.
     ///
     /// # Errors
     /// When the file cannot be read or the copy not be written.
@@ -102,7 +101,7 @@ impl Program {
         balancing: Balancing,
         directory: &Path,
         port: u16,
-        instances: [&Endpoint; 2],
+        instances: &[Endpoint],
     ) -> Result<Launch> {
         let original = crate::repository_root().join("nginx").join(format!("{balancing}.conf"));
         let text =
@@ -169,20 +168,16 @@ impl Nginx {
 
 /// Returns the text with the addresses of one run. Each of the names must be in it: a file that no longer
 /// says what is replaced here would run with the wrong address, or not at all.
-fn render(text: &str, port: u16, instances: [&Endpoint; 2], scratch: &Path) -> Result<String> {
+fn render(text: &str, port: u16, instances: &[Endpoint], scratch: &Path) -> Result<String> {
     let listen = format!("listen 127.0.0.1:{port}");
     let scratch = format!("{}/", scratch.display());
-    let instances = instances.map(ToString::to_string);
+    let text = many::for_instances(&text.replace(STATUS, ""), instances.len())?;
     // The scratch directory first: what the others put in may well be below some /tmp/ itself.
-    let replacements = [
-        (SCRATCH, &scratch),
-        (LISTEN, &listen),
-        (UPSTREAMS[0], &instances[0]),
-        (UPSTREAMS[1], &instances[1]),
-    ];
-    replacements.into_iter().try_fold(text.replace(STATUS, ""), |text, (from, to)| {
-        ensure!(text.contains(from), "{from:?} is not in it");
-        Ok(text.replace(from, to))
+    let replacements = [(SCRATCH.to_owned(), scratch), (LISTEN.to_owned(), listen)].into_iter();
+    let addresses = instances.iter().enumerate().map(|(index, one)| (many::socket(index), one.to_string()));
+    replacements.chain(addresses).try_fold(text, |text, (from, to)| {
+        ensure!(text.contains(&from), "{from:?} is not in it");
+        Ok(text.replace(&from, &to))
     })
 }
 
@@ -225,19 +220,18 @@ fn worker_user() -> Result<String> {
 mod tests {
     use super::*;
 
-    fn endpoints() -> [Endpoint; 2] {
-        [Endpoint::Tcp(([127, 0, 0, 1], 5001).into()), Endpoint::Unix("/var/tmp/2.sock".into())]
+    fn endpoints() -> Vec<Endpoint> {
+        vec![Endpoint::Tcp(([127, 0, 0, 1], 5001).into()), Endpoint::Unix("/var/tmp/2.sock".into())]
     }
 
     #[test]
     fn every_file_gets_this_runs_addresses() {
-        let [one, two] = endpoints();
         for balancing in [Balancing::LeastConn, Balancing::RoundRobin, Balancing::Affinity, Balancing::Layer4]
         {
             let file = crate::repository_root().join(format!("nginx/{balancing}.conf"));
             let text = fs::read_to_string(file).expect("it is in the repository");
             assert_eq!(text.contains(STATUS), balancing != Balancing::Layer4, "{balancing}");
-            let text = render(&text, 7777, [&one, &two], Path::new("/run/x")).expect("it has the names");
+            let text = render(&text, 7777, &endpoints(), Path::new("/run/x")).expect("it has the names");
             assert!(text.contains("listen 127.0.0.1:7777 "), "{text}");
             assert!(
                 text.contains("server 127.0.0.1:5001 ") && text.contains("server unix:/var/tmp/2.sock "),
@@ -263,9 +257,29 @@ mod tests {
     }
 
     #[test]
+    fn every_file_is_made_for_any_number() {
+        let files = ["least_conn", "round_robin", "affinity", "layer4"];
+        for (file, count) in files.into_iter().flat_map(|file| [1, 3, 16].map(|count| (file, count))) {
+            let path = crate::repository_root().join(format!("nginx/{file}.conf"));
+            let text = fs::read_to_string(path).expect("it is in the repository");
+            let endpoint = |index| Endpoint::Unix(format!("/x/{index}.sock").into());
+            let endpoints: Vec<Endpoint> = (0..count).map(endpoint).collect();
+            let text = render(&text, 7777, &endpoints, Path::new("/run/x")).expect("it has the names");
+            // Each instance takes part once by itself, and as a backup once or, by affinity, for each.
+            for one in 0..count {
+                let server = format!("server unix:/x/{one}.sock ");
+                let lines: Vec<&str> = text.lines().filter(|line| line.contains(&server)).collect();
+                let backups = lines.iter().filter(|line| line.ends_with("backup;")).count();
+                let expected = if file == "affinity" { (1, count) } else { (1, 1) };
+                assert_eq!((lines.len() - backups, backups), expected, "{file}, {count}: {lines:?}");
+            }
+            assert!(!text.contains("/run/guiche/"), "{file}, {count}");
+        }
+    }
+
+    #[test]
     fn a_file_without_the_names_is_refused() {
-        let [one, two] = endpoints();
-        let error = render("pid /tmp/nginx.pid; listen 9999", 1, [&one, &two], Path::new("/x"))
+        let error = render("pid /tmp/nginx.pid; listen 9999", 1, &endpoints(), Path::new("/x"))
             .expect_err("no upstreams");
         assert!(error.to_string().contains("webapi1-guiche.sock"), "{error}");
     }

@@ -110,7 +110,7 @@ impl Running {
         either!(self, stack => stack.cold_start)
     }
 
-    /// Returns what each service has used, in the order of [`Service::ALL`]; nothing where that is not known.
+    /// Returns what each service has used, in the order of [`Service::of`]; nothing where that is not known.
     pub fn usage(&self) -> Vec<ServiceUsage> {
         either!(self, stack => stack.usage())
     }
@@ -131,13 +131,16 @@ impl Running {
                     row(service, endpoint.to_string(), process.pid(), process.log())
                 };
                 let address = format!("127.0.0.1:{}", cluster.port());
-                let parts = [
-                    row(Service::Nginx, nginx.address.to_string(), nginx.process.pid(), nginx.process.log()),
-                    instance(Service::Api1, 0),
-                    instance(Service::Api2, 1),
-                    row(Service::Database, address, cluster.pid().unwrap_or_default(), &cluster.log()),
-                ];
-                (parts, String::new())
+                let part = |service| match service {
+                    Service::Nginx => {
+                        row(service, nginx.address.to_string(), nginx.process.pid(), nginx.process.log())
+                    }
+                    Service::Api(index) => instance(service, index),
+                    Service::Database => {
+                        row(service, address.clone(), cluster.pid().unwrap_or_default(), &cluster.log())
+                    }
+                };
+                (stack.services().into_iter().map(part).collect::<String>(), String::new())
             }
             Running::Docker(stack) => {
                 let part = |service: Service| {
@@ -145,10 +148,10 @@ impl Running {
                 };
                 let logs =
                     format!("docker compose -p {} logs\n{:21}", stack.compose.project(), String::new());
-                (Service::ALL.map(part), logs)
+                (Service::ALL.map(part).concat(), logs)
             }
         };
-        Ok(format!("{}  look into it with: {logs}psql '{}'", parts.concat(), self.admin_url().await?))
+        Ok(format!("{}  look into it with: {logs}psql '{}'", parts, self.admin_url().await?))
     }
 
     /// Waits until a part ends by itself; returns which, and the end of its log.

@@ -1,4 +1,4 @@
-//! The four counted services, and how the contest's 1.5 CPU and 550MB are split among them.
+//! The counted services, four in the contest, and how its 1.5 CPU and 550MB are split among them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,40 +14,69 @@ const TOLERANCE: f64 = 1e-9;
 /// A megabyte as Compose's `MB` means it.
 const MB: u64 = 1024 * 1024;
 
+/// The instances that a split is written for.
+pub const INSTANCES: usize = 2;
+
+/// The instances' names, as many as there may be.
+const NAMES: [&str; 16] = [
+    "webapi1-guiche",
+    "webapi2-guiche",
+    "webapi3-guiche",
+    "webapi4-guiche",
+    "webapi5-guiche",
+    "webapi6-guiche",
+    "webapi7-guiche",
+    "webapi8-guiche",
+    "webapi9-guiche",
+    "webapi10-guiche",
+    "webapi11-guiche",
+    "webapi12-guiche",
+    "webapi13-guiche",
+    "webapi14-guiche",
+    "webapi15-guiche",
+    "webapi16-guiche",
+];
+
+/// The most instances that a stack has.
+pub const MOST_INSTANCES: usize = NAMES.len();
+
 /// A service that the contest counts. The names are those of the Compose file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// The first instance.
-    #[strum(serialize = "webapi1-guiche")]
-    Api1,
-    /// The second instance.
-    #[strum(serialize = "webapi2-guiche")]
-    Api2,
+    /// An instance, from 0 to [`MOST_INSTANCES`] - 1.
+    Api(usize),
     /// The load balancer.
-    #[strum(serialize = "nginx")]
     Nginx,
     /// PostgreSQL.
-    #[strum(serialize = "db")]
     Database,
 }
 
 impl Service {
-    /// All four, in the order of `--cpus`.
-    pub const ALL: [Service; 4] = [Service::Api1, Service::Api2, Service::Nginx, Service::Database];
+    /// The contest's four, in the order of `--cpus`.
+    pub const ALL: [Service; 4] = [Service::Api(0), Service::Api(1), Service::Nginx, Service::Database];
 
-    /// Returns its name in the Compose file.
-    pub fn name(self) -> &'static str {
-        self.into()
+    /// Returns those of a stack of so many instances, in the order of `--cpus`.
+    pub fn of(instances: usize) -> Vec<Service> {
+        (0..instances).map(Service::Api).chain([Service::Nginx, Service::Database]).collect()
     }
 
-    /// Returns its share of the 550MB, in bytes.
-    pub fn memory_bytes(self) -> u64 {
+    /// Returns its name: of the first four that in the Compose file.
+    pub fn name(self) -> &'static str {
         match self {
-            Service::Api1 | Service::Api2 => 100 * MB,
-            Service::Nginx => 20 * MB,
-            Service::Database => 330 * MB,
+            Service::Api(index) => NAMES[index],
+            Service::Nginx => "nginx",
+            Service::Database => "db",
         }
     }
+}
+
+/// What a service may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// CPU, in cores.
+    pub cpus: f64,
+    /// Memory.
+    pub memory_bytes: u64,
 }
 
 /// CPU per service, in cores. Written `0.4/0.4/0.2/0.5`: first and second instance (which are
@@ -63,18 +92,29 @@ pub struct Split {
 }
 
 impl Split {
-    /// Returns what one service gets.
-    pub fn cpus(&self, service: Service) -> f64 {
-        match service {
-            Service::Api1 | Service::Api2 => self.api,
-            Service::Nginx => self.nginx,
-            Service::Database => self.postgres,
-        }
+    /// Returns what one service gets, and of the 550MB, where there are so many instances: more or fewer than two
+    /// share what two have.
+    pub fn share(&self, service: Service, instances: usize) -> Share {
+        let of_two = INSTANCES as f64 / instances as f64;
+        let (cpus, megabytes) = match service {
+            Service::Api(_) => (self.api * of_two, 100 * INSTANCES as u64 / instances as u64),
+            Service::Nginx => (self.nginx, 20),
+            Service::Database => (self.postgres, 330),
+        };
+        Share { cpus, memory_bytes: megabytes * MB }
     }
 
-    /// Returns what all four get together.
+    /// Returns what all get together.
     pub fn total(&self) -> f64 {
-        Service::ALL.iter().map(|service| self.cpus(*service)).sum()
+        INSTANCES as f64 * self.api + self.nginx + self.postgres
+    }
+
+    /// Returns the least CPU that any service of so many instances gets.
+    pub fn least(&self, instances: usize) -> f64 {
+        Service::of(instances)
+            .into_iter()
+            .map(|one| self.share(one, instances).cpus)
+            .fold(f64::INFINITY, f64::min)
     }
 
     /// Returns the same split of less CPU.
@@ -130,7 +170,19 @@ mod tests {
         let split = Split::default();
         assert!(!split.is_over_budget() && (split.total() - CPU_BUDGET).abs() < TOLERANCE);
         assert_eq!(split.to_string(), "0.4/0.4/0.2/0.5");
-        assert_eq!(Service::ALL.iter().map(|service| service.memory_bytes()).sum::<u64>(), 550 * MB);
+    }
+
+    #[test]
+    fn any_number_of_instances_shares_what_two_have() {
+        for instances in [1, 2, 4, 8, 16] {
+            let shares = Service::of(instances).into_iter().map(|one| Split::default().share(one, instances));
+            let (cpus, bytes) =
+                shares.fold((0.0, 0), |(cpus, bytes), one| (cpus + one.cpus, bytes + one.memory_bytes));
+            assert!((cpus - CPU_BUDGET).abs() < TOLERANCE, "{instances}: {cpus}");
+            assert!((542 * MB..=550 * MB).contains(&bytes), "{instances}: {bytes}");
+        }
+        assert_eq!(Split::default().share(Service::Api(2), 4), Share { cpus: 0.2, memory_bytes: 50 * MB });
+        assert_eq!((Split::default().least(2), Split::default().least(8)), (0.2, 0.1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The whole topology on this machine: PostgreSQL, two instances, NGINX, on loopback.
+//! The whole topology on this machine: PostgreSQL, two instances unless more or fewer are asked for, NGINX, on loopback.
 
 mod links;
 mod options;
@@ -7,6 +7,7 @@ mod placement;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use futures_util::future::{join_all, select_all, try_join_all};
 use nix::sys::signal::Signal;
 
 use crate::bank;
@@ -51,7 +52,7 @@ pub struct Stack {
     /// The links between the parts, where [`StackOptions::links`] asks for proxies in them.
     pub links: Option<Links>,
     /// The instances, which may be stopped, killed and started again.
-    pub instances: [Instance; 2],
+    pub instances: Vec<Instance>,
     /// Where the instances serve their metrics: at `/metrics`, one address each; none unless
     /// [`StackOptions::metrics`] asks for it.
     pub metrics: Vec<Endpoint>,
@@ -118,30 +119,34 @@ impl Stack {
         progress("writing out what the disk still has to do");
         disk::settle(cluster.data_dir()).await?;
 
-        progress(&format!("starting two instances, mode {}", options.mode));
-        let mut links = options.links.map(|seed| Links::start(&dir, &cluster, seed)).transpose()?;
+        let count = options.instances;
+        progress(&match count {
+            1 => format!("starting one instance, mode {}", options.mode),
+            _ => format!("starting {count} instances, mode {}", options.mode),
+        });
+        let mut links = options.links.map(|seed| Links::start(&dir, &cluster, count, seed)).transpose()?;
         let urls = match &links {
             Some(links) => links.database_urls(&cluster),
-            None => [cluster.api_url(DATABASE), cluster.api_url(DATABASE)],
+            None => vec![cluster.api_url(DATABASE); count],
         };
-        let metrics = if options.metrics { vec![loopback()?, loopback()?] } else { Vec::new() };
-        let start = |service, index: usize| {
-            placement.start_instance(service, guiche.clone(), &dir, &urls[index], metrics.get(index))
+        let metrics =
+            (0..count).filter(|_| options.metrics).map(|_| loopback()).collect::<Result<Vec<_>>>()?;
+        let start = |index: usize| {
+            let (service, program) = (Service::Api(index), guiche.clone());
+            placement.start_instance(service, program, &dir, &urls[index], metrics.get(index))
         };
-        let (one, two) = tokio::try_join!(start(Service::Api1, 0), start(Service::Api2, 1))?;
+        let instances = try_join_all((0..count).map(start)).await?;
 
         progress(&format!("starting NGINX, {}", options.balancing));
         // A free one may be taken at any moment, so it is looked for as late as can be.
         let port = claim(options.port)?;
-        let endpoints = [&one.endpoint, &two.endpoint];
-        let endpoints = match &mut links {
-            Some(links) => links.add_instances(&dir, endpoints)?,
-            None => endpoints.map(Clone::clone),
-        };
-        let launch = nginx.launch(options.balancing, dir.path(), port, endpoints.each_ref())?;
+        let mut endpoints: Vec<Endpoint> = instances.iter().map(|one| one.endpoint.clone()).collect();
+        if let Some(links) = &mut links {
+            endpoints = links.add_instances(&dir, &endpoints)?;
+        }
+        let launch = nginx.launch(options.balancing, dir.path(), port, &endpoints)?;
         let nginx = Nginx::start(&placement.place(launch, Service::Nginx), port)?;
         options.port = port;
-        let instances = [one, two];
         let cold_start = Duration::ZERO;
         let mut stack = Stack {
             nginx,
@@ -176,32 +181,32 @@ impl Stack {
         self.dir.path()
     }
 
-    /// Returns what each service has used since its start, in the order of [`Service::ALL`]. Without cgroups
-    /// it comes from `/proc`, and starts anew with an instance that was started again.
-    pub fn usage(&self) -> Vec<ServiceUsage> {
-        Service::ALL.into_iter().map(|service| self.usage_of(service)).collect()
+    /// Returns its services, in the order of [`Service::of`].
+    pub fn services(&self) -> Vec<Service> {
+        Service::of(self.instances.len())
     }
 
-    /// Returns how often each service has used up its quota so far, in the order of [`Service::ALL`].
+    /// Returns what each service has used since its start, in the order of [`Service::of`]. Without cgroups
+    /// it comes from `/proc`, and starts anew with an instance that was started again.
+    pub fn usage(&self) -> Vec<ServiceUsage> {
+        self.services().into_iter().map(|service| self.usage_of(service)).collect()
+    }
+
+    /// Returns how often each service has used up its quota so far, in the order of [`Service::of`].
     ///
     /// # Errors
     /// When no limits are enforced, or the kernel's files are not as they should be.
-    pub fn throttling(&self) -> Result<[Throttling; 4]> {
+    pub fn throttling(&self) -> Result<Vec<Throttling>> {
         let envelope = self.envelope.as_ref().context("no limits are enforced")?;
-        let mut all = [Throttling::default(); 4];
-        for (one, service) in all.iter_mut().zip(Service::ALL) {
-            *one = envelope.throttling(service)?;
-        }
-        Ok(all)
+        self.services().into_iter().map(|service| envelope.throttling(service)).collect()
     }
 
     /// Waits until a part ends by itself; returns which, and the end of its log.
     pub async fn ended(&self) -> (Service, anyhow::Error) {
-        let [one, two] = &self.instances;
+        let instances = select_all(self.instances.iter().map(|one| Box::pin(one.ended())));
         let (service, error) = tokio::select! {
             error = self.cluster.ended() => (Service::Database, error),
-            error = one.ended() => (Service::Api1, error),
-            error = two.ended() => (Service::Api2, error),
+            (error, index, _) = instances => (Service::Api(index), error),
             _ = self.nginx.process.wait() => (Service::Nginx, self.nginx.process.obituary()),
         };
         let error = match self.usage().into_iter().find(|usage| usage.used.oom_kills > 0) {
@@ -220,8 +225,7 @@ impl Stack {
     pub async fn start_again(&mut self, service: Service) -> Result<()> {
         match service {
             Service::Database => self.cluster.start_again().await,
-            Service::Api1 => self.instances[0].start_again().await,
-            Service::Api2 => self.instances[1].start_again().await,
+            Service::Api(index) => self.instances[index].start_again().await,
             Service::Nginx => self.nginx.start_again(),
         }
     }
@@ -249,24 +253,23 @@ impl Stack {
     /// The first thing that went wrong; the rest is stopped all the same.
     pub async fn stop(mut self) -> Result<()> {
         let nginx = self.nginx.process.stop(Signal::SIGTERM, NGINX_STOP_DEADLINE).await.map(drop);
-        let [one, two] = &self.instances;
-        let instances = tokio::join!(one.stop(), two.stop());
+        let instances = join_all(self.instances.iter().map(Instance::stop)).await;
         let cluster = self.cluster.stop(StopMode::Fast).await;
         let envelope = self.envelope.as_ref().map_or(Ok(()), Envelope::remove);
-        nginx.and(instances.0).and(instances.1).and(cluster).and(envelope)
+        instances.into_iter().fold(nginx, Result::and).and(cluster).and(envelope)
     }
 
     fn usage_of(&self, service: Service) -> ServiceUsage {
         let pid = match service {
-            Service::Api1 => Some(self.instances[0].process.pid()),
-            Service::Api2 => Some(self.instances[1].process.pid()),
+            Service::Api(index) => Some(self.instances[index].process.pid()),
             Service::Nginx => Some(self.nginx.process.pid()),
             Service::Database => self.cluster.pid(),
         };
         let boxed = self.envelope.as_ref();
         let accounted = boxed.and_then(|envelope| envelope.usage(service).ok());
         let usage = accounted.unwrap_or_else(|| pid.map(Usage::of_tree).unwrap_or_default());
-        ServiceUsage::new(service, usage, boxed.map(|_| &self.options.split))
+        let share = self.options.split.share(service, self.instances.len());
+        ServiceUsage::new(service, usage, boxed.map(|_| share))
     }
 
     async fn ready(&self) -> Result<()> {

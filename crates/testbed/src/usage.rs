@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use procfs::process::{Process, Stat, all_processes};
 
-use crate::split::{Service, Split};
+use crate::split::{Service, Share};
 
 /// CPU since the start, memory now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,10 +73,10 @@ pub struct ServiceUsage {
 }
 
 impl ServiceUsage {
-    /// Puts what `service` used beside the limits that the split gives it; `None` where nothing enforces them.
-    pub fn new(service: Service, used: Usage, split: Option<&Split>) -> ServiceUsage {
+    /// Puts what `service` used beside its limits; `None` where nothing enforces them.
+    pub fn new(service: Service, used: Usage, limits: Option<Share>) -> ServiceUsage {
         let (cpu_limit, memory_limit_bytes) =
-            (split.map(|split| split.cpus(service)), split.map(|_| service.memory_bytes()));
+            (limits.map(|share| share.cpus), limits.map(|share| share.memory_bytes));
         ServiceUsage { service, used, cpu_limit, memory_limit_bytes }
     }
 }

@@ -10,7 +10,7 @@ use testbed::{Service, Split};
 /// Four cgroups of a name of their own, or `None` where that is not permitted.
 fn envelope(dir: &RunDir) -> Option<Envelope> {
     let name = dir.path().file_name().expect("it has a name").to_string_lossy();
-    match Envelope::create(&name, &Split { api: 0.1, nginx: 0.1, postgres: 0.1 }) {
+    match Envelope::create(&name, &Split { api: 0.1, nginx: 0.1, postgres: 0.1 }, 2) {
         Ok(envelope) => {
             envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
             Some(envelope)
@@ -38,10 +38,10 @@ async fn cpu_is_limited_and_children_count() {
     // The work is done by a child of the process that was put into the cgroup.
     let busy = Launch::new("busy", "sh", dir.path().join("log"))
         .args(["-c", "(while :; do :; done) & wait"])
-        .cgroups(envelope.procs(Service::Api1))
+        .cgroups(envelope.procs(Service::Api(0)))
         .spawn()
         .expect("sh starts");
-    let usage = || envelope.usage(Service::Api1).expect("it is accounted");
+    let usage = || envelope.usage(Service::Api(0)).expect("it is accounted");
     until("CPU is used", || usage().cpu > Duration::from_millis(100)).await;
     let (used, wall) = (usage(), begin.elapsed());
     drop(busy);
@@ -49,7 +49,7 @@ async fn cpu_is_limited_and_children_count() {
     let most = wall / 10 + Duration::from_millis(10) * 16;
     assert!(used.cpu <= most, "{:?} of CPU in {wall:?}", used.cpu);
     assert!(used.throttled > Duration::ZERO);
-    assert_eq!(envelope.usage(Service::Api2).expect("it is accounted").cpu, Duration::ZERO);
+    assert_eq!(envelope.usage(Service::Api(1)).expect("it is accounted").cpu, Duration::ZERO);
 
     envelope.remove().expect("they are empty");
     assert!(envelope.directories().iter().all(|directory| !directory.exists()));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use testbed::cluster::connect;
 use testbed::http::Endpoint;
 use testbed::nginx::Balancing;
+use testbed::scrape::{Counts, Work};
 use testbed::{Stack, StackOptions, Transport};
 use tokio::task::JoinSet;
 
@@ -77,15 +78,16 @@ impl Tally {
     }
 }
 
-async fn start(balancing: Balancing, transport: Transport) -> Stack {
-    let options = StackOptions { balancing, transport, port: 0, ..StackOptions::default() };
+async fn start(balancing: Balancing, transport: Transport, instances: usize) -> Stack {
+    let options =
+        StackOptions { balancing, transport, instances, metrics: true, port: 0, ..StackOptions::default() };
     Stack::start(options, &|_| ()).await.expect("the stack starts")
 }
 
 /// Kills the first instance under load, brings it back, kills the second: callers notice nothing
 /// but POSTs whose answer is lost.
-async fn survives(balancing: Balancing, transport: Transport) -> Tally {
-    let mut stack = start(balancing, transport).await;
+async fn survives(balancing: Balancing, transport: Transport, instances: usize) -> Tally {
+    let mut stack = start(balancing, transport, instances).await;
     let nginx = Endpoint::Tcp(stack.nginx.address);
     let tally = Arc::new(Tally::default());
     let mut callers = JoinSet::new();
@@ -127,22 +129,55 @@ async fn survives(balancing: Balancing, transport: Transport) -> Tally {
 
 #[tokio::test]
 async fn least_conn_survives_the_death_of_an_instance() {
-    survives(Balancing::LeastConn, Transport::Unix).await.assert_smooth();
+    survives(Balancing::LeastConn, Transport::Unix, 2).await.assert_smooth();
 }
 
 #[tokio::test]
 async fn affinity_survives_the_death_of_an_instance() {
-    survives(Balancing::Affinity, Transport::Tcp).await.assert_smooth();
+    survives(Balancing::Affinity, Transport::Tcp, 2).await.assert_smooth();
+}
+
+#[tokio::test]
+async fn three_instances_survive_it_too() {
+    survives(Balancing::Affinity, Transport::Unix, 3).await.assert_smooth();
+}
+
+/// Each of these clients is of one instance, and all three have some.
+#[tokio::test]
+async fn of_three_instances_each_has_its_own_clients() {
+    let stack = start(Balancing::Affinity, Transport::Unix, 3).await;
+    let nginx = Endpoint::Tcp(stack.nginx.address);
+    let asked = async |instance: &Endpoint| {
+        let counts = Counts::read(std::slice::from_ref(instance)).await.expect("it tells its counts");
+        Work::of(&counts).accepted
+    };
+    let mut owners = Vec::new();
+    for client in [1, 2, 3, 4, 5, 1, 2, 3, 4, 5] {
+        let before =
+            [asked(&stack.metrics[0]).await, asked(&stack.metrics[1]).await, asked(&stack.metrics[2]).await];
+        let answer = nginx.post(&format!("/clientes/{client}/transacoes"), CREDIT).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let mut found = None;
+        for (index, metrics) in stack.metrics.iter().enumerate() {
+            if asked(metrics).await > before[index] {
+                assert_eq!(found.replace(index), None, "one instance applied it");
+            }
+        }
+        owners.push(found.expect("one instance applied it"));
+    }
+    assert_eq!(owners[..5], owners[5..]);
+    assert!((0..3).all(|index| owners.contains(&index)), "{owners:?}");
+    stack.stop().await.expect("it stops in good order");
 }
 
 #[tokio::test]
 async fn layer4_goes_on_with_the_other_instance() {
-    survives(Balancing::Layer4, Transport::Unix).await;
+    survives(Balancing::Layer4, Transport::Unix, 2).await;
 }
 
 #[tokio::test]
 async fn without_any_instance_nothing_is_applied_and_callers_may_try_again() {
-    let stack = start(Balancing::RoundRobin, Transport::Unix).await;
+    let stack = start(Balancing::RoundRobin, Transport::Unix, 2).await;
     let nginx = Endpoint::Tcp(stack.nginx.address);
     stack.instances[0].kill().await;
     stack.instances[1].kill().await;

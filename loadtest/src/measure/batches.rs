@@ -21,7 +21,13 @@ const BATCH: &str = "SELECT * FROM public.InsertTransacoesEmLote($1, $2, $3, $4,
 ///
 /// # Errors
 /// When the database does not take one.
-pub(super) async fn play(database: &str, setup: &Setup, size: u32, duration: Duration, seed: u32) -> Result<Run> {
+pub(super) async fn play(
+    database: &str,
+    setup: &Setup,
+    size: u32,
+    duration: Duration,
+    seed: u32,
+) -> Result<Run> {
     let until = Instant::now() + duration;
     let (first, second) = tokio::try_join!(
         session(database, setup, size, until, SESSIONS * u64::from(seed)),

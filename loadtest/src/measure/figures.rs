@@ -83,13 +83,13 @@ figures! {
     "dropped", "dropped", "", whole, Neither, "Iterations that k6 could not start in time", OfRun(|run| Some(run.dropped as f64));
     "cpu_us", "CPU µs/request", "µs", whole, Every, "CPU of the four services for one request, by the cgroups' accounting", OfRun(|run| per_request(run, |one| one.cpu_share));
     "cpu", "api/api/nginx/db", "µs", tenths, Cases, "The same of each: two instances, NGINX, PostgreSQL", OfService(|run, one| one.cpu_share * run.seconds * 1e6 / run.requests as f64);
-    "nginx_us", "NGINX µs", "µs", tenths, Neither, "That of NGINX alone", OfRun(|run| of_services(run, &["nginx"]));
-    "instances_us", "instances µs", "µs", tenths, Neither, "That of the instances together", OfRun(|run| of_services(run, &["api1", "api2"]));
-    "database_us", "PostgreSQL µs", "µs", tenths, Neither, "That of PostgreSQL alone", OfRun(|run| of_services(run, &["db"]));
+    "nginx_us", "NGINX µs", "µs", tenths, Neither, "That of NGINX alone", OfRun(|run| of_services(run, |name| name == "nginx"));
+    "instances_us", "instances µs", "µs", tenths, Neither, "That of the instances together", OfRun(|run| of_services(run, |name| name != "nginx" && name != "db"));
+    "database_us", "PostgreSQL µs", "µs", tenths, Neither, "That of PostgreSQL alone", OfRun(|run| of_services(run, |name| name == "db"));
     "cpu_share", "CPUs", "", tenths, Neither, "CPUs that a service used, on average", OfService(|_, one| one.cpu_share);
     "throttled", "throttled %", "%", whole, Cases, "Slices of 100 ms in which a service had used up its quota and had to wait for the next: a request that falls into such a wait takes up to 100 ms less the quota longer, which is what p98 and p99 of a saturated service show", OfService(|_, one| 100.0 * one.throttled_share);
     "memory_mb", "MB", "MB", whole, Cases, "The largest anonymous memory of a service", OfService(|_, one| megabytes(one.anonymous_peak_bytes));
-    "instance_mb", "instance MB", "MB", tenths, Neither, "The larger anonymous memory of the two instances", OfRun(|run| run.services.iter().take(2).map(|one| megabytes(one.anonymous_peak_bytes)).reduce(f64::max));
+    "instance_mb", "instance MB", "MB", tenths, Neither, "The largest anonymous memory of an instance", OfRun(|run| run.services.iter().take(run.services.len().saturating_sub(2)).map(|one| megabytes(one.anonymous_peak_bytes)).reduce(f64::max));
     "stack_mb", "stack MB", "MB", whole, Neither, "The memory of all services, shared buffers included", OfRun(|run| run.services.iter().map(|one| megabytes(one.anonymous_peak_bytes + one.shared_peak_bytes)).reduce(|one, other| one + other));
     "batch", "batch", "", tenths, Every, "Transactions in one call", OfRun(|run| (run.work.calls > 0).then(|| run.work.mean_batch()));
     "call_lock_us", "lock/work µs", "µs", whole, Cases, "What the stored function reports for a call: waiting for its row locks, and working with them", OfRun(|run| (run.work.calls > 0).then(|| run.work.lock_wait_us()));
@@ -201,8 +201,8 @@ fn per_request(run: &Run, of: fn(&ServiceUse) -> f64) -> Option<f64> {
 }
 
 /// Returns the CPU of some services for a request, in microseconds.
-fn of_services(run: &Run, names: &[&str]) -> Option<f64> {
-    let own = run.services.iter().filter(|one| names.contains(&one.service.as_str()));
+fn of_services(run: &Run, is_one: fn(&str) -> bool) -> Option<f64> {
+    let own = run.services.iter().filter(|one| is_one(&one.service));
     Some(own.map(|one| one.cpu_share).sum::<f64>() * run.seconds * 1e6 / run.requests as f64)
 }
 

@@ -27,11 +27,11 @@ const TOTALS: &str = "SELECT xact_commit, tup_inserted + tup_updated FROM pg_sta
     WHERE datname = current_database()";
 
 /// What can be read at once, at one end of the interval.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mark {
     at: Instant,
     generator_cpu: Duration,
-    throttled: [Throttling; 4],
+    throttled: Vec<Throttling>,
     busy: Busy,
     log_bytes: u64,
 }

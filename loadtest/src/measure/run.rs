@@ -72,6 +72,7 @@ fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOptions> {
         profile: setup.profile,
         balancing: setup.balancing,
         split: setup.split,
+        instances: setup.instances,
         transport: setup.transport,
         envelope: true,
         fsync_delay: setup.fsync_delay,
@@ -275,9 +276,8 @@ impl Context<'_> {
             self.k6()?.run(&run, &mut |event| follower.follow(event)).await?;
             follower.scaled?;
             let seen = follower.seen.into_iter().collect::<Result<Vec<Mark>>>()?;
-            let [begun, ended] = seen[..] else {
-                anyhow::bail!("k6 never said that the measured interval began and ended");
-            };
+            let [begun, ended] = <[Mark; 2]>::try_from(seen)
+                .map_err(|_| anyhow::anyhow!("k6 never said that the measured interval began and ended"))?;
             Ok(((begun, ended), follower.meter, follower.slow))
         };
         let reading = async {

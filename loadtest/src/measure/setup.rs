@@ -3,6 +3,7 @@
 //! | word                                                     | sets                                          |
 //! | -------------------------------------------------------- | --------------------------------------------- |
 //! | mode, profile, balancing, split, transport, clients, mix | the stack, its clients and their requests     |
+//! | instances                                                | more or fewer than two, who share what two have |
 //! | connections                                              | a load by wrk, which saturates                |
 //! | users                                                    | a closed load by k6                           |
 //! | rate                                                     | an open load by k6, in arrivals per second    |
@@ -29,7 +30,7 @@ use clap::ValueEnum;
 use testbed::instance::find_guiche;
 use testbed::nginx::Balancing;
 use testbed::settings;
-use testbed::split::Split;
+use testbed::split::{INSTANCES, Split};
 use testbed::stack::Transport;
 use testbed::{Mode, Profile};
 
@@ -137,6 +138,8 @@ pub struct Setup {
     pub balancing: Balancing,
     /// CPU per service, before it is scaled down.
     pub split: Split,
+    /// Instances; more or fewer than two share what two have.
+    pub instances: usize,
     /// How NGINX reaches the instances.
     pub transport: Transport,
     /// Clients of the bank that the requests are for.
@@ -187,6 +190,7 @@ impl Default for Setup {
             profile: Profile::default(),
             balancing: Balancing::default(),
             split: SPLIT,
+            instances: INSTANCES,
             transport: Transport::default(),
             clients: 5,
             limits: ClientLimits::default(),
@@ -260,9 +264,8 @@ impl Setup {
             f64::from(callers) <= MOST_CALLERS,
             "{callers} callers may wait at once, and k6 plays {MOST_CALLERS}: rate times timeout_ms is too much"
         );
-        let shares = self.scaled_split();
         // To the microsecond, which is what the kernel takes.
-        let micros = self.period().as_secs_f64() * 1e6 * shares.api.min(shares.nginx).min(shares.postgres);
+        let micros = self.period().as_secs_f64() * 1e6 * self.scaled_split().least(self.instances);
         let least = Duration::from_micros(micros.round() as u64);
         ensure!(least >= LEAST_QUOTA, "the smallest share is {least:?} per slice, and the kernel takes 1 ms");
         Ok(())
@@ -292,8 +295,7 @@ impl Setup {
 
     /// Returns the slice in which it is given out.
     pub fn period(&self) -> Duration {
-        let shares = self.scaled_split();
-        let least = shares.api.min(shares.nginx).min(shares.postgres);
+        let least = self.scaled_split().least(self.instances);
         self.period.unwrap_or_else(|| PERIOD.max(LEAST_QUOTA.div_f64(least)))
     }
 

@@ -87,9 +87,10 @@ fn names(comparison: &Comparison) -> Vec<String> {
 
 /// Returns the raw data as CSV, a row for each run: its place, every figure, and what is wrong with it.
 pub fn csv_of_runs(result: &Measurement) -> String {
-    let services = result.cases().flat_map(|(_, case)| &case.runs).find(|run| !run.services.is_empty());
-    let services: Vec<&str> = services
-        .map_or(Vec::new(), |run| run.services.iter().map(|service| service.service.as_str()).collect());
+    // Cases may differ in their instances.
+    let most = result.cases().flat_map(|(_, case)| &case.runs).max_by_key(|run| run.services.len());
+    let services: Vec<&str> =
+        most.map_or(Vec::new(), |run| run.services.iter().map(|service| service.service.as_str()).collect());
     let figures = FIGURES.iter().flat_map(|figure| match figure.value {
         Value::OfRun(_) => vec![figure.name.to_owned()],
         Value::OfClient(_) => Vec::new(),
@@ -99,13 +100,14 @@ pub fn csv_of_runs(result: &Measurement) -> String {
     let header = header.chain(["valid", "invalid_because", "problems"].map(str::to_owned));
     let rows = runs(result).map(|(place, run)| {
         let figures = FIGURES.iter().flat_map(|figure| {
-            let count = match figure.value {
-                Value::OfRun(_) => 1,
-                Value::OfService(_) => services.len(),
-                Value::OfClient(_) => 0,
+            let places: Vec<Option<usize>> = match figure.value {
+                Value::OfRun(_) => vec![Some(0)],
+                Value::OfService(_) => services.iter().map(|name| place_of(run, name)).collect(),
+                Value::OfClient(_) => Vec::new(),
             };
             let values = figure.values(run);
-            (0..count).map(move |index| values.get(index).map_or(String::new(), |value| decimal(*value)))
+            let value = move |place: Option<usize>| values.get(place?).map(|value| decimal(*value));
+            places.into_iter().map(move |place| value(place).unwrap_or_default())
         });
         let valid = run.invalid.is_none().to_string();
         let rest = [valid, run.invalid.clone().unwrap_or_default(), run.problems.join("; ")];
@@ -113,6 +115,10 @@ pub fn csv_of_runs(result: &Measurement) -> String {
     });
     let rows: String = rows.collect();
     line(header) + &rows
+}
+
+fn place_of(run: &Run, service: &str) -> Option<usize> {
+    run.services.iter().position(|one| one.service == service)
 }
 
 /// Returns PostgreSQL's sessions over time as CSV, a row for each look.

@@ -17,7 +17,7 @@ use testbed::instance::find_guiche;
 use testbed::machine;
 use testbed::programs::version;
 use testbed::rundir;
-use testbed::split::Split;
+use testbed::split::{INSTANCES, Split};
 
 /// What a run was made on.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +68,7 @@ impl Tools {
         }
         let path = rundir::fresh_path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Envelope::create(&format!("{name}-trial"), &Split::default())
+        Envelope::create(&format!("{name}-trial"), &Split::default(), INSTANCES)
             .and_then(|envelope| envelope.remove())
             .context("a measurement without limits means nothing, and there are no cgroups to be had here")?;
         Ok(tools)

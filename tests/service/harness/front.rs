@@ -152,8 +152,9 @@ async fn start_nginx(
         let address = free.local_addr().expect("it is bound");
         drop(free);
         let directory = run_directory().join(format!("{balancing}-{}", address.port()));
-        let launch =
-            program.launch(balancing, &directory, address.port(), instances).expect("its file is there");
+        let launch = program
+            .launch(balancing, &directory, address.port(), &instances.map(Clone::clone))
+            .expect("its file is there");
         let file = directory.join("nginx/nginx.conf");
         let text = std::fs::read_to_string(&file).expect("NGINX's file was written");
         std::fs::write(&file, edit(text)).expect("it can be written again");

@@ -10,7 +10,7 @@ use super::compose::{Compose, unavailable};
 use super::engine::{Engine, State};
 use crate::disk;
 use crate::http::Endpoint;
-use crate::split::{Service, Split};
+use crate::split::{INSTANCES, Service, Split};
 use crate::stack::{DATABASE, Progress, READY_DEADLINE, READY_PATH, StackOptions};
 use crate::usage::{ServiceUsage, Usage};
 
@@ -70,7 +70,7 @@ impl DockerStack {
         let compose = project(&options);
         if options.image.is_none() {
             progress("building the image (the first time takes some minutes)");
-            compose.run(&["build", "--quiet", Service::Api1.name()]).await?;
+            compose.run(&["build", "--quiet", Service::Api(0).name()]).await?;
         }
         let mut stack = DockerStack {
             compose,
@@ -113,7 +113,9 @@ impl DockerStack {
         Service::ALL
             .into_iter()
             .zip(samples)
-            .map(|(service, usage)| ServiceUsage::new(service, usage, Some(&self.options.stack.split)))
+            .map(|(service, usage)| {
+                ServiceUsage::new(service, usage, Some(self.options.stack.split.share(service, INSTANCES)))
+            })
             .collect()
     }
 

@@ -8,7 +8,7 @@ use crate::bank::SHIPPED_CLIENTS;
 use crate::cluster::ClusterOptions;
 use crate::nginx::Balancing;
 use crate::rundir;
-use crate::split::{Service, Split};
+use crate::split::{INSTANCES, Service, Split};
 use settings::{Mode, Profile};
 
 /// Where the contest sends its requests.
@@ -29,7 +29,7 @@ pub enum Transport {
 /// The CPUs that each service may use, as `taskset` takes them; `None` for all.
 #[derive(Clone, Debug, Default)]
 pub struct Pinning {
-    /// Of both instances.
+    /// Of all instances.
     pub api: Option<String>,
     /// Of NGINX.
     pub nginx: Option<String>,
@@ -40,7 +40,7 @@ pub struct Pinning {
 impl Pinning {
     pub(super) fn of(&self, service: Service) -> Option<String> {
         match service {
-            Service::Api1 | Service::Api2 => self.api.clone(),
+            Service::Api(_) => self.api.clone(),
             Service::Nginx => self.nginx.clone(),
             Service::Database => self.postgres.clone(),
         }
@@ -56,7 +56,7 @@ pub struct StackOptions {
     /// What a commit promises: durable survives a crash, contest does not.
     #[arg(long, value_enum, default_value_t)]
     pub profile: Profile,
-    /// How NGINX shares requests out between the two instances.
+    /// How NGINX shares requests out between the instances.
     #[arg(long, value_enum, default_value_t)]
     pub balancing: Balancing,
     /// Enforce the contest's CPU and memory limits with cgroups, where that is permitted.
@@ -87,6 +87,9 @@ pub struct StackOptions {
     /// from this.
     #[arg(skip)]
     pub links: Option<u64>,
+    /// How many instances there are: more or fewer than two share the CPU and memory that two have.
+    #[arg(skip = INSTANCES)]
+    pub instances: usize,
     /// How many clients the bank has; those beyond the contest's five are made before an instance starts.
     #[arg(skip = SHIPPED_CLIENTS)]
     pub clients: u32,
@@ -129,6 +132,7 @@ impl Default for StackOptions {
             api_env: Vec::new(),
             metrics: false,
             links: None,
+            instances: INSTANCES,
             clients: SHIPPED_CLIENTS,
             history: 0,
             pg: ClusterOptions::default(),

@@ -66,7 +66,7 @@ pub(super) fn make_envelope(options: &StackOptions, dir: &RunDir) -> (Option<Env
         return (None, Limits::NotAsked);
     }
     let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
-    match Envelope::create(&name, &options.split) {
+    match Envelope::create(&name, &options.split, options.instances) {
         Ok(envelope) => {
             envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
             (Some(envelope), Limits::Enforced)

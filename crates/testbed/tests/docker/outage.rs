@@ -28,7 +28,7 @@ async fn a_kill_of_each_container_loses_nothing() {
     let stack = crate::start(crate::options()).await;
     let load = Load::start(stack.options.stack.port);
     println!("  killed          no 200 for   healthy after   refused   unknown");
-    for service in [Service::Api1, Service::Api2, Service::Nginx, Service::Database] {
+    for service in [Service::Api(0), Service::Api(1), Service::Nginx, Service::Database] {
         load.flows(FLOW, FLOW_DEADLINE).await;
         let (before, _) = (load.counts(), load.longest_gap());
         let begin = Instant::now();

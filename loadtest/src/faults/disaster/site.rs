@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, RwLock};
 /// A stack that disasters strike. Who only asks the database something reads it; who stops it writes.
 pub(super) struct Site<'a> {
     pub(super) nginx: Mutex<&'a mut Nginx>,
-    pub(super) instances: [Mutex<&'a mut Instance>; 2],
+    pub(super) instances: Vec<Mutex<&'a mut Instance>>,
     pub(super) cluster: RwLock<&'a mut Cluster>,
     /// The links of each instance, where the stack has proxies in them.
     pub(super) to_database: Vec<Mutex<&'a mut Proxy>>,
@@ -27,7 +27,7 @@ impl<'a> Site<'a> {
         };
         Site {
             nginx: Mutex::new(&mut stack.nginx),
-            instances: stack.instances.each_mut().map(Mutex::new),
+            instances: stack.instances.iter_mut().map(Mutex::new).collect(),
             cluster: RwLock::new(&mut stack.cluster),
             to_database,
             to_instances,

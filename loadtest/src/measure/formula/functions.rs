@@ -148,9 +148,8 @@ impl Data {
     fn fastest(&self, settings: &str) -> Result<Value> {
         Setup::default().with(settings)?;
         let has = |case: &Case, pair| case.settings.iter().any(|own| is(own, pair));
-        let has_all = |case: &&Case| {
-            pairs(settings).all(|pair| has(case, pair)) && !has(case, ("books", "false"))
-        };
+        let has_all =
+            |case: &&Case| pairs(settings).all(|pair| has(case, pair)) && !has(case, ("books", "false"));
         let rate = |case: &&Case| case.figure("requests").map_or(0.0, |spread| spread.median);
         let cases = self.result.cases().map(|(_, case)| case).filter(has_all);
         Ok(of_case(cases.max_by(|one, other| rate(one).total_cmp(&rate(other)))))

@@ -6,11 +6,11 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 
 use super::{Arrivals, MOST_CALLERS, Setup};
-use testbed::split::CPU_BUDGET;
+use testbed::split::{CPU_BUDGET, INSTANCES, MOST_INSTANCES};
 
 /// All words but the names of settings of the service and of PostgreSQL.
 const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, batches, books, fsync_ms, mode, profile, \
-                     clients, balancing, split, transport, mix, keyed, limits, guiche";
+                     clients, instances, balancing, split, transport, mix, keyed, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
 const POSTGRES: &str = "pg.";
@@ -59,6 +59,11 @@ impl Setup {
                 ensure!(!self.split.is_over_budget(), "the contest allows {CPU_BUDGET} CPUs in total");
             }
             "transport" => self.transport = choice(value)?,
+            "instances" => {
+                let instances = count(value)? as usize;
+                ensure!(instances <= MOST_INSTANCES, "expected at most {MOST_INSTANCES}");
+                self.instances = instances;
+            }
             "clients" => self.clients = count(value)?,
             "limits" => self.limits = choice(value)?,
             "mix" => self.mix = choice(value)?,
@@ -133,6 +138,7 @@ impl Setup {
             own.extend((self.locked > 0).then(|| ("locked", self.locked.to_string())));
         }
         own.extend((!self.books).then(|| ("books", "false".to_owned())));
+        own.extend((self.instances != INSTANCES).then(|| ("instances", self.instances.to_string())));
         own.extend(self.keyed.then(|| ("keyed", "true".to_owned())));
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
