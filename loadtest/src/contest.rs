@@ -37,6 +37,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 
 use crate::k6::K6;
+use crate::lock::Machine;
 pub use args::ContestArgs;
 pub(crate) use args::timestamp;
 use play::Session;
@@ -71,8 +72,8 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
         }
     };
     let page = report::write(&result, &directory)?;
-    print!("\n{}", report::text(&result)?);
-    println!("Report: {}", page.canonicalize().unwrap_or(page).display());
+    out!("\n{}", report::text(&result)?.trim_end());
+    out!("Report: {}", page.canonicalize().unwrap_or(page).display());
     if !result.problems.is_empty() {
         bail!("the contest is lost:\n  {}", result.problems.join("\n  "));
     }
@@ -85,7 +86,8 @@ async fn against_own_stack<'a>(
     session: impl Fn(Target, Option<String>) -> Session<'a>,
 ) -> Result<ContestResult> {
     let begin = Instant::now();
-    let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
+    let say = |step: &str| out!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
+    let _machine = Machine::take("the contest")?;
     let (mut stack, _watch) = args.stack.watched(&say).await?;
     // The instances say of each answer where its time went; what the command line says counts.
     stack.stack.api_env.insert(0, ("SERVER_TIMING".to_owned(), "on".to_owned()));

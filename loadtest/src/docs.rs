@@ -75,11 +75,11 @@ impl Documents {
     fn write(&self) -> Result<()> {
         for result in &self.measurements {
             let path = report::write_sample(result, &self.root.join("docs/measurements").join(&result.name))?;
-            println!("{}", path.display());
+            out!("{}", path.display());
         }
         for (path, text) in &self.texts {
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("{}", path.display());
+            out!("{}", path.display());
         }
         Ok(())
     }

@@ -85,7 +85,7 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
     if args.list {
         return list();
     }
-    let say = |line: &str| println!("{line}");
+    let say = |line: &str| out!("{line}");
     let aside = Cores::of_machine().ok().map(|cores| cores.k6.to_string());
     let watch = args.watch.start(None, aside, &say).await?;
     let trace = watch.iter().map(|watch| format!("{}={}", watch.setting().0, watch.setting().1));
@@ -116,7 +116,7 @@ fn list() -> Result<()> {
         let declaration = Declaration::read(&declared::directory().join(format!("{name}.toml")))?;
         let points: usize =
             declaration.axes().map_or(0, |axes| axes.map(|axis| axis.values.len()).iter().product());
-        println!("{name:<12} {}: {} ({points} points)", declaration.title, declaration.question);
+        out!("{name:<12} {}: {} ({points} points)", declaration.title, declaration.question);
     }
     Ok(())
 }

@@ -82,13 +82,13 @@ struct Played {
 pub async fn run(args: &FaultsArgs) -> Result<()> {
     if let Some(path) = &args.replay {
         let history = History::read(path)?;
-        println!("{} calls of {} clients", history.calls.len(), history.accounts.len());
+        out!("{} calls of {} clients", history.calls.len(), history.accounts.len());
         let violations = judge(&history);
         draw(&history, &violations, path)?;
         return verdict(&violations, None);
     }
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}");
+    out!("seed {seed}");
     let directory = args
         .report
         .clone()
@@ -99,7 +99,7 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
     let linked: Vec<Fault> = faults.iter().filter(|fault| fault.needs_links()).cloned().collect();
     let plain: Vec<Fault> = faults.iter().filter(|fault| !fault.needs_links()).cloned().collect();
     let groups = [(&plain, &plain), (&linked, &faults)];
-    left_out.iter().for_each(|line| println!("{line}"));
+    left_out.iter().for_each(|line| out!("{line}"));
     let balancings = match &args.balancing[..] {
         [] => Balancing::value_variants(),
         chosen => chosen,
@@ -120,11 +120,11 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
             }
             Err(error) => failures.push(error.context(format!("with {balancing}"))),
         }
-        failures.iter().for_each(|failure| println!("failed: {failure:#}"));
+        failures.iter().for_each(|failure| out!("failed: {failure:#}"));
     }
     let rows = table::rows(&strikes);
-    println!("\n{}", table(&rows));
-    println!("{calls} calls were judged, {} promises broken", violations.len());
+    out!("\n{}", table(&rows));
+    out!("{calls} calls were judged, {} promises broken", violations.len());
     let text = format!(
         "# Faults\n\n{} UTC, seed {seed}. {calls} calls were judged, {} promises broken.\n\n{}\n{}\n{}",
         timestamp(),
@@ -135,7 +135,7 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
     );
     let path = directory.join("report.md");
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("Report: {}", path.display());
+    out!("Report: {}", path.display());
     verdict(&violations, Some(&directory))?;
     failures.into_iter().next().map_or(Ok(()), Err)
 }
@@ -223,8 +223,8 @@ impl Session<'_> {
                 None => self.pair(&mut random),
             };
             let strike = strike(stack, callers, self.balancing, fault, &mut random).await?;
-            println!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), table::line(&strike));
-            table::stalls(&strike).for_each(|line| println!("          {line}"));
+            out!("{:6.1} s  {}", begin.elapsed().as_secs_f64(), table::line(&strike));
+            table::stalls(&strike).for_each(|line| out!("          {line}"));
             strikes.push(strike);
         }
         Ok(())
@@ -254,7 +254,7 @@ fn draw(history: &History, violations: &[Violation], beside: &Path) -> Result<()
     let path = beside.with_extension("html");
     fs::write(&path, picture::draw(history, violations))
         .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("Drawn: {}", path.display());
+    out!("Drawn: {}", path.display());
     Ok(())
 }
 
@@ -267,7 +267,7 @@ fn verdict(violations: &[Violation], kept: Option<&Path>) -> Result<()> {
         let count = kinds.entry(*kind).or_default();
         *count += 1;
         if *count <= SHOWN as u64 {
-            println!("{kind}, client {client}: {what}");
+            out!("{kind}, client {client}: {what}");
         }
     }
     let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();

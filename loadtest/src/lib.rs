@@ -7,7 +7,16 @@
 //! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
 //! - [`stalls`] says what slow answers waited for.
 //! - [`watch`] serves the page of a stack that is traced.
+//! - [`lock`] sees to it that one of them measures at a time.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
+
+/// Prints a line. Who read it may have gone (`| head`): what runs goes on.
+macro_rules! out {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
 
 pub mod args;
 pub mod bench;
@@ -17,6 +26,7 @@ pub mod experiment;
 pub mod faults;
 pub mod k6;
 pub mod latency;
+pub mod lock;
 pub mod measure;
 pub mod progress;
 pub mod report;

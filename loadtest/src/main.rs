@@ -1,5 +1,6 @@
 //! The command line of the load tests.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -8,6 +9,7 @@ use loadtest::contest::{self, ContestArgs};
 use loadtest::docs::{self, DocsArgs};
 use loadtest::experiment::{self, ExperimentArgs};
 use loadtest::faults::{self, FaultsArgs};
+use loadtest::measure::compare::{self, CompareArgs};
 use loadtest::measure::report::{self, ReportArgs};
 use loadtest::up;
 
@@ -29,6 +31,8 @@ enum Command {
     Bench(BenchArgs),
     /// Write the pages of experiments again, from their results.json
     Report(ReportArgs),
+    /// Hold two results of one experiment or bench against each other
+    Compare(CompareArgs),
     /// Write the figures in the documents from docs/results
     Docs(DocsArgs),
     /// Break a running stack in one way after the other, and prove that nothing is lost or doubled
@@ -45,6 +49,7 @@ async fn main() -> ExitCode {
         Command::Contest(args) => contest::run(&args).await,
         Command::Bench(args) => bench::run(&args).await,
         Command::Report(args) => report::rewrite(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Faults(args) => faults::run(&args).await,
         Command::Experiment(args) => experiment::run(&args).await,
@@ -52,7 +57,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("loadtest: {error:#}");
+            let _ = writeln!(std::io::stderr(), "loadtest: {error:#}");
             ExitCode::FAILURE
         }
     }

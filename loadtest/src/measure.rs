@@ -21,17 +21,19 @@
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
 //! | [`formula`]               | answers and expectations, computed from the figures                  |
 //! | [`table`], [`charts`], [`words`], [`report`], [`index`] | the outcome on paper                   |
+//! | [`compare`]               | two results side by side                                             |
 //! | [`progress`]              | what is shown meanwhile                                              |
 
 pub mod axis;
 mod batches;
 pub mod charts;
+pub mod compare;
 pub mod cores;
 pub mod declaration;
 pub mod declared;
 pub mod figures;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod formula;
 pub mod index;
 pub mod instructions;
@@ -60,6 +62,7 @@ use anyhow::{Context, Result, anyhow};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::lock::Machine;
 use instructions::Callgrind;
 use plan::Plan;
 use progress::Progress;
@@ -81,6 +84,8 @@ pub async fn make(
     let interruption = interrupted();
     tokio::pin!(interruption);
     let tools = Tools::find(&plans)?;
+    let names: Vec<&str> = plans.iter().map(|plan| plan.result.name.as_str()).collect();
+    let _machine = Machine::take(&format!("measuring {}", names.join(", ")))?;
     let (runs, estimate) =
         plans.iter().map(Plan::estimate).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).unwrap_or_default();
     let mut progress = Progress::new(runs, estimate);

@@ -33,7 +33,7 @@ impl Display {
         let line = format!("{:6.1} s  {text}", self.elapsed().as_secs_f64());
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => println!("{line}"),
+            None => out!("{line}"),
         }
     }
 

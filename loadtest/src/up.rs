@@ -55,11 +55,11 @@ pub async fn run(UpArgs { args, instances, clients, history, no_restart }: &UpAr
     (args.stack.instances, args.stack.clients, args.stack.history) =
         (usize::from(*instances), *clients, *history);
     let begin = Instant::now();
-    let say = |step: &str| println!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
+    let say = |step: &str| out!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
     let (args, _watch) = args.watched(&say).await?;
     let mut running = args.start(&say).await?;
     say(&format!("ready: {}", running.url()));
-    println!("{}\n  Ctrl-C stops and removes it all", running.parts().await?);
+    out!("{}\n  Ctrl-C stops and removes it all", running.parts().await?);
 
     let outcome = loop {
         let (service, obituary) = tokio::select! {

@@ -42,7 +42,7 @@ impl Progress {
             bar.set_message(message);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            println!("          {phase}: {message}");
+            out!("          {phase}: {message}");
         }
     }
 

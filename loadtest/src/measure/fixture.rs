@@ -184,6 +184,7 @@ fn conditions() -> Conditions {
         started_at: "2026-01-02T03:04:05Z".into(),
         took_s: 600.0,
         machine: "2 CPUs".into(),
+        commit: String::new(),
         versions: ["PostgreSQL 15.8", "NGINX 1.22.1", "k6 1.1.0", "guiche 0.1.0"].map(str::to_owned).into(),
         disk: "ext4; an fsync takes 1.2 ms".into(),
         envelope: "The four services share 0.50 CPU on one core; k6 has the other core.".into(),

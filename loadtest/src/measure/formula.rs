@@ -37,6 +37,7 @@ use super::result::{Axis, Comparison, Expectation, Measurement};
 use crate::report::text::significant;
 use functions::Formulas;
 use rounds::Told;
+pub(super) use rounds::ratio;
 
 /// What is said where there is nothing to say.
 const NOTHING: &str = "(no valid figure)";

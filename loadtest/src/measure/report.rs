@@ -111,16 +111,16 @@ pub fn rewrite(args: &ReportArgs) -> Result<()> {
         let path = path.canonicalize().with_context(|| format!("where is {}", path.display()))?;
         let directory =
             if path.is_dir() { path } else { path.parent().map(Path::to_owned).unwrap_or_default() };
-        println!("{}", write(&result, &directory)?.display());
+        out!("{}", write(&result, &directory)?.display());
         if let Some(sample) = &args.sample {
-            println!("{}", write_sample(&result, &sample.join(&result.name))?.display());
+            out!("{}", write_sample(&result, &sample.join(&result.name))?.display());
         }
         if !result.question.is_empty() {
             parents.extend(directory.parent().map(Path::to_owned));
         }
     }
     for parent in &parents {
-        println!("{}", index::write(parent)?.display());
+        out!("{}", index::write(parent)?.display());
     }
     Ok(())
 }

@@ -64,6 +64,9 @@ pub struct Conditions {
     pub machine: String,
     /// PostgreSQL, NGINX, the generators, guiche.
     pub versions: Vec<String>,
+    /// The repository's commit, and whether something was changed since; empty where that is not known.
+    #[serde(default)]
+    pub commit: String,
     /// What the data is on, and how long an fsync takes there.
     pub disk: String,
     /// CPU of the four services, and who runs where: one sentence.

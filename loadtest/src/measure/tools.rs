@@ -1,6 +1,7 @@
 //! The programs and cores that a measurement needs, and under which conditions it is made, in words.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -84,6 +85,7 @@ impl Tools {
         versions.push(named("guiche", find_guiche(None).ok(), "--version"));
         Conditions {
             machine: machine::describe(),
+            commit: commit().unwrap_or_default(),
             versions,
             disk,
             envelope: plan.setups().next().map(envelope).unwrap_or_default(),
@@ -111,6 +113,13 @@ fn envelope(setup: &Setup) -> String {
         cores.stack,
         cores.k6,
     )
+}
+
+/// Says which commit the repository is at.
+fn commit() -> Option<String> {
+    let git = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
+    let asked = Command::new("git").arg("-C").arg(testbed::repository_root()).args(git).output().ok()?;
+    asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).trim().to_owned())
 }
 
 /// Says a program's version; where there is no such program, that it is unknown.

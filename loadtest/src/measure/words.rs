@@ -110,6 +110,7 @@ pub fn conditions(result: &Measurement) -> Vec<(&'static str, String)> {
             ),
         ),
         ("Versions", c.versions.join(", ")),
+        ("Commit", c.commit.clone()),
         ("Disk", c.disk.clone()),
         ("Machine", c.machine.clone()),
         ("Begun", format!("{}, took {}", c.started_at, duration(c.took_s))),

@@ -33,7 +33,7 @@ pub(super) fn judge(values: &[f64], median: f64, bound: f64, holds: &dyn Fn(f64)
     let mean = values.iter().sum::<f64>() / rounds as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let deviation = (squares / (rounds - 1) as f64).sqrt();
-    let half = |rounds: usize| quantile(rounds - 1) * deviation / (rounds as f64).sqrt();
+    let half = |rounds: usize| quantile((rounds - 1) as f64) * deviation / (rounds as f64).sqrt();
     // Equal numbers have a mean that is next to them.
     if deviation <= 1e-9 * mean.abs() {
         return Told::Clearly(holds(median));
@@ -47,8 +47,71 @@ pub(super) fn judge(values: &[f64], median: f64, bound: f64, holds: &dyn Fn(f64)
 }
 
 /// Returns how many standard errors the interval's end is from the mean.
-fn quantile(freedom: usize) -> f64 {
-    StudentsT::new(0.0, 1.0, freedom as f64).map_or(f64::INFINITY, |t| t.inverse_cdf(UPPER))
+fn quantile(freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(UPPER))
+}
+
+/// How many times as large the values of one sample are as those of another, whose rounds were not run in turn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::measure) struct Ratio {
+    /// The ratio of their geometric means.
+    pub(in crate::measure) ratio: f64,
+    /// The ends of its interval, where there is one.
+    pub(in crate::measure) least: f64,
+    pub(in crate::measure) most: f64,
+    told: Told,
+}
+
+/// Compares `b` with `a`; nothing where there are no values, or some that are no quantities.
+pub(in crate::measure) fn ratio(a: &[f64], b: &[f64]) -> Option<Ratio> {
+    if a.is_empty() || b.is_empty() || a.iter().chain(b).any(|value| *value <= 0.0) {
+        return None;
+    }
+    let [a, b] = [a, b].map(|values| values.iter().map(|value| value.ln()).collect::<Vec<f64>>());
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let difference = mean(&b) - mean(&a);
+    let ratio = difference.exp();
+    if a.len() < 2 || b.len() < 2 {
+        return Some(Ratio { ratio, least: ratio, most: ratio, told: Told::Once(difference > 0.0) });
+    }
+    let variance = |values: &[f64]| {
+        let mean = mean(values);
+        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
+    };
+    // With so many rounds more of each.
+    let half = |more: usize| {
+        let parts = [&a, &b].map(|values| {
+            let rounds = (values.len() + more) as f64;
+            (variance(values) / rounds, rounds - 1.0)
+        });
+        let squared: f64 = parts.iter().map(|(part, _)| part).sum();
+        let freedom = squared.powi(2) / parts.iter().map(|(part, free)| part.powi(2) / free).sum::<f64>();
+        // Rounds that all agree have no interval.
+        if squared > 0.0 { quantile(freedom) * squared.sqrt() } else { 0.0 }
+    };
+    let (least, most) = ((difference - half(0)).exp(), (difference + half(0)).exp());
+    let told = if difference.abs() > half(0) {
+        Told::Clearly(difference > 0.0)
+    } else {
+        let played = a.len().max(b.len());
+        Told::Not((1..MOST.saturating_sub(played)).find(|more| half(*more) < difference.abs()))
+    };
+    Some(Ratio { ratio, least, most, told })
+}
+
+impl Ratio {
+    /// Returns whether the second is higher or lower, or what might tell.
+    pub(in crate::measure) fn says(&self) -> String {
+        let word = match self.told.held() {
+            Some(_) if self.ratio == 1.0 => "equal",
+            Some(true) => "higher",
+            Some(false) => "lower",
+            None => "cannot be told",
+        };
+        let doubt = self.told.doubt();
+        let is_all = doubt.is_empty() || self.told == Told::Not(None);
+        if is_all { word.to_owned() } else { format!("{word} ({doubt})") }
+    }
 }
 
 impl Told {
@@ -118,9 +181,26 @@ mod tests {
     }
 
     #[test]
+    fn two_samples_are_compared_by_their_spreads() {
+        let same = ratio(&[100.0, 101.0, 99.0], &[101.0, 102.0, 100.0]).expect("quantities");
+        assert!(same.least < 1.0 && same.most > 1.0, "{same:?}");
+        assert_eq!(same.says(), "cannot be told (6 more rounds might tell)");
+        let faster = ratio(&[100.0, 101.0, 99.0], &[151.0, 150.0, 152.0]).expect("quantities");
+        assert!(
+            (faster.ratio - 1.51).abs() < 0.01 && faster.least > 1.4 && faster.says() == "higher",
+            "{faster:?}"
+        );
+        assert_eq!(ratio(&[2.0], &[1.0, 1.0]).expect("quantities").says(), "lower (one round)");
+        assert_eq!(ratio(&[2.0, 2.0], &[2.0, 2.0]).expect("quantities").says(), "cannot be told");
+        assert_eq!(ratio(&[2.0], &[2.0]).expect("quantities").says(), "equal (one round)");
+        assert_eq!(ratio(&[0.0], &[1.0]), None);
+    }
+
+    #[test]
     fn the_interval_is_students() {
-        assert!((quantile(2) - 4.303).abs() < 1e-3, "{}", quantile(2));
-        assert!((quantile(10) - 2.228).abs() < 1e-3, "{}", quantile(10));
+        for (freedom, expected) in [(2.0, 4.303), (10.0, 2.228)] {
+            assert!((quantile(freedom) - expected).abs() < 1e-3, "{}", quantile(freedom));
+        }
     }
 
     #[test]
