@@ -185,6 +185,45 @@ async fn keys_go_from_request_to_request_and_leave() {
 }
 
 #[tokio::test]
+async fn a_stretch_tells_what_its_time_was_lost_to() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    let [from, to] =
+        ["3000", "20000"].map(|time| number(&browser.script(&format!("lanesPage.scale.x({time})"))));
+    // On the axis, where no Shift is needed.
+    let ends = [from, to].map(|x| on_canvas(&mut browser, x, 10.0));
+    browser.drag(ends[0], ends[1]);
+    let text = browser.script("document.getElementById('details').textContent");
+    let text = text.as_str().expect("a text");
+    for says in
+        ["requests7", "p50, 4.12 ms", "p99, 4.22 ms", "held others upcall 2 of api1 (2.79 ms) in 1 wait"]
+    {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    let bars = "[...document.querySelectorAll('#details .path')].map(bar => bar.childElementCount)";
+    assert_eq!(browser.script(bars), json!([6, 5, 5]), "all, p50 and p99");
+    browser.key("Escape");
+    assert_eq!(browser.script("lanesPage.state.stretch === undefined"), true);
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
+async fn four_hundred_pixels_are_enough() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let page = page_of(&contended(directory.path()), directory.path());
+    let mut browser = Browser::open(&program, &page, READY).await;
+    browser.resize(400, 800);
+    browser.reload(READY).await;
+    browser.key("s");
+    let widths = "[document.documentElement.scrollWidth <= 400, lanesPage.scale.plot >= 280]";
+    assert_eq!(browser.script(widths), json!([true, true]), "nothing is beside the window");
+    assert_no_complaints(&mut browser);
+}
+
+#[tokio::test]
 async fn a_gap_is_drawn_and_says_why() {
     let Some(program) = program() else { return };
     let directory = directory();

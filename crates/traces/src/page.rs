@@ -18,7 +18,7 @@ use super::summary::Summary;
 
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 12] = [
     include_str!("page/data.js"),
     include_str!("page/text.js"),
     include_str!("page/scale.js"),
@@ -28,6 +28,7 @@ const SCRIPTS: [&str; 11] = [
     include_str!("page/find.js"),
     include_str!("page/path.js"),
     include_str!("page/choose.js"),
+    include_str!("page/stretch.js"),
     include_str!("page/live.js"),
     include_str!("page/main.js"),
 ];

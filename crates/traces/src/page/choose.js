@@ -23,6 +23,7 @@ function mark(what, from, to) {
 // Keeps the details of what was chosen, and its name in the address: that survives a reload, and can be sent to others.
 function choose(what) {
   state.marked = what;
+  state.stretch = undefined;
   showDetails(what);
   const hash = what?.request !== undefined ? requestHash(data, what.request) : what?.bar !== undefined ? callLink(data, data.bars.call[what.bar]).hash : "";
   history.replaceState(null, "", hash || location.pathname + location.search);

@@ -64,6 +64,7 @@ function drawLanes(context, theme, data, scale, state) {
   }
   drawReleases(context, theme, data, scale, state, seen);
   drawMarked(context, theme, data, scale, state);
+  if (state.stretch) drawStretch(context, theme, scale, state.stretch);
   context.restore();
   for (let position = first; position <= last; position++) drawLabel(context, theme, data, scale, state, position);
   drawAxis(context, theme, scale);

@@ -84,7 +84,7 @@ function drawAxis(context, theme, scale) {
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
   context.textAlign = "left";
-  context.fillText("since the start", 8, AXIS / 2);
+  context.fillText(shorten(context, "since the start", LABELS - 10), 8, AXIS / 2);
   context.textAlign = "center";
   const { step, list } = ticks(scale);
   for (const time of list) {

@@ -23,6 +23,7 @@ function refresh({ data: json, title, notes, losses, table }) {
   const [whole, atEnd, span] = [scale.from <= 0 && scale.to >= data.end, scale.to >= data.end && !state.marked, scale.span];
   Object.assign(data, dataOf(json));
   const earlier = start - data.start;
+  state.stretch = state.stretch?.map((time) => time + earlier);
   if (whole) scale.fit();
   else if (atEnd) scale.show(data.end * 1.01 - span, data.end * 1.01);
   else scale.show(scale.from + earlier, scale.to + earlier);

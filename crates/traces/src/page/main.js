@@ -37,6 +37,7 @@ function stageRoom() {
 function resize() {
   const ratio = devicePixelRatio || 1;
   scale.width = canvas.parentElement.clientWidth;
+  LABELS = scale.width < 600 ? 84 : 150;
   scale.height = Math.min(stageRoom(), scale.contentHeight + AXIS);
   canvas.style.height = `${scale.height}px`;
   for (const [element, height] of [[canvas, scale.height], [overview, 46]]) {
@@ -70,7 +71,7 @@ function drawOverview() {
   ink.fillStyle = theme.faint;
   ink.font = "12px system-ui, sans-serif";
   ink.textBaseline = "middle";
-  ink.fillText("all lanes, all time", 8, 23);
+  ink.fillText(shorten(ink, "all lanes, all time", LABELS - 10), 8, 23);
 }
 
 function paintOverview(width) {
@@ -151,7 +152,9 @@ function hover(x, y) {
 function listenToPointer() {
   let drag;
   canvas.addEventListener("pointerdown", (event) => {
-    drag = { x: event.offsetX, y: event.offsetY, moved: false };
+    const { offsetX: x, offsetY: y } = event;
+    const begun = (event.shiftKey || y < AXIS) && x > LABELS ? scale.time(x) : undefined;
+    drag = { x, y, moved: false, begun };
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -161,6 +164,10 @@ function listenToPointer() {
     drag.moved = true;
     canvas.classList.add("dragging");
     tip.hidden = true;
+    if (drag.begun !== undefined) {
+      state.stretch = [drag.begun, scale.time(x)].sort((a, b) => a - b);
+      return redraw();
+    }
     scale.pan((drag.x - x) * scale.microsPerPixel);
     scale.scrollTo(scale.scroll + drag.y - y);
     [drag.x, drag.y] = [x, y];
@@ -169,6 +176,8 @@ function listenToPointer() {
   const release = (event) => {
     if (drag && !drag.moved) {
       choose(hit(data, scale, event.offsetX, event.offsetY));
+    } else if (drag && drag.begun !== undefined) {
+      showStretch(data, state.stretch);
     }
     drag = undefined;
     canvas.classList.remove("dragging");

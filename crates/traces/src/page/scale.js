@@ -1,6 +1,7 @@
 // What part of the trace is seen: a window of time, and how far the lanes are scrolled.
 
-const LABELS = 150;
+// Pixels for the names of the lanes; fewer where there is little room.
+let LABELS = 150;
 const AXIS = 24;
 const SHORTEST = 20;
 

@@ -1,0 +1,66 @@
+// A stretch of time (Shift and drag, or a drag on the axis): what its requests' time was lost to, and to whom.
+
+const WORST = 5;
+
+function showStretch(data, [from, to]) {
+  const { requests } = data;
+  const list = [];
+  for (let r = lowerBound(requests.at, from, (at) => at); r < requests.length && requests.at[r] < to; r++) list.push(r);
+  list.sort((a, b) => took(data, a) - took(data, b));
+  const rows = [["from", clock(data, from)], ["requests", count(list.length)], ...worstHolders(data, from, to)];
+  show(details, { title: `A stretch of ${duration(to - from)}`, rows });
+  if (!list.length) return;
+  const at = (share) => list[Math.ceil(share * list.length) - 1];
+  const bars = [["all", undefined, partsOfAll(data, list)], ["p50", at(0.5), pathOf(data, at(0.5))], ["p99", at(0.99), pathOf(data, at(0.99))]];
+  const box = Object.assign(document.createElement("div"), { className: "losses" });
+  for (const [name, r, path] of bars) {
+    const label = r === undefined ? name : Object.assign(document.createElement("a"), { textContent: `${name}, ${duration(took(data, r))}`, href: requestHash(data, r) });
+    const whole = path.reduce((sum, part) => sum + part.to - part.from, 0);
+    const words = path.map((part) => `${part.name} ${Math.round((100 * (part.to - part.from)) / whole)} %`).join(", ");
+    const cells = [label, path.length ? pathBar(path) : "", words].map((cell) => {
+      const span = document.createElement("span");
+      span.append(cell);
+      return span;
+    });
+    box.append(...cells);
+  }
+  details.querySelector("h2").after(box);
+}
+
+// The parts of all requests' time, added up.
+function partsOfAll(data, list) {
+  const sums = new Map();
+  for (const r of list) {
+    for (const { kind, name, from, to } of pathOf(data, r)) {
+      const sum = sums.get(kind) ?? { kind, name, from: 0, to: 0 };
+      sum.to += to - from;
+      sums.set(kind, sum);
+    }
+  }
+  const kinds = ["arrival", "waiting", "connection", "lock", "work", "rest", "back"];
+  return kinds.flatMap((kind) => sums.get(kind) ?? []);
+}
+
+// For whom the calls of the stretch waited longest.
+function worstHolders(data, from, to) {
+  const { calls } = data;
+  const sums = new Map();
+  for (let c = lowerBound(calls.at, from, (at) => at); c < calls.length && calls.at[c] < to; c++) {
+    for (const hold of holdsOf(data, c)) {
+      const key = hold.call ?? `transaction ${hold.other}`;
+      const sum = sums.get(key) ?? { hold: { ...hold, from: 0, to: 0 }, waits: 0 };
+      sum.hold.to += hold.to - hold.from;
+      sum.waits += 1;
+      sums.set(key, sum);
+    }
+  }
+  const worst = [...sums.values()].sort((a, b) => b.hold.to - a.hold.to).slice(0, WORST);
+  return worst.map(({ hold, waits }) => ["held others up", [...holdInWords(data, hold), ` in ${count(waits)} wait${waits === 1 ? "" : "s"}`]]);
+}
+
+function drawStretch(context, theme, scale, [from, to]) {
+  context.fillStyle = theme.mark;
+  context.globalAlpha = 0.35;
+  context.fillRect(scale.x(from), 0, Math.max(1, scale.x(to) - scale.x(from)), scale.height);
+  context.globalAlpha = 1;
+}
