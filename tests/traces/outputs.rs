@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::sample::{contended, directory, guiche_traces, printed, text};
+use serde_json::{Value, json};
+
+use crate::sample::{Sample, contended, directory, guiche_traces, printed, text};
 
 fn refused(arguments: &[&str], why: &str) {
     let output = guiche_traces(arguments);
@@ -115,4 +117,33 @@ fn a_reader_who_leaves_is_no_failure() {
         .expect("it runs");
     failing.stdout.take().expect("piped").read_to_end(&mut Vec::new()).expect("readable");
     assert_eq!(failing.wait().expect("it ends").code(), Some(1), "no panic");
+}
+
+/// From who held a row to whom it went; and calls of one client that overlap do not lie in one thread.
+#[test]
+fn the_export_has_flows_and_calls_side_by_side() {
+    let directory = directory();
+    let mut three = Sample::of("api3");
+    for (number, at, work) in [(2, 1_500, 200), (1, 1_000, 3_000)] {
+        three.call(number, 9, at, (0, work), &[format!("at-once-{number}")]);
+    }
+    let [one, two] = contended(directory.path());
+    let three = three.write(directory.path(), "api3.jsonl");
+    let export = printed(&[text(&one), text(&two), text(&three), "--chrome", "-"]);
+    let json: Value = serde_json::from_str(&export).expect("it is JSON");
+    let events = json["traceEvents"].as_array().expect("a list");
+    let of = |phase: &str| events.iter().filter(|event| event["ph"] == phase).collect::<Vec<_>>();
+    let ([from], [to]) = (&of("s")[..], &of("f")[..]) else { panic!("one flow: {export}") };
+    assert_eq!((&from["id"], &from["cat"], &to["bp"]), (&to["id"], &to["cat"], &json!("e")));
+    let around = |event: &Value| {
+        let of_thread = |slice: &&&Value| slice["pid"] == event["pid"] && slice["tid"] == event["tid"];
+        let slices = of("X");
+        let calls = slices.iter().filter(of_thread).filter(|slice| slice["args"].is_object());
+        let begun = calls.filter(|slice| slice["ts"].as_u64() <= event["ts"].as_u64());
+        begun.last().expect("a call")["args"]["id"].clone()
+    };
+    assert_eq!((around(from), around(to)), (json!(2), json!(1)), "call 2 of api1, call 1 of api2");
+    let thread =
+        |name: &str| of("X").iter().find(|slice| slice["name"] == name).expect("a call")["tid"].clone();
+    assert_ne!(thread("call 1: 1 + 0"), thread("call 2: 1 + 0"));
 }

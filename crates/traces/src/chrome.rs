@@ -1,8 +1,9 @@
 //! The trace-event format that Perfetto and `chrome://tracing` open.
 //!
 //! An instance is a process, a client a thread in it. Each call is a slice in the thread of every
-//! client that it carried, with its parts as slices inside; each request is an asynchronous slice
-//! from its arrival to its answer. Written as it is read, so that any number of them fits.
+//! client that it carried, with its parts as slices inside; calls of one client that overlap are in further threads.
+//! Each request is an asynchronous slice from its arrival to its answer. A flow leads from who held a row to whom it
+//! went. Written as it is read, so that any number of them fits.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -10,7 +11,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::json;
 
+use super::chrome_rows::{Placed, Rows};
 use super::format::{ActorChange, CallRecord, Line, RequestRecord};
+use super::holders::{Holder, Wait, Waited};
 use super::output::EXPORT_MARK;
 use super::reader::Run;
 
@@ -22,6 +25,8 @@ pub(super) struct ChromeWriter<W> {
     output: W,
     first: bool,
     named: HashSet<(usize, Option<i32>)>,
+    rows: Rows,
+    /// Counts what overlaps, and flows.
     asynchronous: u64,
     bytes: u64,
     /// About how many there may be.
@@ -47,6 +52,9 @@ struct Event<'a> {
     id: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'a str>,
+    /// That a flow leads to the slice around its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bp: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<serde_json::Value>,
 }
@@ -56,8 +64,8 @@ impl<W: Write> ChromeWriter<W> {
     /// With `only`, calls are shown in that client's lane alone.
     pub(super) fn new(mut output: W, only: Option<i32>, bytes_max: u64) -> io::Result<Self> {
         writeln!(output, "{{\"displayTimeUnit\":\"ms\",{EXPORT_MARK},\"traceEvents\":[")?;
-        let named = HashSet::new();
-        Ok(Self { output, first: true, named, asynchronous: 0, bytes: 0, bytes_max, until: None, only })
+        let (named, rows) = (HashSet::new(), Rows::default());
+        Ok(Self { output, first: true, named, rows, asynchronous: 0, bytes: 0, bytes_max, until: None, only })
     }
 
     pub(super) fn add(&mut self, run: &Run, position: usize, line: &Line<'_>) -> io::Result<()> {
@@ -77,6 +85,35 @@ impl<W: Write> ChromeWriter<W> {
             Line::Actor(change) => self.add_change(run, pid, change),
             Line::Trace(_) | Line::Dropped(_) | Line::End(_) => Ok(()),
         }
+    }
+
+    /// Draws who held the rows that a call waited for, where both are there.
+    pub(super) fn add_wait(&mut self, waited: &Waited) -> io::Result<()> {
+        let Wait::Held(holds) = &waited.wait else { return Ok(()) };
+        for hold in holds {
+            let Holder::Call(key) = hold.holder else { continue };
+            let Some((holder, waiter)) = self.rows.both(key, waited.call) else { continue };
+            if self.bytes >= self.bytes_max {
+                break;
+            }
+            self.asynchronous += 1;
+            let moment = waiter.waits.saturating_add(hold.to);
+            let event = |ph, place: Placed, bp| Event {
+                name: "lets go of the row",
+                cat: "row",
+                ph,
+                pid: place.pid,
+                tid: place.tid,
+                ts: moment.clamp(place.from, place.to),
+                id: Some(self.asynchronous),
+                bp,
+                ..Event::default()
+            };
+            let [from, to] = [event("s", holder, None), event("f", waiter, Some("e"))];
+            self.write(&from)?;
+            self.write(&to)?;
+        }
+        Ok(())
     }
 
     /// Ends the file; returns when the first began that is not in it, if any is not.
@@ -107,15 +144,15 @@ impl<W: Write> ChromeWriter<W> {
         for (client, transactions, statements) in call.runs(self.only) {
             self.name(run, pid, Some(client))?;
             let name = format!("call {}: {transactions} + {statements}", call.id);
-            let (tid, args) = (thread(Some(client)), Some(args.clone()));
-            let event = Event { name: &name, cat: "call", pid, tid, ts: call.at, args, ..Event::default() };
-            if call.cut == "direct" {
-                // Calls of one client overlap: slices in its thread would have to nest.
-                self.write_asynchronous(event, call.total)?;
-            } else {
-                self.write(&Event { ph: "X", dur: Some(call.total), ..event })?;
-                self.write_parts(pid, tid, call)?;
+            let (tid, is_new) = self.rows.place(pid, thread(Some(client)), client, call);
+            if is_new {
+                let args = Some(json!({ "name": format!("client {client}, at once") }));
+                self.write(&Event { name: "thread_name", ph: "M", pid, tid, args, ..Event::default() })?;
             }
+            let (dur, args) = (Some(call.total), Some(args.clone()));
+            let (cat, ph, ts) = ("call", "X", call.at);
+            self.write(&Event { name: &name, cat, ph, pid, tid, ts, dur, args, ..Event::default() })?;
+            self.write_parts(pid, tid, call)?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod format;
 
 mod chains;
 mod chrome;
+mod chrome_rows;
 mod clocks;
 mod collect;
 mod command;

@@ -64,18 +64,26 @@ impl Wishes {
             summing.add(position, run, line, self.client);
             slowest.add(position, line);
             losing.add(position, line);
+            if let Some(chrome) = &mut chrome {
+                chrome.add(run, position, line)?;
+            }
             if let Line::Call(call) = line {
-                waiting.add(position, call, |waited| slowest.add_wait(waited));
+                waiting.add(position, call, &mut |waited| {
+                    slowest.add_wait(waited);
+                    chrome.as_mut().map_or(Ok(()), |chrome| chrome.add_wait(waited))
+                })?;
                 clocks.add(position, call);
             }
             if let Some(page) = &mut page {
                 page.add(position, line, self.client);
             }
-            let written = chrome.as_mut().map(|chrome| chrome.add(run, position, line));
-            written.transpose().map(drop)
+            Ok::<_, io::Error>(())
+        })?;
+        let (waits, worst) = waiting.finish(&mut |waited| {
+            slowest.add_wait(waited);
+            chrome.as_mut().map_or(Ok(()), |chrome| chrome.add_wait(waited))
         })?;
         let export_until = chrome.map(ChromeWriter::finish).transpose()?.flatten();
-        let (waits, worst) = waiting.finish(|waited| slowest.add_wait(waited));
         let names = names(traces.runs());
         let slowest = slowest.finish(|run| names[run].clone());
         let skews = clocks.skews(names.len());

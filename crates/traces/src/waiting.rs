@@ -62,21 +62,36 @@ impl Waiting {
     }
 
     /// Adds a call; `each` is told of waits that are looked into now, of this call or of earlier ones.
-    pub(super) fn add(&mut self, run: usize, call: &CallRecord<'_>, mut each: impl FnMut(&Waited)) {
+    ///
+    /// # Errors
+    /// When `each` fails.
+    pub(super) fn add<E>(
+        &mut self,
+        run: usize,
+        call: &CallRecord<'_>,
+        each: &mut impl FnMut(&Waited) -> Result<(), E>,
+    ) -> Result<(), E> {
         if call.report.row_wait >= WAIT_MIN {
             self.waits.count += 1;
             self.waits.micros = self.waits.micros.saturating_add(call.report.row_wait);
         }
         self.holders.add(run, call);
-        self.look(false, &mut each);
+        self.look(false, each)?;
         while let Some(held_up) = self.holders.forget(false) {
             self.rank(held_up);
         }
+        Ok(())
     }
 
     /// Returns the figures, and the worst holders first; `each` is told of the waits that are left.
-    pub(super) fn finish(mut self, mut each: impl FnMut(&Waited)) -> (Waits, Vec<Worst>) {
-        self.look(true, &mut each);
+    ///
+    /// # Errors
+    /// When `each` fails.
+    pub(super) fn finish<E>(
+        mut self,
+        each: &mut impl FnMut(&Waited) -> Result<(), E>,
+    ) -> Result<(Waits, Vec<Worst>), E> {
+        self.look(true, each)?;
         while let Some(held_up) = self.holders.forget(true) {
             self.rank(held_up);
         }
@@ -84,10 +99,10 @@ impl Waiting {
         for (id, (micros, waits)) in others {
             self.insert(Worst { micros, waits, holder: Holder::Other(id) });
         }
-        (self.waits, self.worst.into_iter().rev().collect())
+        Ok((self.waits, self.worst.into_iter().rev().collect()))
     }
 
-    fn look(&mut self, at_end: bool, each: &mut impl FnMut(&Waited)) {
+    fn look<E>(&mut self, at_end: bool, each: &mut impl FnMut(&Waited) -> Result<(), E>) -> Result<(), E> {
         while let Some(waited) = self.holders.next_wait(at_end) {
             match &waited.wait {
                 Wait::Held(holds) => {
@@ -101,8 +116,9 @@ impl Waiting {
                 Wait::Free => self.waits.for_nobody += 1,
                 Wait::Unknown => {}
             }
-            each(&waited);
+            each(&waited)?;
         }
+        Ok(())
     }
 
     fn count_other(&mut self, hold: &Hold) {
