@@ -220,9 +220,10 @@ BEGIN
     END LOOP;
 
     IF numeros IS NOT NULL THEN
-        UPDATE public.clientes c SET saldo = atuais[u.k], ultima = ultimas[u.k]
-        FROM unnest(ids) WITH ORDINALITY AS u(id, k)
-        WHERE c.id = u.id AND c.ultima <> ultimas[u.k];
+        UPDATE public.clientes c SET saldo = u.saldo, ultima = u.ultima
+        FROM (SELECT x.id, atuais[x.k] AS saldo, ultimas[x.k] AS ultima
+              FROM unnest(ids) WITH ORDINALITY AS x(id, k)) u
+        WHERE c.id = u.id AND c.ultima <> u.ultima;
         INSERT INTO public.transacoes (cliente_id, id, valor, tipo, descricao, realizada_em)
         SELECT p_clientes[i], numeros[i], p_valores[i], p_tipos[i], p_descricoes[i], travada
         FROM generate_subscripts(numeros, 1) AS i WHERE numeros[i] IS NOT NULL;
@@ -289,11 +290,12 @@ END $$;
 -- What an instance asks at its start and /readyz now and then: which profile the tables have,
 -- whether there are clients (UNLOGGED tables are empty after a crash), what the server promises, whether it
 -- takes writes, and whether the caller's role has settings of its own: nobody gives it any, but it can itself.
+-- Where the bank is on several servers (`repartido`), there is a row for each.
 SET LOCAL client_min_messages = warning;
 DROP FUNCTION IF EXISTS EstadoDoBanco();  -- other columns are another function
 CREATE FUNCTION EstadoDoBanco()
 RETURNS TABLE(perfil text, tem_clientes boolean, fsync text, synchronous_commit text, full_page_writes text,
-              so_leitura boolean, papel_alterado boolean)
+              so_leitura boolean, papel_alterado boolean, repartido boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -307,7 +309,8 @@ BEGIN
            EXISTS (SELECT FROM pg_db_role_setting s
                    WHERE s.setrole = to_regrole(quote_ident(session_user))
                        AND (s.setdatabase = 0
-                            OR s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())))
+                            OR s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))),
+           false
     FROM pg_class r
     WHERE r.oid IN ('public.clientes'::regclass, 'public.transacoes'::regclass, 'public.chaves'::regclass);
 END $$;

@@ -22,7 +22,7 @@ const STATEMENT: &str = "SELECT * FROM public.GetSaldoClienteById($1)";
 const STATEMENTS: &str = "SELECT * FROM public.GetSaldosDeClientes($1)";
 const HELD: &str = "SELECT * FROM public.ClientesPresos($1)";
 pub(super) const STATE: &str = "SELECT * FROM public.EstadoDoBanco()";
-const STATE_COLUMNS: [&str; 7] = [
+const STATE_COLUMNS: [&str; 8] = [
     "perfil",
     "tem_clientes",
     "fsync",
@@ -30,6 +30,7 @@ const STATE_COLUMNS: [&str; 7] = [
     "full_page_writes",
     "so_leitura",
     "papel_alterado",
+    "repartido",
 ];
 
 /// Of one client's statement those behind the first.
@@ -120,8 +121,8 @@ fn read_statement(rows: &[Row], first: usize) -> Result<Option<BankStatement>, L
     Ok(Some(statement))
 }
 
-/// Removes at most `most` keys that are older than `kept`, of those since a time or of all; returns how many, and up
-/// to which time, where there were any.
+/// Removes at most `most` keys of each server that are older than `kept`, of those since a time or of all; returns how
+/// many at most, and up to which time, where there were any.
 pub(super) async fn remove_keys(
     connection: &ClientWrapper,
     kept: Duration,
@@ -130,8 +131,13 @@ pub(super) async fn remove_keys(
 ) -> Result<(i32, Option<OffsetDateTime>), LedgerError> {
     let seconds = i32::try_from(kept.as_secs()).unwrap_or(i32::MAX);
     let rows = query(connection, REMOVE_KEYS, &[&seconds, &most, &since]).await?;
-    let row = rows.first().ok_or_else(|| malformed("ApagaChaves gave no row"))?;
-    Ok((column(row, 0)?, column(row, 1)?))
+    let mut all = (0, None);
+    // A row of each server. As long as one of them has more, all go on from where the slowest is.
+    for row in &rows {
+        let (removed, until): (i32, Option<OffsetDateTime>) = (column(row, 0)?, column(row, 1)?);
+        all = (all.0.max(removed), all.1.into_iter().chain(until).min());
+    }
+    Ok(all)
 }
 
 /// Asks whose of the clients' rows are held by others than the service's own calls.

@@ -24,6 +24,7 @@ use crate::mailbox::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalF
 use crate::observing::metrics::PoolMetrics;
 
 use away::Away;
+use health::Sharded;
 pub use health::{DatabaseState, Durability};
 use pinned::Pinned;
 use writing::Writing;
@@ -35,6 +36,7 @@ pub struct LedgerOptions {
     pool_size: usize,
     deadlines: Deadlines,
     away: Away,
+    sharded: Sharded,
     pinned: Pinned,
     writing: Writing,
 }
@@ -104,6 +106,7 @@ impl LedgerOptions {
             pool_size,
             deadlines: Deadlines { call: call_deadline, brief_wait, long_wait },
             away: Away::default(),
+            sharded: Sharded::default(),
             pinned,
             writing: Writing::Plain,
         })
@@ -121,6 +124,7 @@ pub struct PgLedger {
     pool: Pool,
     deadlines: Deadlines,
     away: Away,
+    sharded: Sharded,
     writing: Writing,
     opened: Rc<Opened>,
 }
@@ -147,6 +151,7 @@ impl PgLedger {
         let manager =
             Manager::from_config(options.database.clone(), NoTls, ManagerConfig { recycling_method });
         let (pinned, writing) = (options.pinned.clone(), options.writing);
+        let (sharded, long_wait) = (options.sharded.clone(), options.deadlines.long_wait);
         let pool = Pool::builder(manager)
             .max_size(options.pool_size)
             // The connection used last has the warmest caches, here and in its server process.
@@ -155,9 +160,12 @@ impl PgLedger {
             .wait_timeout(Some(CONNECTION_WAIT))
             .create_timeout(Some(CONNECTION_WAIT))
             .post_create(Hook::async_fn(move |connection, _| {
-                let pinned = pinned.clone();
+                let (pinned, sharded) = (pinned.clone(), sharded.get());
                 Box::pin(async move {
                     pinned.check(connection).await?;
+                    if sharded {
+                        Pinned::adapt(connection, long_wait).await?;
+                    }
                     writing.prepare(connection).await?;
                     calls::prepare_all(connection).await
                 })
@@ -167,6 +175,7 @@ impl PgLedger {
         Self {
             deadlines: options.deadlines,
             away: options.away.clone(),
+            sharded: options.sharded.clone(),
             writing,
             opened: Rc::new(Opened { pool: pool.clone(), metrics, counted: Cell::new(0) }),
             pool,
@@ -179,7 +188,9 @@ impl PgLedger {
     /// [`LedgerError::NotSent`] when it does not answer.
     pub async fn state(&self) -> Result<DatabaseState, LedgerError> {
         let connection = self.take().await?;
-        connection.within_deadline(health::state(connection.client())).await
+        let state = connection.within_deadline(health::state(connection.client())).await?;
+        self.sharded.note(&state);
+        Ok(state)
     }
 
     /// Waits until a database that could not be reached can be again.
@@ -203,13 +214,21 @@ impl PgLedger {
         }
         let client = client.map_err(error::no_connection);
         self.opened.count();
-        Ok(PgConnection::new(client?, self.deadlines, self.writing, Rc::clone(&self.opened)))
+        let mut deadlines = self.deadlines;
+        if self.sharded.get() {
+            deadlines.brief_wait = deadlines.long_wait;
+        }
+        Ok(PgConnection::new(client?, deadlines, self.writing, Rc::clone(&self.opened)))
     }
 }
 
 impl Ledger for PgLedger {
     fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
         Box::pin(async { Ok(Box::new(self.take().await?) as Box<dyn LedgerConnection>) })
+    }
+
+    fn calls_of_one_client(&self) -> Option<usize> {
+        self.sharded.get().then(|| self.pool.status().max_size)
     }
 }
 

@@ -4,6 +4,8 @@
 //! stolen a connection could so have every write refused, or lost, for good. What a connection starts with wins
 //! over that, and each new one is asked whether it did (a pooler may leave such options out).
 
+use std::time::Duration;
+
 use deadpool_postgres::{ClientWrapper, HookError};
 
 /// What would have calls fail, sessions end or never begin; and how statements are planned.
@@ -42,6 +44,16 @@ impl Pinned {
     pub(super) fn options(&self) -> String {
         let option = |(name, value): &(&str, &str)| format!("-c {name}={} ", value.replace(' ', "\\ "));
         self.0.iter().map(option).collect()
+    }
+
+    /// Changes what a session needs otherwise where the database is on several servers: a call is sent to its client's
+    /// only by a plan that is made for it, and none is shared, so that each waits for its row.
+    ///
+    /// # Errors
+    /// When the session does not answer.
+    pub(super) async fn adapt(connection: &ClientWrapper, lock_timeout: Duration) -> Result<(), HookError> {
+        let sql = format!("SET plan_cache_mode = auto; SET lock_timeout = {}", lock_timeout.as_millis());
+        connection.batch_execute(&sql).await.map_err(HookError::Backend)
     }
 
     /// Asks a new session whether it has them.

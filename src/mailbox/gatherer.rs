@@ -167,15 +167,31 @@ impl Gatherer {
         }
     }
 
+    /// Returns the options, as they are for a ledger that takes only one client a call where it is such a one. Who
+    /// has said so before has said the rest, too.
+    fn options(&self) -> GathererOptions {
+        match self.caller.ledger.calls_of_one_client() {
+            Some(calls) if self.options.clients_per_call > 1 => GathererOptions {
+                clients_per_call: 1,
+                calls_in_flight: calls,
+                overlap_below: 0,
+                row_waits: 0,
+                ..self.options
+            },
+            _ => self.options,
+        }
+    }
+
     pub(super) fn may_send(&self) -> bool {
-        let few = self.carried.get() < self.options.overlap_below;
-        let calls = if few { self.options.overlap_calls } else { self.options.calls_in_flight };
+        let options = self.options();
+        let few = self.carried.get() < options.overlap_below;
+        let calls = if few { options.overlap_calls } else { options.calls_in_flight };
         self.calls.get() < calls
     }
 
     /// Cuts a run from each ready mailbox until the batch is full; `None` when none is ready.
     fn cut_batch(self: &Rc<Self>) -> Option<Flight> {
-        let options = &self.options;
+        let options = self.options();
         let mut parts = Vec::new();
         let mut room = options.batch_max;
         while room > 0 && parts.len() < options.clients_per_call {
@@ -201,7 +217,7 @@ impl Gatherer {
     }
 
     fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason) -> Flight {
-        let row_wait = if self.options.row_waits > 0 { RowWait::Brief } else { RowWait::Long };
+        let row_wait = if self.options().row_waits > 0 { RowWait::Brief } else { RowWait::Long };
         let call = Call::new(parts, cut, row_wait, &self.caller.observer);
         self.calls.set(self.calls.get() + 1);
         self.carried.set(self.carried.get() + call.size());
@@ -209,7 +225,7 @@ impl Gatherer {
     }
 
     fn may_wait_apart(&self) -> bool {
-        self.apart.get() < self.options.row_waits
+        self.apart.get() < self.options().row_waits
     }
 
     fn fly_apart(self: &Rc<Self>, part: Part) {

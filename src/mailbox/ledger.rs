@@ -12,6 +12,12 @@ pub trait Ledger {
     /// # Errors
     /// [`LedgerError::NotSent`] when none can be had in time.
     fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
+
+    /// Returns how many calls it takes at once, where each may carry only one client's transactions; `None` where a
+    /// call may span several. It is known from when the mailboxes are open.
+    fn calls_of_one_client(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// One connection to a [`Ledger`]. Calls polled together are sent one behind the other.

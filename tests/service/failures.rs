@@ -105,7 +105,7 @@ async fn a_backend_that_ends_after_the_commit_leaves_the_outcome_unknown() {
 }
 
 /// Terminates or cancels what waits on behalf of the service.
-async fn end_sessions(database: &Database, how: &str) {
+pub(crate) async fn end_sessions(database: &Database, how: &str) {
     let name = database.name();
     let sql = format!(
         "SELECT pg_{how}_backend(pid) FROM pg_stat_activity

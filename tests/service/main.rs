@@ -15,7 +15,7 @@
 //! 6. everything has a bound: [`bounds`], [`fairness`], [`abandoned`], [`rough_input`], [`slow_callers`],
 //!    [`locked_rows`], [`nginx_crowds`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
-//!    [`outages`], [`nginx`], [`nginx_outages`];
+//!    [`outages`], [`nginx`], [`nginx_outages`], [`several_servers`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
 //! 9. the two profiles: [`profiles`];
 //! 10. the same key is applied once: [`idempotency`], [`functions`], [`role`].
@@ -56,6 +56,7 @@ mod profiles;
 mod request_ids;
 mod role;
 mod rough_input;
+mod several_servers;
 mod shutdown;
 mod signals;
 mod slow_callers;

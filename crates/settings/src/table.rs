@@ -99,7 +99,7 @@ pub const SETTINGS: &[Setting] = {
             "CLIENTS_PER_CALL",
             Is("64"),
             Number(1, 10_000),
-            "clients that one database call may span; 1 for a sharded database",
+            "clients that one database call may span; 1 where the database is on several servers, whatever it says",
         ),
         row(
             "CALLS_IN_FLIGHT",

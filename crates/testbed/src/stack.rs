@@ -3,6 +3,7 @@
 mod links;
 mod options;
 mod placement;
+mod shards;
 
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,9 @@ use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
 pub use links::Links;
-pub use options::{Limits, Pinning, StackOptions, Transport};
+pub use options::{Engine, Limits, Pinning, StackOptions, Transport};
 use placement::{Placement, claim, loopback, make_envelope};
+pub use shards::Shards;
 
 /// The database's name, as in the Compose file.
 pub const DATABASE: &str = "rinha";
@@ -58,6 +60,8 @@ pub struct Stack {
     pub metrics: Vec<Endpoint>,
     /// The database, which may be stopped, killed and started again.
     pub cluster: Cluster,
+    /// The database servers behind it.
+    pub shards: Shards,
     /// The limits, where they are enforced.
     pub envelope: Option<Envelope>,
     /// Whether the contest's limits hold.
@@ -83,6 +87,7 @@ impl Stack {
         let guiche = find_guiche(options.guiche.as_deref())?;
         let nginx = Program::find(options.balancing)?;
         Cluster::check(&options.pg)?;
+        Shards::check(&options)?;
         if !options.fsync_delay.is_zero() {
             built(preload::LIBRARY)?;
         }
@@ -98,13 +103,10 @@ impl Stack {
         let placement = Placement { options: &options, envelope: envelope.as_ref() };
 
         progress("starting PostgreSQL");
-        let mut cluster = placement.start_cluster(&dir).await?;
+        let mut cluster = placement.start_cluster(dir.path()).await?;
         let disk = cluster.disk()?;
         progress(&format!("the data is on {disk}"));
-        if !cluster.has_database(DATABASE).await? {
-            progress(&format!("making the database {DATABASE}, profile {}", options.profile));
-            cluster.create_database(DATABASE).await?;
-        }
+        let shards = Shards::start(&placement, &dir, &cluster, progress).await?;
         if options.clients > bank::SHIPPED_CLIENTS || options.history > 0 {
             progress(&format!("making {} clients and {} transactions", options.clients, options.history));
             let client = connect(&cluster.admin_url(DATABASE)).await?;
@@ -154,6 +156,7 @@ impl Stack {
             instances,
             metrics,
             cluster,
+            shards,
             envelope,
             limits,
             options,
@@ -207,6 +210,7 @@ impl Stack {
         let (service, error) = tokio::select! {
             error = self.cluster.ended() => (Service::Database, error),
             (error, index, _) = instances => (Service::Api(index), error),
+            error = self.shards.ended() => (Service::Database, error),
             _ = self.nginx.process.wait() => (Service::Nginx, self.nginx.process.obituary()),
         };
         let error = match self.usage().into_iter().find(|usage| usage.used.oom_kills > 0) {
@@ -224,7 +228,7 @@ impl Stack {
     /// When it does not start.
     pub async fn start_again(&mut self, service: Service) -> Result<()> {
         match service {
-            Service::Database => self.cluster.start_again().await,
+            Service::Database => self.shards.start_again(&mut self.cluster).await,
             Service::Api(index) => self.instances[index].start_again().await,
             Service::Nginx => self.nginx.start_again(),
         }
@@ -254,7 +258,7 @@ impl Stack {
     pub async fn stop(mut self) -> Result<()> {
         let nginx = self.nginx.process.stop(Signal::SIGTERM, NGINX_STOP_DEADLINE).await.map(drop);
         let instances = join_all(self.instances.iter().map(Instance::stop)).await;
-        let cluster = self.cluster.stop(StopMode::Fast).await;
+        let cluster = self.cluster.stop(StopMode::Fast).await.and(self.shards.stop().await);
         let envelope = self.envelope.as_ref().map_or(Ok(()), Envelope::remove);
         instances.into_iter().fold(nginx, Result::and).and(cluster).and(envelope)
     }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use testbed::check::Books;
 use testbed::cluster::connect;
 use testbed::http::Endpoint;
 use testbed::nginx::Balancing;
 use testbed::scrape::{Counts, Work};
+use testbed::split::Service;
 use testbed::{Stack, StackOptions, Transport};
 use tokio::task::JoinSet;
 
@@ -125,6 +127,36 @@ async fn survives(balancing: Balancing, transport: Transport, instances: usize) 
     stack.stop().await.expect("it stops in good order");
     assert!(!dir.exists());
     Arc::into_inner(tally).expect("all callers have ended")
+}
+
+/// Two servers behind the one that the instances know; one of them dies and comes back.
+#[tokio::test]
+async fn clients_on_two_servers_are_one_bank() {
+    let options = StackOptions { shards: Some(2), port: 0, ..StackOptions::default() };
+    let mut stack = match Stack::start(options, &|_| ()).await {
+        Err(error) if error.to_string().contains("has no plproxy") => {
+            return eprintln!("left out, because {error}");
+        }
+        started => started.expect("the stack starts"),
+    };
+    let nginx = Endpoint::Tcp(stack.nginx.address);
+    let tally = Tally::default();
+    for client in 1..=5 {
+        tally.call(&nginx, client).await;
+    }
+    stack.shards.0[0].kill().await.expect("it dies");
+    stack.start_again(Service::Database).await.expect("it comes back");
+    for client in 1..=5 {
+        tally.call(&nginx, client).await;
+    }
+    let books = Books::read(&stack.admin_url()).await.expect("the books of both");
+    assert_eq!((books.clients, books.problems()), (5, Vec::new()));
+    assert!(books.rows >= tally.applied.load(Ordering::Relaxed), "{}", books.rows);
+    assert!(tally.applied.load(Ordering::Relaxed) >= 5);
+    // Each session of the front finds out by a call that the server was away.
+    let wrong = tally.wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    assert!(wrong.keys().all(|what| what.starts_with("GET: Ok(Answer { status: 503")), "{wrong:?}");
+    stack.stop().await.expect("it stops in good order");
 }
 
 #[tokio::test]

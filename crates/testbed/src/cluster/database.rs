@@ -5,8 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Cluster, TOOL_DEADLINE, connect, install};
+use super::{Cluster, SUPERUSER, TOOL_DEADLINE, connect, install};
 use crate::process::Launch;
+
+/// What the sessions of a front on its servers start with.
+const SHARD_OPTIONS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
+                             -c statement_timeout=5000 -c lock_timeout=4500";
 
 impl Cluster {
     /// Makes a database from the files of `sql/`, for the cluster's profile.
@@ -20,6 +24,46 @@ impl Cluster {
         self.admin(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         // What is granted on a database itself is not part of its copy.
         self.psql(name, &install::role_file()?).await
+    }
+
+    /// Makes a database that sends each call on to one of several servers with PL/Proxy. `shards` says how each is
+    /// connected to, apart from the user, who is let in without a password; there is a power of two of them.
+    ///
+    /// # Errors
+    /// As for [`Cluster::create_database`], and when PL/Proxy is not installed.
+    pub async fn create_front(&self, name: &str, shards: &[String]) -> Result<()> {
+        check_name(name)?;
+        ensure!(shards.len().is_power_of_two(), "PL/Proxy takes 1, 2, 4, 8 … servers, not {}", shards.len());
+        self.ensure_extension("plproxy", "Debian: apt install postgresql-15-plproxy, for version 15").await?;
+        self.admin(&format!("CREATE DATABASE {name}")).await?;
+        for file in install::front_files()?.into_iter().chain([install::role_file()?]) {
+            self.psql(name, &file).await?;
+        }
+        let servers = shards
+            .iter()
+            .enumerate()
+            .map(|(number, shard)| format!("p{number} '{shard} options=''{SHARD_OPTIONS}'''"));
+        let sql = format!(
+            "CREATE SERVER rinha FOREIGN DATA WRAPPER plproxy OPTIONS ({});
+             CREATE USER MAPPING FOR PUBLIC SERVER rinha OPTIONS (user 'guiche');
+             CREATE USER MAPPING FOR {SUPERUSER} SERVER rinha OPTIONS (user '{SUPERUSER}');
+             GRANT USAGE ON FOREIGN SERVER rinha TO guiche",
+            servers.collect::<Vec<_>>().join(", ")
+        );
+        let client = connect(&self.admin_url(name)).await?;
+        client.batch_execute(&sql).await.context("cannot say where the servers are")
+    }
+
+    /// Makes sure that an extension of PostgreSQL is installed; `remedy` says how else.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn ensure_extension(&self, name: &str, remedy: &str) -> Result<()> {
+        let client = connect(&self.admin_url("postgres")).await?;
+        let sql = "SELECT FROM pg_available_extensions WHERE name = $1";
+        let found = client.query_opt(sql, &[&name]).await?;
+        ensure!(found.is_some(), "the PostgreSQL of {} has no {name} ({remedy})", self.bin.display());
+        Ok(())
     }
 
     /// Drops a database, whoever is connected to it.

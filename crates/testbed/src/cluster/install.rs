@@ -54,6 +54,11 @@ pub(super) fn sql_files(profile: settings::Profile) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Returns the files that make a database in front of several servers.
+pub(super) fn front_files() -> Result<Vec<PathBuf>> {
+    sql_files_in(&sql_dir()?.join("plproxy"))
+}
+
 /// Returns the file that makes the service's role and grants it what it needs; it may be run again.
 pub(super) fn role_file() -> Result<PathBuf> {
     Ok(sql_dir()?.join("30-role.sql"))

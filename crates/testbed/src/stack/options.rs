@@ -47,6 +47,15 @@ impl Pinning {
     }
 }
 
+/// What makes one bank of several database servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, strum::Display)]
+#[strum(serialize_all = "lowercase")]
+pub enum Engine {
+    /// PL/Proxy: a database in front of plain ones.
+    #[default]
+    Plproxy,
+}
+
 /// What to start, which a command line may say. The default is the shipped topology without limits.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StackOptions {
@@ -96,6 +105,12 @@ pub struct StackOptions {
     /// At least how many transactions are laid down before an instance starts, shared out over all clients.
     #[arg(skip)]
     pub history: u64,
+    /// Have the clients on so many database servers, and another one in front of them.
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub shards: Option<u8>,
+    /// What sends each call to its client's server.
+    #[arg(long, value_enum, default_value_t, requires = "shards")]
+    pub engine: Engine,
     /// Further options of the cluster; its profile, cgroups and CPUs come from above.
     #[command(flatten)]
     pub pg: ClusterOptions,
@@ -135,6 +150,8 @@ impl Default for StackOptions {
             instances: INSTANCES,
             clients: SHIPPED_CLIENTS,
             history: 0,
+            shards: None,
+            engine: Engine::default(),
             pg: ClusterOptions::default(),
             guiche: None,
             dir: rundir::fresh_path(),

@@ -1,7 +1,7 @@
 //! Where each service of a stack runs, and how it is started there.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -29,14 +29,14 @@ impl Placement<'_> {
         launch.cgroups(self.cgroups(service)).cpus(self.options.pin.of(service))
     }
 
-    pub(super) async fn start_cluster(&self, dir: &RunDir) -> Result<Cluster> {
+    pub(super) async fn start_cluster(&self, directory: &Path) -> Result<Cluster> {
         let options = ClusterOptions {
             profile: self.options.profile,
             cgroups: self.cgroups(Service::Database),
             cpus: self.options.pin.of(Service::Database),
             ..self.options.pg.clone()
         };
-        Cluster::start_in(dir.path(), &options).await
+        Cluster::start_in(directory, &options).await
     }
 
     pub(super) async fn start_instance(

@@ -1,0 +1,109 @@
+//! The database servers that hold the clients, where those are on several.
+
+use anyhow::{Context, Result, ensure};
+
+use super::options::Engine;
+use super::placement::Placement;
+use super::{DATABASE, Progress};
+use crate::bank::SHIPPED_CLIENTS;
+use crate::cluster::{Cluster, StopMode};
+use crate::rundir::RunDir;
+
+/// The servers behind the one that the service talks to; none where that has the clients itself.
+#[derive(Debug)]
+pub struct Shards(pub Vec<Cluster>);
+
+impl Shards {
+    /// Refuses what does not go together, before anything is started.
+    pub(super) fn check(options: &super::StackOptions) -> Result<()> {
+        let Some(count) = options.shards else { return Ok(()) };
+        ensure!(options.pg.data.is_none(), "--data does not go with --shards");
+        ensure!(
+            options.clients == SHIPPED_CLIENTS && options.history == 0,
+            "--clients and --history do not go with --shards"
+        );
+        match options.engine {
+            Engine::Plproxy => {
+                ensure!(count.is_power_of_two(), "--shards {count}: PL/Proxy takes 1, 2, 4, 8 … servers");
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts them, and makes the service's database of `front` and them; that alone, where none are asked for.
+    pub(super) async fn start(
+        placement: &Placement<'_>,
+        dir: &RunDir,
+        front: &Cluster,
+        progress: Progress<'_>,
+    ) -> Result<Shards> {
+        let options = placement.options;
+        let Some(count) = options.shards else {
+            if !front.has_database(DATABASE).await? {
+                progress(&format!("making the database {DATABASE}, profile {}", options.profile));
+                front.create_database(DATABASE).await?;
+            }
+            return Ok(Shards(Vec::new()));
+        };
+        let mut shards = Shards(Vec::new());
+        for number in 1..=count {
+            progress(&format!("starting database server {number} of {count} behind it"));
+            let path = dir.path().join(format!("shard{number}"));
+            std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            let shard = placement.start_cluster(&path).await?;
+            shard.create_database(DATABASE).await?;
+            shards.0.push(shard);
+        }
+        progress(&format!(
+            "making the database {DATABASE} of them, profile {}, {}",
+            options.profile, options.engine
+        ));
+        let urls = shards.0.iter().map(|shard| {
+            format!("host={} port={} dbname={DATABASE}", shard.socket_dir().display(), shard.port())
+        });
+        match options.engine {
+            Engine::Plproxy => front.create_front(DATABASE, &urls.collect::<Vec<_>>()).await?,
+        }
+        shards.keep_to_their_clients(options.engine).await?;
+        Ok(shards)
+    }
+
+    /// Takes from each server the clients that another one has.
+    async fn keep_to_their_clients(&self, engine: Engine) -> Result<()> {
+        let Engine::Plproxy = engine;
+        for (number, shard) in self.0.iter().enumerate() {
+            let client = crate::cluster::connect(&shard.admin_url(DATABASE)).await?;
+            let sql = format!("DELETE FROM clientes WHERE id & {} <> {number}", self.0.len() - 1);
+            client.batch_execute(&sql).await.with_context(|| sql)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until one of them ends by itself; for ever where there are none.
+    pub(super) async fn ended(&self) -> anyhow::Error {
+        let ended = self.0.iter().map(|shard| Box::pin(shard.ended()));
+        if ended.len() == 0 {
+            return std::future::pending().await;
+        }
+        futures_util::future::select_all(ended).await.0
+    }
+
+    /// Starts those again that have ended, and the one in front of them.
+    pub(super) async fn start_again(&mut self, front: &mut Cluster) -> Result<()> {
+        for server in self.0.iter_mut().chain([front]) {
+            if server.pid().is_none() {
+                server.start_again().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops them.
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        let mut stopped = Ok(());
+        for shard in &mut self.0 {
+            stopped = stopped.and(shard.stop(StopMode::Fast).await);
+        }
+        stopped
+    }
+}
