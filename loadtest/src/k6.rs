@@ -48,8 +48,10 @@ pub struct K6 {
 /// One run of a script.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
-    /// The script's file in `loadtest/k6`.
-    pub script: &'static str,
+    /// The script's file, in `loadtest/k6` unless its path is absolute.
+    pub script: &'a Path,
+    /// What k6 is told beside.
+    pub arguments: &'a [String],
     /// What the script finds in `__ENV`.
     pub env: Vec<(&'static str, String)>,
     /// How the script is followed.
@@ -194,6 +196,7 @@ impl K6 {
             .args(["--no-usage-report", "--address", ""])
             .args(output)
             .args(env)
+            .args(run.arguments)
             .arg(testbed::repository_root().join("loadtest/k6").join(run.script))
             // k6 looks for a configuration of its user; a measurement has none.
             .env("HOME", home.path())

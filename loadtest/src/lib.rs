@@ -3,7 +3,7 @@
 //! - [`contest`] plays the official simulation, [`up`] only starts the stack and watches it.
 //! - [`measure`] is the engine that measures; [`mod@bench`] and [`experiment`] are its two commands.
 //! - [`faults`] breaks a running stack, and judges what its callers were told.
-//! - [`k6`] plays the scripts of `loadtest/k6` for both.
+//! - [`k6`] plays the scripts of `loadtest/k6` for both, [`script`] those of others.
 //! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
 //! - [`stalls`] says what slow answers waited for.
 //! - [`watch`] serves the page of a stack that is traced.
@@ -30,6 +30,7 @@ pub mod lock;
 pub mod measure;
 pub mod progress;
 pub mod report;
+pub mod script;
 pub mod stalls;
 pub mod up;
 pub mod watch;

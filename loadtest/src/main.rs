@@ -11,6 +11,7 @@ use loadtest::experiment::{self, ExperimentArgs};
 use loadtest::faults::{self, FaultsArgs};
 use loadtest::measure::compare::{self, CompareArgs};
 use loadtest::measure::report::{self, ReportArgs};
+use loadtest::script::{self, ScriptArgs};
 use loadtest::up;
 
 /// Starts guiche's whole topology on this machine and plays loads against it.
@@ -27,6 +28,8 @@ enum Command {
     Up(up::UpArgs),
     /// Start the stack and play the official simulation against it; fails if anything is fined
     Contest(ContestArgs),
+    /// Start the stack and play a k6 script of your own against it
+    K6(ScriptArgs),
     /// Load the stack within the contest's limits with wrk, case by case, and compare
     Bench(BenchArgs),
     /// Write the pages of experiments again, from their results.json
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(args) => up::run(&args).await,
         Command::Contest(args) => contest::run(&args).await,
+        Command::K6(args) => script::run(&args).await,
         Command::Bench(args) => bench::run(&args).await,
         Command::Report(args) => report::rewrite(&args),
         Command::Compare(args) => compare::run(&args),

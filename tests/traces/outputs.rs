@@ -139,8 +139,8 @@ fn the_export_has_flows_and_calls_side_by_side() {
         let of_thread = |slice: &&&Value| slice["pid"] == event["pid"] && slice["tid"] == event["tid"];
         let slices = of("X");
         let calls = slices.iter().filter(of_thread).filter(|slice| slice["args"].is_object());
-        let begun = calls.filter(|slice| slice["ts"].as_u64() <= event["ts"].as_u64());
-        begun.last().expect("a call")["args"]["id"].clone()
+        let mut begun = calls.filter(|slice| slice["ts"].as_u64() <= event["ts"].as_u64());
+        begun.next_back().expect("a call")["args"]["id"].clone()
     };
     assert_eq!((around(from), around(to)), (json!(2), json!(1)), "call 2 of api1, call 1 of api2");
     let thread =

@@ -64,7 +64,8 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
     let looking_on = session.running.map(|_| watch::Watch::start(session.database_url.clone(), envelope));
     let summary_path = session.directory.join("summary.json");
     let run = Run {
-        script: "contest.js",
+        script: "contest.js".as_ref(),
+        arguments: &[],
         channel: Channel::Samples,
         env: vec![
             ("BASE_URL", session.target.url().to_owned()),

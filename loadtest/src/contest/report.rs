@@ -109,7 +109,7 @@ fn responses(name: &str, tally: &Tally, times: &Latency) -> Vec<String> {
 }
 
 /// Returns one row for each service and one for the stack. `requests` are those of the whole run.
-fn services(costs: &[ServiceCost], requests: u64) -> Vec<Vec<String>> {
+pub(crate) fn services(costs: &[ServiceCost], requests: u64) -> Vec<Vec<String>> {
     let header =
         ["service", "CPU", "per request", "throttled", "anonymous", "shared", "page cache", "limits"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];

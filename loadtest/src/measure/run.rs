@@ -257,7 +257,8 @@ impl Context<'_> {
         let watch = Some(Watch::start(None, stack.envelope.as_ref()));
         let summary = stack.dir().join("outcome.json");
         let run = k6::Run {
-            script: "experiment.js",
+            script: "experiment.js".as_ref(),
+            arguments: &[],
             channel: Channel::Console,
             env: users::env(self.setup, &stack.url(), self.times, &summary),
             log: &stack.dir().join("k6.log"),

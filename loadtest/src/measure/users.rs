@@ -60,7 +60,8 @@ pub async fn contest_rate(
     observe: &mut dyn FnMut(),
 ) -> Result<Run> {
     let env = vec![("BASE_URL", url.to_owned()), ("SECONDS", duration.as_secs().max(1).to_string())];
-    let run = k6::Run { script: "steady.js", env, channel: Channel::Samples, log, cpus };
+    let run =
+        k6::Run { script: "steady.js".as_ref(), arguments: &[], env, channel: Channel::Samples, log, cpus };
     let mut live = Live::default();
     let cpu = k6
         .run(&run, &mut |event| match event {
