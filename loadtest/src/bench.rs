@@ -51,6 +51,11 @@ pub struct BenchArgs {
     #[arg(long)]
     pub instructions: bool,
 
+    /// Load what somebody else has started, http://HOST:PORT; cases then say connections, clients, mix and keyed, and what is
+    /// inside is not seen
+    #[arg(long, value_name = "URL", conflicts_with_all = ["only", "contest_rate", "env", "pg", "instructions"])]
+    pub target: Option<String>,
+
     /// How long; --quick takes a few cases, in under two minutes.
     #[command(flatten)]
     pub length: LengthArgs,
@@ -72,7 +77,12 @@ impl BenchArgs {
         let pg = self.pg.iter().map(|setting| format!("pg.{setting}"));
         Choice {
             only: self.only.iter().cloned().chain(rate).collect(),
-            cases: self.cases.clone(),
+            // Without a case the base is one.
+            cases: if self.target.is_some() && self.cases.is_empty() {
+                vec![String::new()]
+            } else {
+                self.cases.clone()
+            },
             base: std::iter::once(self.base.clone()).chain(self.env.iter().cloned()).chain(pg).collect(),
             instructions: self.instructions,
             length: self.length,
@@ -89,7 +99,11 @@ pub async fn run(args: &BenchArgs) -> Result<()> {
     let name = format!("reports/bench-{}", timestamp());
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
     ensure!(!args.length.resume || args.report.is_some(), "--resume needs --report: what is to go on?");
-    let plan = Plan::new(&Declaration::bench()?, &args.choice())?.reported(&directory, args.length.resume)?;
+    let mut plan = Plan::new(&Declaration::bench()?, &args.choice())?;
+    if let Some(url) = &args.target {
+        plan = plan.against(url)?;
+    }
+    let plan = plan.reported(&directory, args.length.resume)?;
     let finished = |result: &Measurement, page: &Path, progress: &Progress| {
         let goals = words::goals(result);
         if !goals.is_empty() {

@@ -16,12 +16,13 @@
 //! | ------------------------- | -------------------------------------------------------------------- |
 //! | [`setup`], [`axis`]       | the settings of a case in words, and what sets them                  |
 //! | [`tools`], [`cores`]      | what a run needs, and who runs on which core                         |
+//! | [`outside`]               | what somebody else has started                                       |
 //! | [`load`], [`slow`], [`witness`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
 //! | [`kept`]                  | what is kept while it is made, and goes on                           |
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
 //! | [`formula`]               | answers and expectations, computed from the figures                  |
 //! | [`table`], [`charts`], [`words`], [`report`], [`index`] | the outcome on paper                   |
-//! | [`compare`]               | two results side by side                                             |
+//! | [`mod@compare`]           | two results side by side                                             |
 //! | [`progress`]              | what is shown meanwhile                                              |
 
 pub mod axis;
@@ -40,6 +41,7 @@ pub mod instructions;
 pub mod interval;
 pub mod kept;
 pub mod load;
+pub mod outside;
 pub mod plan;
 pub mod progress;
 pub mod report;
@@ -89,7 +91,10 @@ pub async fn make(
     let (runs, estimate) =
         plans.iter().map(Plan::estimate).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).unwrap_or_default();
     let mut progress = Progress::new(runs, estimate);
-    if find_guiche(None).is_ok_and(|program| program.components().any(|part| part.as_os_str() == "debug")) {
+    let own = plans.iter().any(|plan| plan.target.is_none());
+    if own
+        && find_guiche(None).is_ok_and(|program| program.components().any(|part| part.as_os_str() == "debug"))
+    {
         progress.say("this is a debug build of the service: its figures are worth nothing");
     }
     let mut results = Vec::new();
@@ -157,7 +162,10 @@ async fn compare(
             }
             progress.begins(&comparison.title, &case.label);
             let (is_first, begin) = (progress.is_first(), Instant::now());
-            let outcome = run::run(tools, setup, *times, round).await;
+            let outcome = match &plan.target {
+                Some(target) => outside::run(tools, target, setup, *times, round).await,
+                None => run::run(tools, setup, *times, round).await,
+            };
             progress.ends(
                 &case.label,
                 outcome.as_ref().map(|ran| progress::summary(&ran.0)),
@@ -166,7 +174,7 @@ async fn compare(
             match outcome {
                 Ok((run, platform)) => {
                     case.runs.push(run);
-                    if result.conditions.disk.is_empty() {
+                    if result.conditions.machine.is_empty() {
                         let started_at = std::mem::take(&mut result.conditions.started_at);
                         result.conditions = Conditions { started_at, ..tools.conditions(plan, platform) };
                     }

@@ -1,14 +1,23 @@
 //! One short run of the benchmark, from the load to the books, and one short count.
 
+#[path = "contest/standin.rs"]
+#[allow(dead_code, reason = "it is the contest's")]
+mod standin;
+
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use loadtest::measure::declaration::Declaration;
 use loadtest::measure::instructions::Callgrind;
 use loadtest::measure::load::Times;
 use loadtest::measure::plan::{Choice, Plan};
+use loadtest::measure::report;
 use loadtest::measure::run;
 use loadtest::measure::setup::Setup;
 use loadtest::measure::tools::Tools;
+use standin::{Fault, Standin};
+use testbed::rundir::RunDir;
 
 fn setup(settings: &str) -> (Plan, Setup) {
     let choice = Choice { cases: vec![settings.to_owned()], ..Choice::default() };
@@ -50,4 +59,39 @@ async fn instructions_tell_a_trace_from_none() {
     let (off, on) = (count("").await, count("TRACE={dir}/{instance}.jsonl").await);
     assert!(off > 10_000.0, "{off} instructions for a transaction");
     assert!(on > off, "{on} instructions with a trace, {off} without");
+}
+
+async fn of_target(url: &str, directory: &Path, more: &[&str]) -> Output {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(["bench", "--target", url, "--report"]).arg(directory.join("report")).args(more);
+    command.env("GUICHE_RUN_DIR", directory.join("r")).output().await.expect("the program runs")
+}
+
+/// Of what somebody else has started only its answers are seen.
+#[tokio::test]
+async fn somebody_elses_entry_is_loaded_and_seen_from_outside() {
+    let (standin, directory) =
+        (Standin::start(Fault::None).expect("a port is free"), RunDir::create().expect("a run directory"));
+    let refused = of_target(&standin.url, directory.path(), &["--case", "mode=direct"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("mode=direct is for the owner"), "{said}");
+
+    let short =
+        ["--rounds", "1", "--seconds", "1", "--warm-up", "1", "--case", "", "--case", "connections=2"];
+    let output = of_target(&standin.url, directory.path(), &short).await;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if said.contains("wrk is not") {
+        return eprintln!("skipped: {said}");
+    }
+    assert!(output.status.success(), "{said}");
+    let result = report::read(&directory.path().join("report")).expect("results.json");
+    assert!(result.conditions.envelope.starts_with(&standin.url), "{}", result.conditions.envelope);
+    for (_, case) in result.cases() {
+        let figure = |name| case.figure(name).map(|spread| spread.median);
+        assert!(figure("requests") > Some(10.0) && figure("p99") > Some(0.0), "{said}");
+        assert!(figure("status_400").is_some() && figure("errors") == Some(0.0), "{said}");
+        assert_eq!((figure("cpu_us"), figure("batch"), figure("lock_waiters")), (None, None, None));
+    }
+    assert!(said.contains("≥ 400/s") && !said.contains("CPU µs"), "{said}");
 }

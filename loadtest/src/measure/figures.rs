@@ -1,6 +1,7 @@
 //! The figures of a run. This table is the only place that knows them: the columns of tables and CSV
 //! files, the names that formulas may use and the notes on how to read a report come from it.
 
+use super::outside;
 use super::result::{Case, Run, ServiceUse};
 use crate::latency::{ClientShare, Spent};
 use crate::report::text::{BYTES_PER_MB, grouped, significant};
@@ -72,6 +73,7 @@ figures! {
     "latency_max", "p50/p98/p99/max ms", "ms", millis, Every, "", OfRun(|run| run.answered(run.latency_ms.max));
     "p95", "p95 ms", "ms", millis, Neither, "95% of the response times were at most this", OfRun(|run| run.answered(run.latency_ms.p95));
     "errors", "errors", "", whole, Cases, "Answers other than 2xx and 422, and connections that failed", OfRun(|run| Some((run.shed + run.wrong) as f64));
+    "status_400", "≥ 400/s", "1/s", whole, Cases, "Answers of 400 and above, 422 included: from outside nobody knows which are right", OfRun(|run| run.per_s(run.refusals?));
     "shed", "shed/s", "1/s", whole, Points, "Answers of 503: refused at once because a bound was reached", OfRun(|run| run.per_s(run.shed));
     "shed_p99", "shed p99 ms", "ms", millis, Points, "In what time 99% of these came", OfRun(|run| run.shed_p99_ms);
     "each_share", "each client’s right %", "%", tenths, Points, "Of what is sent for each client that is not flooded, the share that is answered right", OfClient(|one| 100.0 * share(one));
@@ -133,6 +135,9 @@ impl Figure {
 
     /// Returns what a run says: one value, or one for each service or client. What is not known is left out.
     pub fn values(&self, run: &Run) -> Vec<f64> {
+        if run.outside && !outside::FIGURES.contains(&self.name) {
+            return Vec::new();
+        }
         let values = match self.value {
             OfRun(of) => of(run).into_iter().collect(),
             OfClient(of) => run.each.iter().map(of).collect(),

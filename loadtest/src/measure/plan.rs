@@ -12,6 +12,7 @@ use super::load::Times;
 use super::result::{Axis, Case, Comparison, Conditions, Measurement};
 use super::setup::{Arrivals, Setup};
 use crate::args::LengthArgs;
+use crate::contest::target::Target;
 
 /// How long the contest's rate is played before and while it is measured, in seconds: its p99 is
 /// that of 340 requests a second.
@@ -46,6 +47,8 @@ pub struct Plan {
     pub rounds: u32,
     /// Where its report goes.
     pub directory: PathBuf,
+    /// What is loaded, where that is not a stack of its own.
+    pub target: Option<Target>,
 }
 
 /// What is run for one comparison.
@@ -103,7 +106,7 @@ impl Plan {
         let (expectations, unfinished) = (expect, String::new());
         let result =
             Measurement { name, title, question, answer, expectations, conditions, comparisons, unfinished };
-        Ok(Plan { result, comparisons: planned, rounds, directory: PathBuf::new() })
+        Ok(Plan { result, comparisons: planned, rounds, directory: PathBuf::new(), target: None })
     }
 
     /// Returns the settings of all cases.

@@ -147,6 +147,12 @@ pub struct Run {
     /// Answers of 400 and above where the generator, which is wrk, does not tell them apart.
     #[serde(skip_serializing)]
     pub not_success: u64,
+    /// Those of 400 and above where nobody knows which of them are right: seen from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusals: Option<u64>,
+    /// Whether nothing but its answers was seen.
+    #[serde(skip_serializing_if = "is_false")]
+    pub outside: bool,
     /// Response times.
     pub latency_ms: Latency,
     /// Where a right answer's time went inside the instances, from `Server-Timing`: means.
@@ -288,6 +294,11 @@ impl Case {
     pub fn is_limited_from_outside(&self) -> bool {
         self.runs.iter().any(|run| run.limited_from_outside)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

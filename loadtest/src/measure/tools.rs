@@ -46,12 +46,15 @@ impl Tools {
     /// # Errors
     /// When something is missing, the programs that are compared included; says what to do.
     pub fn find(plans: &[Plan]) -> Result<Tools> {
+        let by_wrk = |setup: &Setup| matches!(setup.arrivals, Arrivals::Saturating { .. });
+        if plans.iter().all(|plan| plan.target.is_some()) {
+            return Ok(Tools { wrk: Some(Wrk::find()?), k6: None, callgrind: None });
+        }
         let setups = || plans.iter().flat_map(Plan::setups);
         let any = |is: fn(&Setup) -> bool| setups().any(is);
         if any(|setup| setup.isolated) {
             Cores::of_machine()?;
         }
-        let by_wrk = |setup: &Setup| matches!(setup.arrivals, Arrivals::Saturating { .. });
         let counted = plans.iter().flat_map(|plan| &plan.comparisons).any(|one| one.instructions);
         let tools = Tools {
             wrk: any(by_wrk).then(Wrk::find).transpose()?,
@@ -77,10 +80,22 @@ impl Tools {
 
     /// Returns what is known of the conditions without a clock.
     pub fn conditions(&self, plan: &Plan, platform: Platform) -> Conditions {
+        let wrk = self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version));
+        if let Some(target) = &plan.target {
+            return Conditions {
+                machine: machine::describe(),
+                versions: wrk.into_iter().collect(),
+                envelope: format!(
+                    "{}, which somebody else has started: its answers alone are seen",
+                    target.url()
+                ),
+                ..plan.result.conditions.clone()
+            };
+        }
         let Platform { postgres, disk } = platform;
         let nginx = named("NGINX", testbed::programs::find("nginx"), "-v");
         let mut versions = vec![format!("PostgreSQL {postgres}"), nginx];
-        versions.extend(self.wrk.as_ref().map(|wrk| format!("wrk {}", wrk.version)));
+        versions.extend(wrk);
         versions.extend(self.k6.as_ref().map(|k6| format!("k6 {}", k6.version)));
         versions.push(named("guiche", find_guiche(None).ok(), "--version"));
         Conditions {

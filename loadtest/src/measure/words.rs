@@ -93,6 +93,8 @@ pub fn conditions(result: &Measurement) -> Vec<(&'static str, String)> {
         1 => "1 round".to_owned(),
         rounds => format!("{rounds} rounds, interleaved"),
     };
+    let outside = result.cases().any(|(_, case)| case.runs.iter().any(|run| run.outside));
+    let own = if outside { "" } else { "a stack of its own, " };
     let long_waits: u64 =
         result.cases().flat_map(|(_, case)| &case.runs).map(|run| run.logged_lock_waits).sum();
     let long_waits =
@@ -104,10 +106,7 @@ pub fn conditions(result: &Measurement) -> Vec<(&'static str, String)> {
         ("Where a case does not say otherwise", base.join(", ")),
         (
             "Each run",
-            format!(
-                "a stack of its own, {} s of warm-up, {} s that are measured; {rounds}",
-                c.warm_up_s, c.measured_s
-            ),
+            format!("{own}{} s of warm-up, {} s that are measured; {rounds}", c.warm_up_s, c.measured_s),
         ),
         ("Versions", c.versions.join(", ")),
         ("Commit", c.commit.clone()),
