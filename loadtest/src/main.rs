@@ -11,6 +11,7 @@ use loadtest::experiment::{self, ExperimentArgs};
 use loadtest::faults::{self, FaultsArgs};
 use loadtest::measure::compare::{self, CompareArgs};
 use loadtest::measure::report::{self, ReportArgs};
+use loadtest::measure::soak;
 use loadtest::script::{self, ScriptArgs};
 use loadtest::up;
 
@@ -40,6 +41,8 @@ enum Command {
     Docs(DocsArgs),
     /// Break a running stack in one way after the other, and prove that nothing is lost or doubled
     Faults(FaultsArgs),
+    /// Load one stack for long, and show minute by minute that nothing grows and nothing slows down
+    Soak(soak::SoakArgs),
     /// Play declared experiments: who waits for whom, in a scaled-down envelope, with k6
     Experiment(ExperimentArgs),
 }
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Faults(args) => faults::run(&args).await,
+        Command::Soak(args) => soak::run(&args).await,
         Command::Experiment(args) => experiment::run(&args).await,
     };
     match outcome {

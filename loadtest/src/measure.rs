@@ -24,6 +24,7 @@
 //! | [`table`], [`charts`], [`words`], [`report`], [`index`] | the outcome on paper                   |
 //! | [`mod@compare`]           | two results side by side                                             |
 //! | [`progress`]              | what is shown meanwhile                                              |
+//! | [`soak`]                  | one long run, minute by minute                                       |
 
 pub mod axis;
 mod batches;
@@ -50,6 +51,7 @@ pub mod run;
 pub mod sampler;
 pub mod setup;
 pub mod slow;
+pub mod soak;
 pub mod table;
 pub mod tools;
 pub mod users;

@@ -58,7 +58,7 @@ pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Resu
 }
 
 /// Says how the stack starts: with all its CPU, as what is not measured need not be slow.
-fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOptions> {
+pub(super) fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOptions> {
     let defaults = StackOptions::default();
     let pairs = |own: &[(&str, &str)]| -> Vec<(String, String)> {
         let own = own.iter().filter(|_| setup.isolated);
@@ -95,6 +95,21 @@ async fn settle(client: &Client) -> Result<()> {
     Ok(())
 }
 
+/// Makes the clients, their limits and their history, and a checkpoint, so that none comes in the measured interval.
+/// Returns how many transactions there are then.
+pub(super) async fn make_bank(client: &Client, setup: &Setup) -> Result<u64> {
+    let clients = setup.clients;
+    if clients > SHIPPED_CLIENTS || setup.limits == ClientLimits::Large {
+        let sql = format!("UPDATE clientes SET limite = {LARGE_LIMIT}");
+        client.batch_execute(&sql).await.context("cannot give the clients their limit")?;
+        bank::seed(client, clients, LARGE_LIMIT).await?;
+        client.batch_execute("VACUUM (ANALYZE) clientes").await.context("cannot vacuum the clients")?;
+    }
+    let rows = bank::lay_down(client, clients, setup.history).await?;
+    client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;
+    Ok(rows)
+}
+
 /// Everything that takes part in a run.
 struct Context<'a> {
     stack: &'a Stack,
@@ -109,7 +124,7 @@ impl Context<'_> {
     async fn measure(&self) -> Result<(Run, Platform)> {
         let Context { stack, setup, .. } = self;
         let client = connect(&stack.admin_url()).await?;
-        let postgres = self.prepare(&client).await?;
+        let (postgres, laid_down) = self.prepare(&client).await?;
         let holder = self.hold_rows().await?;
         let interval = LOOK_EVERY[usize::from(setup.isolated)];
         let run = match setup.arrivals {
@@ -128,27 +143,20 @@ impl Context<'_> {
             holder.batch_execute("COMMIT").await.context("cannot let go of the rows")?;
             settle(&client).await?;
         }
-        let (books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
+        let (mut books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
+        books.rows = books.rows.saturating_sub(laid_down);
         let problems = if setup.books { books.problems_beside(&Work::of(&counts)) } else { Vec::new() };
         let run = Run { round: self.round, rows: books.rows, problems, ..judge::judged(setup, run) };
         Ok((run, Platform { postgres, disk: stack.disk.to_string() }))
     }
 
-    /// Makes the clients and their limits, and a checkpoint, so that none comes in the measured interval.
-    /// Returns the server's version.
-    async fn prepare(&self, client: &Client) -> Result<String> {
+    /// Makes the bank, in a session that is not measured. Returns the server's version, and how many transactions there
+    /// are.
+    async fn prepare(&self, client: &Client) -> Result<(String, u64)> {
         let row = client.query_one("SELECT pg_backend_pid(), current_setting('server_version')", &[]).await;
         let row = row.context("cannot ask for the version")?;
         self.aside(u32::try_from(row.try_get::<_, i32>(0)?)?)?;
-        let clients = self.setup.clients;
-        if clients > SHIPPED_CLIENTS || self.setup.limits == ClientLimits::Large {
-            let sql = format!("UPDATE clientes SET limite = {LARGE_LIMIT}");
-            client.batch_execute(&sql).await.context("cannot give the clients their limit")?;
-            bank::seed(client, clients, LARGE_LIMIT).await?;
-            client.batch_execute("VACUUM (ANALYZE) clientes").await.context("cannot vacuum the clients")?;
-        }
-        client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;
-        Ok(row.try_get(1)?)
+        Ok((row.try_get(1)?, make_bank(client, self.setup).await?))
     }
 
     /// Holds the rows that the setup says, in a session of somebody else.

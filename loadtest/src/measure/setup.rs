@@ -4,6 +4,7 @@
 //! | -------------------------------------------------------- | --------------------------------------------- |
 //! | mode, profile, balancing, split, transport, clients, mix | the stack, its clients and their requests     |
 //! | instances                                                | more or fewer than two, who share what two have |
+//! | history                                                  | at least so many transactions are there already |
 //! | connections                                              | a load by wrk, which saturates                |
 //! | users                                                    | a closed load by k6                           |
 //! | rate                                                     | an open load by k6, in arrivals per second    |
@@ -144,6 +145,8 @@ pub struct Setup {
     pub transport: Transport,
     /// Clients of the bank that the requests are for.
     pub clients: u32,
+    /// At least how many transactions they have from the beginning.
+    pub history: u64,
     /// Their limits.
     pub limits: ClientLimits,
     /// Which requests are sent.
@@ -193,6 +196,7 @@ impl Default for Setup {
             instances: INSTANCES,
             transport: Transport::default(),
             clients: 5,
+            history: 0,
             limits: ClientLimits::default(),
             mix: Mix::default(),
             keyed: false,

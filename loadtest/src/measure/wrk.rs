@@ -65,12 +65,7 @@ impl Wrk {
     ///
     /// # Errors
     /// When wrk fails or does not end.
-    pub(super) async fn play(
-        &self,
-        load: &Load<'_>,
-        directory: &Path,
-        observe: &mut dyn FnMut(),
-    ) -> Result<Run> {
+    pub async fn play(&self, load: &Load<'_>, directory: &Path, observe: &mut dyn FnMut()) -> Result<Run> {
         let (log, result) = (directory.join("wrk.log"), directory.join("wrk.json"));
         let begin = Instant::now();
         let process = self.launch(load, &log, &result).spawn()?;

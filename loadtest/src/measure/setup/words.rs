@@ -10,7 +10,7 @@ use testbed::split::{CPU_BUDGET, INSTANCES, MOST_INSTANCES};
 
 /// All words but the names of settings of the service and of PostgreSQL.
 const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, batches, books, fsync_ms, mode, profile, \
-                     clients, instances, balancing, split, transport, mix, keyed, limits, guiche";
+                     clients, history, instances, balancing, split, transport, mix, keyed, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
 const POSTGRES: &str = "pg.";
@@ -65,6 +65,7 @@ impl Setup {
                 self.instances = instances;
             }
             "clients" => self.clients = count(value)?,
+            "history" => self.history = within(value, 0.0, 1e9)?.ceil() as u64,
             "limits" => self.limits = choice(value)?,
             "mix" => self.mix = choice(value)?,
             "keyed" => self.keyed = value.parse().context("expected true or false")?,
@@ -139,6 +140,7 @@ impl Setup {
         }
         own.extend((!self.books).then(|| ("books", "false".to_owned())));
         own.extend((self.instances != INSTANCES).then(|| ("instances", self.instances.to_string())));
+        own.extend((self.history > 0).then(|| ("history", self.history.to_string())));
         own.extend(self.keyed.then(|| ("keyed", "true".to_owned())));
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
