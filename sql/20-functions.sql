@@ -299,11 +299,12 @@ RETURNS TABLE(perfil text, tem_clientes boolean, fsync text, synchronous_commit 
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    ha_clientes boolean := EXISTS (SELECT 1 FROM public.clientes);
 BEGIN
-    tem_clientes := EXISTS (SELECT 1 FROM public.clientes);
     RETURN QUERY
     SELECT CASE WHEN bool_and(r.relpersistence = 'p') THEN 'durable' ELSE 'contest' END,
-           EstadoDoBanco.tem_clientes,
+           ha_clientes,
            current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'),
            current_setting('transaction_read_only')::boolean,
            EXISTS (SELECT FROM pg_db_role_setting s

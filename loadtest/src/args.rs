@@ -79,6 +79,7 @@ impl StackArgs {
                 ("--clients", stack.clients != default.clients),
                 ("--history", stack.history != default.history),
                 ("--watch", self.watch.watch.is_some()),
+                ("--shards", stack.shards.is_some()),
             ] {
                 ensure!(!given, "{name} does not go with --stack docker");
             }

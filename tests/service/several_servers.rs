@@ -15,34 +15,37 @@ fn keyed(key: &str, request: Request) -> Request {
 async fn two_servers_are_one_bank_in_every_mode() {
     for mode in MODES {
         let Some((bank, [even, odd])) = Database::create_on_two(None).await else { return };
-        let guiche = Guiche::launcher(&bank).mode(mode).start().await;
-        let credit = |client, amount| Request::transaction(client, amount, "c", "x");
-        for client in 1..=5 {
-            assert_eq!(guiche.ask(&credit(client, 7)).await.balance(), 7, "{mode}: {client}");
-            let key = format!("k{client}");
-            for _ in 0..2 {
-                assert_eq!(
-                    guiche.ask(&keyed(&key, credit(client, 1))).await.balance(),
-                    8,
-                    "{mode}: {client}"
-                );
-            }
-            let other = guiche.ask(&keyed(&key, credit(client, 2))).await;
-            assert_eq!(other.problem(), "idempotency-key-reused", "{mode}: {client}");
-            let statement = guiche.statement(client).await.json();
-            assert_eq!(statement["saldo"]["total"], 8, "{mode}: {client}");
-            assert_eq!(statement["ultimas_transacoes"].as_array().map(Vec::len), Some(2), "{mode}: {client}");
-        }
-        let too_much = Request::transaction(1, 100_009, "d", "x");
-        assert_eq!(guiche.ask(&too_much).await.problem(), "limit-exceeded", "{mode}");
-        assert_eq!(guiche.ask(&credit(6, 1)).await.problem(), "unknown-client", "{mode}");
-        assert_eq!(guiche.ask(&Request::statement(7)).await.problem(), "unknown-client", "{mode}");
+        be_one_bank(&bank, mode, 0).await;
         let clients =
             async |shard: &Database| shard.rows().await.iter().map(|row| row.client).collect::<Vec<_>>();
         assert_eq!((clients(&even).await, clients(&odd).await), (vec![2, 2, 4, 4], vec![1, 1, 3, 3, 5, 5]));
-        assert_eq!(guiche.logged("the database is on several servers").len(), 1, "{mode}");
-        bank.assert_books().await;
     }
+}
+
+/// Asks an instance for everything that the service knows. Each client has had `before` already.
+async fn be_one_bank(bank: &Database, mode: &str, before: i64) {
+    let guiche = Guiche::launcher(bank).mode(mode).start().await;
+    let credit = |client, amount| Request::transaction(client, amount, "c", "x");
+    for client in 1..=5 {
+        assert_eq!(guiche.ask(&credit(client, 7)).await.balance(), before + 7, "{mode}: {client}");
+        let key = format!("{mode} {client}");
+        for _ in 0..2 {
+            let told = guiche.ask(&keyed(&key, credit(client, 1))).await;
+            assert_eq!(told.balance(), before + 8, "{mode}: {client}");
+        }
+        let other = guiche.ask(&keyed(&key, credit(client, 2))).await;
+        assert_eq!(other.problem(), "idempotency-key-reused", "{mode}: {client}");
+        let statement = guiche.statement(client).await.json();
+        assert_eq!(statement["saldo"]["total"], before + 8, "{mode}: {client}");
+        assert_eq!(statement["ultimas_transacoes"][0]["valor"], 1, "{mode}: {client}");
+    }
+    let too_much = Request::transaction(1, 100_001 + before + 8, "d", "x");
+    assert_eq!(guiche.ask(&too_much).await.problem(), "limit-exceeded", "{mode}");
+    assert_eq!(guiche.ask(&credit(6, 1)).await.problem(), "unknown-client", "{mode}");
+    assert_eq!(guiche.ask(&Request::statement(7)).await.problem(), "unknown-client", "{mode}");
+    assert_eq!(guiche.get("/readyz").await.status, 200, "{mode}");
+    assert_eq!(guiche.logged("the database is on several servers").len(), 1, "{mode}");
+    bank.assert_books().await;
 }
 
 #[tokio::test]
@@ -108,4 +111,29 @@ async fn what_becomes_unknown_behind_the_front_is_told_so() {
     until("it is seen there", async || odd.descriptions(1).await == ["between", "after"]).await;
     assert_eq!(guiche.statement(2).await.json()["saldo"]["total"], 0, "the other server goes on");
     assert_eq!(even.rows().await, []);
+}
+
+/// The same on Citus, where it is installed.
+#[tokio::test]
+async fn two_workers_of_citus_are_one_bank() {
+    let Some((bank, owner, _cluster)) = Database::create_on_citus().await else { return };
+    for (mode, before) in MODES.into_iter().zip([0, 8, 16]) {
+        be_one_bank(&bank, mode, before).await;
+    }
+    let trace = run_directory().join("citus-{instance}.jsonl");
+    let guiche = Guiche::launcher(&bank).set("TRACE", trace.display()).start().await;
+    let load = Load::start("n", &[guiche.address()], 24);
+    load.until_applied(100).await;
+    let attempts = load.stop().await;
+    assert!(attempts.iter().all(|attempt| attempt.fate == Fate::Applied), "{attempts:?}");
+    drop(guiche);
+
+    let guiche = Guiche::on(&bank).await;
+    let mut queue = guiche.hold(&owner, 1, &Request::transaction(1, 1, "c", "before")).await;
+    end_sessions(&owner, "terminate").await;
+    queue.first_answer().await.assert_unknown();
+    drop(queue);
+    assert_eq!(guiche.credit(1, 1, "after").await.status, 200);
+    assert_eq!(bank.rows_of(1).await.iter().filter(|row| row.description == "before").count(), 0);
+    bank.assert_books().await;
 }

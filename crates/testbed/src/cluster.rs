@@ -72,6 +72,14 @@ impl Cluster {
         install::sql_files(options.profile).map(drop)
     }
 
+    /// Makes sure that the server can load a library at its start, such as `citus`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn check_library(options: &ClusterOptions, name: &str) -> Result<()> {
+        install::ensure_library(&install::find_server(options.bin.as_deref())?, name)
+    }
+
     /// Makes a cluster in a directory of its own and starts it.
     ///
     /// # Errors

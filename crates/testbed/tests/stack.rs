@@ -11,6 +11,7 @@ use testbed::http::Endpoint;
 use testbed::nginx::Balancing;
 use testbed::scrape::{Counts, Work};
 use testbed::split::Service;
+use testbed::stack::Engine;
 use testbed::{Stack, StackOptions, Transport};
 use tokio::task::JoinSet;
 
@@ -132,10 +133,16 @@ async fn survives(balancing: Balancing, transport: Transport, instances: usize) 
 /// Two servers behind the one that the instances know; one of them dies and comes back.
 #[tokio::test]
 async fn clients_on_two_servers_are_one_bank() {
-    let options = StackOptions { shards: Some(2), port: 0, ..StackOptions::default() };
+    for engine in [Engine::Plproxy, Engine::Citus] {
+        one_bank_of_two(engine).await;
+    }
+}
+
+async fn one_bank_of_two(engine: Engine) {
+    let options = StackOptions { shards: Some(2), engine, port: 0, ..StackOptions::default() };
     let mut stack = match Stack::start(options, &|_| ()).await {
-        Err(error) if error.to_string().contains("has no plproxy") => {
-            return eprintln!("left out, because {error}");
+        Err(error) if error.to_string().contains(&format!("has no {engine}")) => {
+            return eprintln!("{engine} is left out, because {error}");
         }
         started => started.expect("the stack starts"),
     };

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use testbed::check::Books;
 use testbed::cluster::connect;
+use testbed::stack::Engine;
 use testbed::{Cluster, ClusterOptions, Profile};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::FromSqlOwned;
@@ -80,6 +81,34 @@ impl Database {
         cluster.create_front(&name, &shards.each_ref().map(at)).await.expect("a front is made");
         let (admin_url, api_url) = (cluster.admin_url(&name), cluster.api_url(&name));
         Some((Self { name, admin_url, api_url }, shards))
+    }
+
+    /// A bank whose clients are on two workers of a Citus cluster of the test's own: what the service connects to, the
+    /// worker that has client 1, and the cluster, which must outlive them. Says why it is left out, where Citus is not
+    /// installed.
+    pub(crate) async fn create_on_citus() -> Option<(Self, Self, Vec<Cluster>)> {
+        if let Err(why) = Cluster::check_library(&ClusterOptions::default(), "citus") {
+            eprintln!("left out, because {why}");
+            return None;
+        }
+        let settings = Engine::Citus.settings();
+        let [one, two, front] = [
+            own_cluster(Profile::Durable, settings),
+            own_cluster(Profile::Durable, settings),
+            own_cluster(Profile::Durable, settings),
+        ];
+        let (front, workers) = (front.await, vec![one.await, two.await]);
+        front.create_coordinator("rinha", &workers).await.expect("a coordinator is made");
+        let on = |cluster: &Cluster| Self {
+            name: "rinha".to_owned(),
+            admin_url: cluster.admin_url("rinha"),
+            api_url: cluster.api_url("rinha"),
+        };
+        let sql = "SELECT groupid = (SELECT groupid FROM pg_dist_local_group) FROM pg_dist_placement
+                   WHERE shardid = get_shard_id_for_distribution_column('clientes', 1)";
+        let [bank, one, two] = [on(&front), on(&workers[0]), on(&workers[1])];
+        let owner = if one.value(sql).await { one } else { two };
+        Some((bank, owner, workers.into_iter().chain([front]).collect()))
     }
 
     /// How the service connects.

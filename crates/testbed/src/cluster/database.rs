@@ -54,6 +54,32 @@ impl Cluster {
         client.batch_execute(&sql).await.context("cannot say where the servers are")
     }
 
+    /// Makes a database whose clients are on these workers, with Citus, which this server and they have loaded.
+    ///
+    /// # Errors
+    /// As for [`Cluster::create_database`].
+    pub async fn create_coordinator(&self, name: &str, workers: &[Cluster]) -> Result<()> {
+        check_name(name)?;
+        for node in workers.iter().chain([self]) {
+            node.admin(&format!("CREATE DATABASE {name}")).await?;
+            let client = connect(&node.admin_url(name)).await?;
+            client
+                .batch_execute("CREATE EXTENSION citus")
+                .await
+                .context("cannot make the extension citus")?;
+        }
+        let client = connect(&self.admin_url(name)).await?;
+        let nodes = workers.iter().map(|worker| ("citus_add_node", worker));
+        for (function, node) in [("citus_set_coordinator_host", self)].into_iter().chain(nodes) {
+            let sql = format!("SELECT {function}('{}', {})", node.socket_dir().display(), node.port);
+            client.batch_execute(&sql).await.with_context(|| sql)?;
+        }
+        for file in install::distributed_files()? {
+            self.psql(name, &file).await?;
+        }
+        Ok(())
+    }
+
     /// Makes sure that an extension of PostgreSQL is installed; `remedy` says how else.
     ///
     /// # Errors

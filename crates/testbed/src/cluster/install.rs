@@ -59,6 +59,21 @@ pub(super) fn front_files() -> Result<Vec<PathBuf>> {
     sql_files_in(&sql_dir()?.join("plproxy"))
 }
 
+/// Returns the files that make a durable database of several servers with Citus, in the order in which they run.
+pub(super) fn distributed_files() -> Result<Vec<PathBuf>> {
+    let mut files = sql_files(settings::Profile::Durable)?;
+    files.extend(sql_files_in(&sql_dir()?.join("citus"))?);
+    files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    Ok(files)
+}
+
+/// Makes sure that a library is there which the server is to load at its start, where Debian's packages have them.
+pub(super) fn ensure_library(server: &Path, name: &str) -> Result<()> {
+    let library = server.with_file_name("lib").join(format!("{name}.so"));
+    ensure!(library.exists(), "{} is missing: this PostgreSQL has no {name}", library.display());
+    Ok(())
+}
+
 /// Returns the file that makes the service's role and grants it what it needs; it may be run again.
 pub(super) fn role_file() -> Result<PathBuf> {
     Ok(sql_dir()?.join("30-role.sql"))

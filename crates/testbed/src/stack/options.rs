@@ -54,6 +54,24 @@ pub enum Engine {
     /// PL/Proxy: a database in front of plain ones.
     #[default]
     Plproxy,
+    /// Citus: a coordinator and workers.
+    Citus,
+}
+
+impl Engine {
+    /// Returns what its servers need to be told.
+    pub fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Engine::Plproxy => &[],
+            // They trust each other, and shards move by logical replication.
+            Engine::Citus => &[
+                ("shared_preload_libraries", "citus"),
+                ("citus.node_conninfo", "sslmode=prefer"),
+                ("wal_level", "logical"),
+                ("max_logical_replication_workers", "8"),
+            ],
+        }
+    }
 }
 
 /// What to start, which a command line may say. The default is the shipped topology without limits.
@@ -123,6 +141,15 @@ pub struct StackOptions {
     /// Leave the run directory with its logs and data behind.
     #[arg(long)]
     pub keep: bool,
+}
+
+impl StackOptions {
+    /// Returns the settings of its database servers, beside the profile's.
+    pub(super) fn server_settings(&self) -> Vec<(String, String)> {
+        let engine = self.shards.map_or(&[][..], |_| self.engine.settings());
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        engine.iter().map(owned).chain(self.pg.settings.iter().cloned()).collect()
+    }
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

@@ -32,6 +32,7 @@ impl Placement<'_> {
     pub(super) async fn start_cluster(&self, directory: &Path) -> Result<Cluster> {
         let options = ClusterOptions {
             profile: self.options.profile,
+            settings: self.options.server_settings(),
             cgroups: self.cgroups(Service::Database),
             cpus: self.options.pin.of(Service::Database),
             ..self.options.pg.clone()

@@ -1,12 +1,13 @@
 //! The database servers that hold the clients, where those are on several.
 
 use anyhow::{Context, Result, ensure};
+use settings::Profile;
 
 use super::options::Engine;
 use super::placement::Placement;
 use super::{DATABASE, Progress};
 use crate::bank::SHIPPED_CLIENTS;
-use crate::cluster::{Cluster, StopMode};
+use crate::cluster::{Cluster, StopMode, connect};
 use crate::rundir::RunDir;
 
 /// The servers behind the one that the service talks to; none where that has the clients itself.
@@ -25,9 +26,13 @@ impl Shards {
         match options.engine {
             Engine::Plproxy => {
                 ensure!(count.is_power_of_two(), "--shards {count}: PL/Proxy takes 1, 2, 4, 8 … servers");
+                Ok(())
+            }
+            Engine::Citus => {
+                ensure!(options.profile == Profile::Durable, "--engine citus has logged tables only");
+                Cluster::check_library(&options.pg, "citus")
             }
         }
-        Ok(())
     }
 
     /// Starts them, and makes the service's database of `front` and them; that alone, where none are asked for.
@@ -51,32 +56,34 @@ impl Shards {
             let path = dir.path().join(format!("shard{number}"));
             std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
             let shard = placement.start_cluster(&path).await?;
-            shard.create_database(DATABASE).await?;
             shards.0.push(shard);
         }
         progress(&format!(
             "making the database {DATABASE} of them, profile {}, {}",
             options.profile, options.engine
         ));
-        let urls = shards.0.iter().map(|shard| {
-            format!("host={} port={} dbname={DATABASE}", shard.socket_dir().display(), shard.port())
-        });
         match options.engine {
-            Engine::Plproxy => front.create_front(DATABASE, &urls.collect::<Vec<_>>()).await?,
+            Engine::Plproxy => shards.behind_plproxy(front).await?,
+            Engine::Citus => front.create_coordinator(DATABASE, &shards.0).await?,
         }
-        shards.keep_to_their_clients(options.engine).await?;
         Ok(shards)
     }
 
-    /// Takes from each server the clients that another one has.
-    async fn keep_to_their_clients(&self, engine: Engine) -> Result<()> {
-        let Engine::Plproxy = engine;
+    /// Makes a bank of its own on each, with the clients that PL/Proxy looks for there.
+    async fn behind_plproxy(&self, front: &Cluster) -> Result<()> {
+        let mut urls = Vec::new();
         for (number, shard) in self.0.iter().enumerate() {
-            let client = crate::cluster::connect(&shard.admin_url(DATABASE)).await?;
+            shard.create_database(DATABASE).await?;
             let sql = format!("DELETE FROM clientes WHERE id & {} <> {number}", self.0.len() - 1);
+            let client = connect(&shard.admin_url(DATABASE)).await?;
             client.batch_execute(&sql).await.with_context(|| sql)?;
+            urls.push(format!(
+                "host={} port={} dbname={DATABASE}",
+                shard.socket_dir().display(),
+                shard.port()
+            ));
         }
-        Ok(())
+        front.create_front(DATABASE, &urls).await
     }
 
     /// Waits until one of them ends by itself; for ever where there are none.
