@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicU8;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,10 +27,13 @@ struct Link {
 
 impl Link {
     async fn make(is_unix: bool) -> Link {
+        static LINKS: AtomicU8 = AtomicU8::new(0);
         let directory = RunDir::create().expect("a run directory");
+        // On an address of its own nobody else takes a port that it has left.
+        let own = LINKS.fetch_add(1, Ordering::Relaxed);
         let at = |name: &str| match is_unix {
             true => Endpoint::Unix(directory.path().join(name)),
-            false => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
+            false => Endpoint::Tcp(([127, 77, own, 1], 0).into()),
         };
         let listener = Listener::bind(&at("server")).expect("it listens");
         let server = listener.endpoint(&at("server"));
