@@ -179,7 +179,7 @@ impl Problem {
             ),
             Self::OutcomeUnknown => row!(
                 GATEWAY_TIMEOUT, "outcome-unknown",
-                "The transaction was sent, but whether it was applied is not known; read the statement before trying again",
+                "The transaction was sent, but whether it was applied is not known; repeat it under its Idempotency-Key only, else read the statement first",
                 "The transaction was sent to the database, and the answer was lost on the way. It may have been applied, or may be yet.",
                 "Sent with an Idempotency-Key: send the same request with the same key until it is answered. Without: read the statement first; sent again, it may be applied twice. X-Request-Id finds it in the log."
             ),
