@@ -6,24 +6,24 @@
 
 mod away;
 mod calls;
+mod connection;
 mod error;
 mod health;
 mod keys;
 mod pinned;
 mod writing;
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
 use tokio_postgres::NoTls;
 
-use crate::domain::{BankStatement, ClientId};
-use crate::mailbox::{CallOutcomes, Ledger, LedgerConnection, LedgerError, LocalFuture, RowWait, Run};
+use crate::mailbox::{Ledger, LedgerConnection, LedgerError, LocalFuture};
 use crate::observing::metrics::PoolMetrics;
 
 use away::Away;
+use connection::{Deadlines, Opened, PgConnection};
 use health::Sharded;
 pub use health::{DatabaseState, Durability};
 use pinned::Pinned;
@@ -39,16 +39,6 @@ pub struct LedgerOptions {
     sharded: Sharded,
     pinned: Pinned,
     writing: Writing,
-}
-
-/// How long is waited for what.
-#[derive(Clone, Copy, Debug)]
-struct Deadlines {
-    call: Duration,
-    /// `lock_timeout` as connections have it.
-    brief_wait: Duration,
-    /// `lock_timeout` for a call that is to wait for its row.
-    long_wait: Duration,
 }
 
 /// The address of the database cannot be used. It never repeats the address, which may hold a
@@ -129,21 +119,6 @@ pub struct PgLedger {
     opened: Rc<Opened>,
 }
 
-/// Counts the connections of a pool into the metrics, which all pools of the instance share.
-struct Opened {
-    pool: Pool,
-    metrics: PoolMetrics,
-    /// Connections as last counted.
-    counted: Cell<i64>,
-}
-
-impl Opened {
-    fn count(&self) {
-        let open = self.pool.status().size as i64;
-        self.metrics.open.inc_by(open - self.counted.replace(open));
-    }
-}
-
 impl PgLedger {
     /// Makes a pool that opens its connections on the current runtime, when they are needed.
     pub fn new(options: &LedgerOptions, metrics: PoolMetrics) -> Self {
@@ -177,7 +152,7 @@ impl PgLedger {
             away: options.away.clone(),
             sharded: options.sharded.clone(),
             writing,
-            opened: Rc::new(Opened { pool: pool.clone(), metrics, counted: Cell::new(0) }),
+            opened: Rc::new(Opened::new(pool.clone(), metrics)),
             pool,
         }
     }
@@ -229,102 +204,5 @@ impl Ledger for PgLedger {
 
     fn calls_of_one_client(&self) -> Option<usize> {
         self.sharded.get().then(|| self.pool.status().max_size)
-    }
-}
-
-/// A connection taken from the pool. Dropping it gives it back, unless a call's outcome was lost on it: then
-/// a query may still run, or nobody is at its other end, and it is closed.
-struct PgConnection {
-    /// `Some` until dropped.
-    client: Option<Object>,
-    spoilt: Cell<bool>,
-    /// Whether its `lock_timeout` is the long one, with which it may not be given back.
-    patient: Cell<bool>,
-    deadlines: Deadlines,
-    writing: Writing,
-    opened: Rc<Opened>,
-}
-
-impl PgConnection {
-    fn new(client: Object, deadlines: Deadlines, writing: Writing, opened: Rc<Opened>) -> Self {
-        opened.metrics.in_use.inc();
-        let (spoilt, patient) = (Cell::new(false), Cell::new(false));
-        Self { client: Some(client), spoilt, patient, deadlines, writing, opened }
-    }
-
-    fn client(&self) -> &Object {
-        self.client.as_ref().expect("it is taken only when dropped")
-    }
-
-    /// Waits for a call, at most the call's deadline; past it the connection is spoilt.
-    async fn within_deadline<T>(
-        &self,
-        call: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, LedgerError> {
-        match tokio::time::timeout(self.deadlines.call, call).await {
-            Ok(result) => {
-                if matches!(result, Err(LedgerError::OutcomeUnknown(_))) {
-                    // What broke it off may not have reached the connection itself yet.
-                    self.spoilt.set(true);
-                }
-                result
-            }
-            Err(_elapsed) => {
-                self.spoilt.set(true);
-                Err(error::overdue(self.deadlines.call))
-            }
-        }
-    }
-
-    /// Applies the runs with the long `lock_timeout`, and puts the brief one back.
-    async fn apply_patiently(&self, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
-        let set = |wait: Duration| {
-            let sql = format!("SET lock_timeout = {}", wait.as_millis());
-            async move { self.client().batch_execute(&sql).await }
-        };
-        self.patient.set(true);
-        let (_, applied) =
-            tokio::join!(set(self.deadlines.long_wait), self.writing.apply(self.client(), runs));
-        self.patient.set(set(self.deadlines.brief_wait).await.is_err());
-        applied
-    }
-}
-
-impl LedgerConnection for PgConnection {
-    fn apply<'a>(
-        &'a self,
-        runs: &'a [Run],
-        row_wait: RowWait,
-    ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
-        let Deadlines { brief_wait, long_wait, .. } = self.deadlines;
-        match row_wait {
-            RowWait::Long if brief_wait < long_wait => {
-                Box::pin(self.within_deadline(self.apply_patiently(runs)))
-            }
-            _ => Box::pin(self.within_deadline(self.writing.apply(self.client(), runs))),
-        }
-    }
-
-    fn held<'a>(&'a self, clients: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>> {
-        Box::pin(self.within_deadline(calls::held(self.client(), clients)))
-    }
-
-    fn statements<'a>(
-        &'a self,
-        clients: &'a [ClientId],
-    ) -> LocalFuture<'a, Result<Vec<Option<BankStatement>>, LedgerError>> {
-        Box::pin(self.within_deadline(calls::statements(self.client(), clients)))
-    }
-}
-
-impl Drop for PgConnection {
-    fn drop(&mut self) {
-        self.opened.metrics.in_use.dec();
-        if let Some(client) = self.client.take()
-            && (self.spoilt.get() || self.patient.get())
-        {
-            drop(Object::take(client));
-            self.opened.count();
-        }
     }
 }
