@@ -66,7 +66,7 @@ fn seen(window: &Window) -> (u64, u64, usize) {
     let read = wishes.read(window.traces(), None::<ChromeWriter<io::Sink>>);
     let Reading { summary, traces, .. } = read.expect("nothing is written");
     assert_eq!((traces.damage.repeated, traces.damage.malformed), (0, 0));
-    (summary.total.requests, summary.total.calls, traces.runs().len())
+    (summary.total.requests, summary.total.calls, summary.instances.len())
 }
 
 fn follow(directory: &Path, names: &[&str]) -> Vec<Followed> {

@@ -117,7 +117,10 @@ impl TraceFile {
     /// One that is in memory: what comes behind its header.
     pub(super) fn of_lines(header: Header<'static>, lines: Vec<u8>) -> Self {
         let (path, bytes) = (PathBuf::from(&*header.instance), lines.len() as u64);
-        Self { path, header, bytes, id: None, opened: Some(Opened::Stream(Box::new(Cursor::new(lines)))) }
+        let mut first = serde_json::to_vec(&Line::Trace(header.clone())).unwrap_or_default();
+        first.push(b'\n');
+        let lines = Cursor::new(first).chain(Cursor::new(lines));
+        Self { path, header, bytes, id: None, opened: Some(Opened::Stream(Box::new(lines))) }
     }
 
     /// Returns the header that a file's first line is.

@@ -2,6 +2,7 @@
 
 async function keepUp() {
   const says = document.getElementById("live");
+  says.textContent = "· live";
   for (;;) {
     // Nothing is made for a page that nobody sees.
     if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
