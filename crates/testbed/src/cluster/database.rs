@@ -63,10 +63,12 @@ impl Cluster {
         for node in workers.iter().chain([self]) {
             node.admin(&format!("CREATE DATABASE {name}")).await?;
             let client = connect(&node.admin_url(name)).await?;
-            client
-                .batch_execute("CREATE EXTENSION citus")
-                .await
-                .context("cannot make the extension citus")?;
+            client.batch_execute("CREATE EXTENSION citus").await.context("there is no Citus")?;
+            // A node reaches itself, too, where no password is asked for.
+            let socket_dir = node.socket_dir();
+            node.admin(&format!("ALTER SYSTEM SET citus.local_hostname = '{}'", socket_dir.display()))
+                .await?;
+            node.admin("SELECT pg_reload_conf()").await?;
         }
         let client = connect(&self.admin_url(name)).await?;
         let nodes = workers.iter().map(|worker| ("citus_add_node", worker));
