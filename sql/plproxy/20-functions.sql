@@ -11,6 +11,9 @@
 --   CREATE USER MAPPING FOR postgres SERVER rinha OPTIONS (user 'postgres', password '…');
 --   GRANT USAGE ON FOREIGN SERVER rinha TO guiche;
 --
+-- The servers must ask the front for passwords: whoever has stolen the role can have its calls go there as another user
+-- (CREATE USER MAPPING), though with none but these functions.
+--
 -- There is no SPLIT: each server would commit its part by itself, so an ERROR would no longer mean that nothing was
 -- applied. Hence a call takes one client's transactions, and EstadoDoBanco says so (`repartido`).
 
