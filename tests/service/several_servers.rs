@@ -134,6 +134,13 @@ async fn two_workers_of_citus_are_one_bank() {
     queue.first_answer().await.assert_unknown();
     drop(queue);
     assert_eq!(guiche.credit(1, 1, "after").await.status, 200);
-    assert_eq!(bank.rows_of(1).await.iter().filter(|row| row.description == "before").count(), 0);
+
+    owner.have_commits_wait().await;
+    let mut caller = guiche.begin(&Request::transaction(1, 1, "c", "committed")).await;
+    owner.until_a_commit_waits().await;
+    end_sessions(&owner, "terminate").await;
+    caller.receive().await.expect("an answer").assert_unknown();
+    let applied: Vec<_> = bank.descriptions(1).await.into_iter().rev().take(2).collect();
+    assert_eq!(applied, ["committed", "after"], "and not what ended before it");
     bank.assert_books().await;
 }
