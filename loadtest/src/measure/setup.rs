@@ -252,6 +252,10 @@ impl Setup {
             self.env.iter().try_for_each(|(name, value)| settings::check(name, value)).map_err(Error::msg)?;
         }
         let by_wrk = matches!(self.arrivals, Arrivals::Saturating { .. });
+        ensure!(
+            !by_wrk || (self.zipf == 0.0 && self.reads == 0.0 && self.flood.is_none()),
+            "zipf, reads and flood are drawn by k6: they go with users or rate"
+        );
         ensure!(by_wrk || !self.keyed, "keys are given by wrk: keyed goes with connections");
         let past_the_service = matches!(self.arrivals, Arrivals::Batches { .. });
         ensure!(
