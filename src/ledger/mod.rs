@@ -4,6 +4,7 @@
 //! arbiter that opened them, since deadpool runs each on the runtime that made it, and replies
 //! wait where that thread is busy elsewhere.
 
+mod asked_tls;
 mod away;
 mod calls;
 mod connection;
@@ -11,28 +12,34 @@ mod error;
 mod health;
 mod keys;
 mod pinned;
+mod tls;
 mod writing;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
+use rustls::ClientConfig;
 use tokio_postgres::NoTls;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::mailbox::{Ledger, LedgerConnection, LedgerError, LocalFuture};
 use crate::observing::metrics::PoolMetrics;
 
+use asked_tls::AskedTls;
 use away::Away;
 use connection::{Deadlines, Opened, PgConnection};
 use health::Sharded;
 pub use health::{DatabaseState, Durability};
 use pinned::Pinned;
+pub use tls::BadTls;
 use writing::Writing;
 
 /// How PostgreSQL is reached and how long may be waited for it.
 #[derive(Clone, Debug)]
 pub struct LedgerOptions {
     database: tokio_postgres::Config,
+    tls: Option<ClientConfig>,
     pool_size: usize,
     deadlines: Deadlines,
     away: Away,
@@ -51,6 +58,9 @@ pub enum BadDatabaseUrl {
     /// It does not say where the server is.
     #[error("DATABASE_URL: names no host; add one, or host=/directory for a unix socket")]
     NoHost,
+    /// It asks for a TLS that cannot be had.
+    #[error("DATABASE_URL: {0}")]
+    Tls(#[from] BadTls),
 }
 
 /// How long a shared call waits for a row. Much longer than a commit takes, and no more than anybody minds.
@@ -75,10 +85,12 @@ impl LedgerOptions {
         rows_are_waited_for_apart: bool,
         durable: bool,
     ) -> Result<Self, BadDatabaseUrl> {
+        let (asked_tls, url) = AskedTls::take_from(url);
         let mut database: tokio_postgres::Config = url.parse()?;
         if database.get_hosts().is_empty() && database.get_hostaddrs().is_empty() {
             return Err(BadDatabaseUrl::NoHost);
         }
+        let tls = tls::set_up(asked_tls, &mut database)?;
         let millis = statement_timeout.as_millis();
         // A wait for a row ends first, and says for certain that nothing was applied.
         let long_wait = statement_timeout * 9 / 10;
@@ -93,6 +105,7 @@ impl LedgerOptions {
         }
         Ok(Self {
             database,
+            tls,
             pool_size,
             deadlines: Deadlines { call: call_deadline, brief_wait, long_wait },
             away: Away::default(),
@@ -122,9 +135,12 @@ pub struct PgLedger {
 impl PgLedger {
     /// Makes a pool that opens its connections on the current runtime, when they are needed.
     pub fn new(options: &LedgerOptions, metrics: PoolMetrics) -> Self {
-        let recycling_method = RecyclingMethod::Fast;
-        let manager =
-            Manager::from_config(options.database.clone(), NoTls, ManagerConfig { recycling_method });
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let database = options.database.clone();
+        let manager = match &options.tls {
+            None => Manager::from_config(database, NoTls, recycling),
+            Some(tls) => Manager::from_config(database, MakeRustlsConnect::new(tls.clone()), recycling),
+        };
         let (pinned, writing) = (options.pinned.clone(), options.writing);
         let (sharded, long_wait) = (options.sharded.clone(), options.deadlines.long_wait);
         let pool = Pool::builder(manager)

@@ -21,7 +21,7 @@
 //! 10. the same key is applied once: [`idempotency`], [`functions`], [`role`].
 //!
 //! The contest's own rules are in [`contest_rules`]; a service's manners in [`start`],
-//! [`shutdown`], [`signals`], [`listening`], [`answers`], [`description`], [`request_ids`],
+//! [`shutdown`], [`signals`], [`listening`], [`encryption`], [`answers`], [`description`], [`request_ids`],
 //! [`observing`], [`watchers`] and [`dashboards`]; the rule of who may import whom in [`imports`].
 
 mod harness;
@@ -37,6 +37,7 @@ mod contest_rules;
 mod dashboards;
 mod deadlines;
 mod description;
+mod encryption;
 mod failures;
 mod fairness;
 mod functions;
