@@ -9,7 +9,12 @@ pub(super) struct AskedTls {
     pub(super) mode: Option<String>,
     /// The file with the certificates that are trusted, or `system`.
     pub(super) roots: Option<String>,
+    /// Another parameter that is libpq's and not known here.
+    pub(super) unsupported: Option<&'static str>,
 }
+
+/// What libpq lets be asked of TLS beyond what is known here.
+const UNSUPPORTED: [&str; 5] = ["sslcert", "sslkey", "sslpassword", "sslcrl", "sslcrldir"];
 
 impl AskedTls {
     /// Reads them from a URL or a list of key=value pairs, and returns what else is in that.
@@ -51,7 +56,11 @@ impl AskedTls {
         let kept = match name {
             "sslmode" => &mut self.mode,
             "sslrootcert" => &mut self.roots,
-            _ => return false,
+            _ => {
+                let unsupported = UNSUPPORTED.into_iter().find(|one| *one == name);
+                self.unsupported = self.unsupported.or(unsupported);
+                return unsupported.is_some();
+            }
         };
         *kept = Some(value());
         true
@@ -108,7 +117,8 @@ mod tests {
             ("nonsense", None, None, "nonsense"),
         ];
         for (address, mode, roots, rest) in cases {
-            let asked = AskedTls { mode: mode.map(str::to_owned), roots: roots.map(str::to_owned) };
+            let [mode, roots] = [mode, roots].map(|value| value.map(str::to_owned));
+            let asked = AskedTls { mode, roots, unsupported: None };
             assert_eq!(AskedTls::take_from(address), (asked, rest.to_owned()), "{address}");
         }
     }

@@ -23,6 +23,9 @@ pub enum BadTls {
     /// No such mode.
     #[error("sslmode is none of disable, prefer, require, verify-ca and verify-full")]
     Mode,
+    /// Certificates of the client, or lists of revoked ones.
+    #[error("{0} is not supported; take it away, and see docs/tls.md for what is")]
+    Unsupported(&'static str),
     /// Certificates were given to a mode that looks at none.
     #[error(
         "sslrootcert needs sslmode=verify-full, verify-ca or require; with {0} no certificate is checked"
@@ -53,6 +56,9 @@ pub(super) fn set_up(
     asked: AskedTls,
     database: &mut tokio_postgres::Config,
 ) -> Result<Option<ClientConfig>, BadTls> {
+    if let Some(name) = asked.unsupported {
+        return Err(BadTls::Unsupported(name));
+    }
     let mode = match asked.mode.as_deref() {
         None => "disable",
         Some(given) => MODES.into_iter().find(|mode| *mode == given).ok_or(BadTls::Mode)?,

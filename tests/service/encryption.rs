@@ -115,10 +115,11 @@ async fn it_is_spoken_as_sslmode_asks() {
         (format!("{tcp}?sslmode=prefer"), true),
         (trusting(&tcp, "verify-ca", &own), true),
         (trusting(&localhost, "verify-full", &own), true),
+        (format!("{localhost}?sslmode=verify-full"), true),
         (socket.to_owned(), false),
         (format!("{socket} sslmode=verify-full sslrootcert='{}'", own.path().display()), false),
     ] {
-        let guiche = Launcher::on(&url).start().await;
+        let guiche = Launcher::on(&url).set("SSL_CERT_FILE", own.path().display()).start().await;
         guiche.credit(1, 5, "x").await;
         assert_eq!(encrypted(&database).await, sealed, "{url}");
         end(guiche, &database).await;
@@ -143,6 +144,7 @@ async fn what_cannot_be_had_is_refused_at_the_start() {
         ("sslmode=verify-full&sslrootcert=/no/such.crt".to_owned(), "cannot be read: "),
         (format!("sslmode=require&sslrootcert={empty}"), "without a certificate"),
         (format!("sslrootcert={empty}"), "with disable no certificate is checked"),
+        ("sslmode=require&sslcert=/a.crt".to_owned(), "sslcert is not supported"),
         ("sslmode=verify-ca".to_owned(), "sslmode=verify-ca needs sslrootcert=PATH"),
     ] {
         let url = format!("postgresql://guiche:hunter2@127.0.0.1:1/rinha?{parameters}");
