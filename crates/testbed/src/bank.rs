@@ -60,6 +60,9 @@ pub async fn lay_down(client: &Client, clients: u32, rows: u64) -> Result<u64> {
          UPDATE clientes SET ultima = (SELECT max(ultima) FROM clientes) + {pairs} * 2 WHERE id <= {clients}"
     );
     client.batch_execute(&sql).await.context("cannot lay down a history")?;
-    client.batch_execute("VACUUM (FREEZE, ANALYZE) clientes, transacoes").await.context("cannot vacuum the history")?;
+    client
+        .batch_execute("VACUUM (FREEZE, ANALYZE) clientes, transacoes")
+        .await
+        .context("cannot vacuum the history")?;
     Ok(pairs * 2 * u64::from(clients))
 }
