@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU8;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,13 +27,10 @@ struct Link {
 
 impl Link {
     async fn make(is_unix: bool) -> Link {
-        static LINKS: AtomicU8 = AtomicU8::new(0);
         let directory = RunDir::create().expect("a run directory");
-        // On an address of its own nobody else takes a port that it has left.
-        let own = LINKS.fetch_add(1, Ordering::Relaxed);
         let at = |name: &str| match is_unix {
             true => Endpoint::Unix(directory.path().join(name)),
-            false => Endpoint::Tcp(([127, 77, own, 1], 0).into()),
+            false => Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
         };
         let listener = Listener::bind(&at("server")).expect("it listens");
         let server = listener.endpoint(&at("server"));
@@ -211,6 +208,21 @@ async fn who_is_refused_may_come_again() {
         assert_eq!(refused, Some(io::ErrorKind::ConnectionRefused));
         link.proxy.come_up().expect("its place is free");
         connect(&link.proxy, &link.listener).await;
+    }
+}
+
+/// As a process that is being started has it.
+#[tokio::test]
+async fn whoever_has_a_copy_of_the_listener_does_not_keep_it_open() {
+    for mut link in Link::both().await {
+        let place = link.proxy.endpoint().clone();
+        link.proxy.go_down().await;
+        let listener = Listener::bind(&place).expect("its place is free");
+        let _copy = listener.as_fd().try_clone_to_owned().expect("a descriptor");
+        drop(listener);
+        let refused = wire::connect(&place).await.err().map(|error| error.kind());
+        assert_eq!(refused, Some(io::ErrorKind::ConnectionRefused), "{place}");
+        link.proxy.come_up().expect("its place is free");
     }
 }
 

@@ -1,8 +1,10 @@
 //! Connections of both kinds, TCP and Unix sockets.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 
+use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -79,5 +81,23 @@ impl Listener {
             }
             Listener::Unix(listener) => Box::new(listener.accept().await?.0),
         })
+    }
+}
+
+/// A process that is being started has a copy until it is another program: closing alone would have the kernel take
+/// connections for so long.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // What was never listening need not stop.
+        let _ = shutdown(self.as_fd().as_raw_fd(), Shutdown::Both);
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
+        }
     }
 }
