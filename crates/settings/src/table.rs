@@ -254,13 +254,21 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
         return Err(format!("{name} is no setting of the service; there are {}", names.join(", ")));
     };
     let is_usable = match setting.values {
-        Values::Number(min, max) => value.parse().is_ok_and(|number| (min..=max).contains(&number)),
+        Values::Number(..) => setting.values.number(value).is_some(),
         Values::Word(words) => words.contains(&value),
         Values::Text(_) => true,
     };
     // An empty one is as none.
     let fits = value.trim().is_empty() || is_usable;
     fits.then_some(()).ok_or_else(|| format!("{name}={value}: expected {}", setting.values))
+}
+
+impl Values {
+    /// Returns the number that a text says, where that is one within the bounds.
+    pub(crate) fn number(self, text: &str) -> Option<usize> {
+        let Self::Number(min, max) = self else { return None };
+        text.parse().ok().filter(|number| (min..=max).contains(number))
+    }
 }
 
 impl fmt::Display for Fallback {

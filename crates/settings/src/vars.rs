@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::table::{Fallback, Values, setting};
+use super::table::{Fallback, setting};
 
 /// A look-up of settings by name: what is unset has the table's default, what is not usable is
 /// told with what the table says it may be.
@@ -44,9 +44,7 @@ impl Vars<'_> {
     /// Returns a number within the table's bounds; `found` where the table leaves the default to be found.
     pub(super) fn number_or(&self, name: &'static str, found: usize) -> Result<usize, ConfigError> {
         let Some(text) = self.text(name) else { return Ok(found) };
-        let Values::Number(min, max) = setting(name).values else { return Err(not_usable(name, text)) };
-        let number = text.parse::<usize>().ok().filter(|number| (min..=max).contains(number));
-        number.ok_or_else(|| not_usable(name, text))
+        setting(name).values.number(text).ok_or_else(|| not_usable(name, text))
     }
 
     /// Returns a duration in whole milliseconds.
