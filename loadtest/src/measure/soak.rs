@@ -14,6 +14,7 @@ use super::run::{make_bank, options};
 use super::setup::{Arrivals, Setup};
 use super::wrk::{Load, Wrk};
 use crate::contest::timestamp;
+use crate::lock::Machine;
 use crate::report::document::{self, Chart, Picture};
 use crate::report::lines::{Axis, Line, LineChart, Scale};
 use crate::report::text::{self, markdown_table, megabytes, significant};
@@ -87,14 +88,15 @@ pub async fn run(args: &SoakArgs) -> Result<()> {
     let name = format!("reports/soak-{}", timestamp());
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
     let wrk = Wrk::find()?;
-    let stack = Stack::start(options(&setup, None)?, &|step| println!("{step}")).await?;
+    let _machine = Machine::take("a soak")?;
+    let stack = Stack::start(options(&setup, None)?, &|step| out!("{step}")).await?;
     let soaked = tokio::select! {
         soaked = soak(&stack, &wrk, &setup, (rows as u32, args.every)) => soaked,
         signal = interrupted() => Err(anyhow::anyhow!("stopped by {signal}")),
     };
     let (minutes, problems) = stack.stop_after("a soak", soaked).await?;
     let page = report(&minutes, args, &directory)?;
-    println!("{}\n{}\nReport: {}", text::table(&table(&minutes)), verdict(&minutes), page.display());
+    out!("{}\n{}\nReport: {}", text::table(&table(&minutes)), verdict(&minutes), page.display());
     ensure!(problems.is_empty(), "the books are wrong:\n  {}", problems.join("\n  "));
     Ok(())
 }
@@ -126,7 +128,7 @@ async fn soak(
             memory: used.iter().map(|one| (one.service.name(), bytes(one))).collect(),
             kept: now.since(before),
         };
-        println!("{:>4}  {:>8.0}/s  p99 {:.1} ms", row + 1, minute.answers_per_s, minute.p99_ms);
+        out!("{:>4}  {:>8.0}/s  p99 {:.1} ms", row + 1, minute.answers_per_s, minute.p99_ms);
         minutes.push(minute);
         before = now;
     }
