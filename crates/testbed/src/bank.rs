@@ -22,9 +22,6 @@ const FILLED: u32 = 80;
 /// # Errors
 /// When the database refuses, or the session ends.
 pub async fn seed(client: &Client, clients: u32, limit: i64) -> Result<()> {
-    if clients <= SHIPPED_CLIENTS {
-        return Ok(());
-    }
     if clients >= CROWDED {
         let sql = format!("ALTER TABLE clientes SET (fillfactor = {FILLED})");
         client.batch_execute(&sql).await.context("cannot have fuller pages")?;

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::load::Times;
 use super::plan::Plan;
 use super::result::Run;
+use super::run::GENERATOR_BUSY;
 use super::setup::{Arrivals, Setup};
 use super::tools::{Platform, Tools};
 use super::wrk::Load;
@@ -31,9 +32,6 @@ pub(super) const FIGURES: [&str; 13] = [
     "answered",
     "right",
 ];
-
-/// The share of one core from which wrk is held to have set the pace.
-const GENERATOR_BUSY: f64 = 0.8;
 
 impl Plan {
     /// Has it load the service at `url`.

@@ -25,6 +25,7 @@ use crate::contest::costs::Meter;
 use crate::k6::{self, Channel, K6};
 use crate::stalls::watch::Watch;
 use follower::Follower;
+pub(super) use judge::GENERATOR_BUSY;
 use testbed::bank::{self, SHIPPED_CLIENTS};
 use testbed::check::Books;
 use testbed::cluster::{ClusterOptions, connect};
@@ -103,7 +104,6 @@ pub(super) async fn make_bank(client: &Client, setup: &Setup) -> Result<u64> {
         let sql = format!("UPDATE clientes SET limite = {LARGE_LIMIT}");
         client.batch_execute(&sql).await.context("cannot give the clients their limit")?;
         bank::seed(client, clients, LARGE_LIMIT).await?;
-        client.batch_execute("VACUUM (ANALYZE) clientes").await.context("cannot vacuum the clients")?;
     }
     let rows = bank::lay_down(client, clients, setup.history).await?;
     client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;

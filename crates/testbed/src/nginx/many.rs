@@ -7,6 +7,8 @@
 
 use anyhow::{Context, Result};
 
+use crate::split::Service;
+
 /// Into how many parts affinity divides the clients, by the last two digits.
 const PARTS: usize = 100;
 
@@ -15,7 +17,7 @@ const BOUNDS: [&str; 2] = ["max_conns=", "keepalive "];
 
 /// Returns the address of an instance in the files, from 0, as in the Compose stack.
 pub(super) fn socket(index: usize) -> String {
-    format!("unix:/run/guiche/webapi{}-guiche.sock", index + 1)
+    format!("unix:/run/guiche/{}.sock", Service::Api(index).name())
 }
 
 /// Returns a file's text for `count` instances.

@@ -4,7 +4,7 @@ use crate::measure::result::Run;
 use crate::measure::setup::{Arrivals, Setup};
 
 /// The share of one core from which the load generator is held to have set the pace.
-const GENERATOR_BUSY: f64 = 0.8;
+pub(in crate::measure) const GENERATOR_BUSY: f64 = 0.8;
 
 /// The share of the machine's CPU time below which it had nothing left to give.
 const MACHINE_FULL: f64 = 0.03;
