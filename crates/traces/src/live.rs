@@ -15,7 +15,6 @@ use super::chrome::ChromeWriter;
 use super::follow::Followed;
 use super::input::ReadError;
 use super::page::Page;
-use super::reader::Traces;
 use super::reading::{Reading, Wishes};
 use super::serving::{Asked, answer, asked};
 use super::window::Window;
@@ -154,11 +153,8 @@ impl Live {
     }
 
     fn page(&self) -> io::Result<Vec<u8>> {
-        let window = locked(&self.window);
-        let (traces, version) = (window.traces(), window.version);
-        drop(window);
         let mut page = Vec::new();
-        self.make(traces, version, |made| made.write(&mut page))?;
+        self.make(|made| made.write(&mut page))?;
         Ok(page)
     }
 
@@ -174,29 +170,26 @@ impl Live {
         let is_old = made.version != locked(&self.window).version && made.next <= Instant::now();
         if made.version <= after || is_old {
             thread::sleep(made.next.saturating_duration_since(Instant::now()));
-            let window = locked(&self.window);
-            let (traces, version) = (window.traces(), window.version);
-            drop(window);
             let begun = Instant::now();
             let mut update = Vec::new();
-            self.make(traces, version, |made| made.write_update(&mut update))?;
+            let version = self.make(|made| made.write_update(&mut update))?;
             let next = Instant::now() + (begun.elapsed() * PAUSES).max(INTERVAL);
             *made = Made { version, update: Arc::new(update), next };
         }
         Ok(Some(Arc::clone(&made.update)))
     }
 
-    fn make(
-        &self,
-        traces: Traces,
-        version: u64,
-        write: impl FnOnce(Page<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    /// Makes a page of the lines that there are now; returns their version.
+    fn make(&self, write: impl FnOnce(Page<'_>) -> io::Result<()>) -> io::Result<u64> {
+        let window = locked(&self.window);
+        let (traces, version) = (window.traces(), window.version);
+        drop(window);
         let Reading { summary, page, skews, traces, .. } =
             self.wishes.read(traces, None::<ChromeWriter<io::Sink>>)?;
-        let Some(collected) = page else { return Ok(()) };
+        let Some(collected) = page else { return Ok(version) };
         let (runs, damage, live) = (traces.runs(), &traces.damage, Some(version));
-        write(Page { collected, runs, skews: &skews, summary: &summary, damage, live })
+        write(Page { collected, runs, skews: &skews, summary: &summary, damage, live })?;
+        Ok(version)
     }
 }
 
