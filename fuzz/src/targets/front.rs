@@ -167,10 +167,6 @@ impl LedgerConnection for Book {
         })
     }
 
-    fn held<'a>(&'a self, _: &'a [ClientId]) -> LocalFuture<'a, Result<Vec<ClientId>, LedgerError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
     fn statements<'a>(
         &'a self,
         clients: &'a [ClientId],
