@@ -32,7 +32,7 @@ use crate::observing::metrics::Gauge;
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
 /// How long a caller who was refused while still sending is listened to.
-const LINGER: Duration = Duration::from_millis(500);
+pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// What a connection is made of.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {

@@ -10,6 +10,7 @@ use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::KeepAlive;
 
+use super::door::LINGER;
 use super::{Door, DoorOptions, Stream};
 use crate::observing::metrics::Gauge;
 
@@ -34,6 +35,9 @@ where
     let connections = HttpService::build()
         .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
         .client_request_timeout(Duration::ZERO) // the door has the deadline
+        // Refused before its body was read, a caller is listened to: NGINX that finds the connection closed while
+        // it sends the body does not read what was answered.
+        .client_disconnect_timeout(LINGER)
         // A caller that closes its connection has gone: what it asked for is not to be sent any more.
         .h1_allow_half_closed(false)
         .on_connect_ext(|door: &Door<S>, data| drop(data.insert(door.data())))

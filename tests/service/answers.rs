@@ -1,6 +1,7 @@
 //! Whatever is sent, the answer is the service's own: from its table, worded as RFC 9457 wants it, the
 //! same through each of the files in `nginx/` as from an instance, and a caller's mistake is no error in a log.
 
+use futures_util::future::join_all;
 use testbed::nginx::Balancing;
 
 use crate::harness::{
@@ -231,4 +232,29 @@ async fn a_request_in_pieces_is_one() {
         connection.receive().await.expect("an answer").balance();
     }
     assert_eq!(database.balance(1).await, 7);
+}
+
+/// The instance refuses by the head alone, while NGINX still sends it the body: NGINX must not find the connection
+/// closed, or it says of what was refused that its outcome is not known.
+#[tokio::test]
+async fn a_refusal_is_heard_although_the_body_comes_later() {
+    let database = Database::create().await;
+    let front = Front::on(Balancing::LeastConn, &database).await;
+    let refused = [
+        (404, Request::transaction(2_147_483_648, 1, "c", "nobody")),
+        (413, Request::post("/clientes/1/transacoes", [b' '; 5_000])),
+    ];
+    let ask = async |status: u16, request: &Request| {
+        let bytes = request.bytes();
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head ends") + 4;
+        let mut connection = Connection::open(&front.address).await.expect("NGINX takes connections");
+        connection.send_bytes(&bytes[..end]).await.expect("it is open");
+        // Whatever NGINX says of the head alone, the body is on its way.
+        let _ = connection.send_bytes(&bytes[end..]).await;
+        assert_eq!(connection.receive().await.expect("an answer").status, status);
+    };
+    for _ in 0..40 {
+        let all = refused.iter().cycle().take(10);
+        join_all(all.map(|(status, request)| ask(*status, request))).await;
+    }
 }
