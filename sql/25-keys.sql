@@ -5,9 +5,9 @@
 -- and 30-role.sql; one of the profile `contest` then needs contest/50-unlogged.sql, too.
 --
 -- Only InsertTransacoesComChaves writes here, in the database transaction that applies, and with the client's row
--- locked. The unique index holds 64 bits of each key and client, a third of what the keys themselves would take (ten
--- million: 216 MB). Should two keys ever have the same 64 bits, the second is told that it was
--- used for another transaction.
+-- locked. The unique index holds 64 bits of each key and client (MarcaDaChave), a third of what the keys themselves would
+-- take (ten million: 216 MB). Should two keys ever have the same 64 bits, the second is told that it was used for
+-- another transaction.
 --
 -- The one by time is written at its end and emptied from its front, so that pages become free as a whole;
 -- and as a call's keys have one time, a page holds many.
@@ -38,7 +38,14 @@ CREATE TABLE IF NOT EXISTS chaves (
 ) WITH (autovacuum_vacuum_insert_threshold = 1000000, autovacuum_analyze_threshold = 1000000,
         autovacuum_vacuum_threshold = 100000, autovacuum_vacuum_scale_factor = 0.1, vacuum_truncate = off);
 
-CREATE UNIQUE INDEX IF NOT EXISTS chaves_chave ON chaves (hashtextextended(chave, cliente_id));
+-- 56 bits of the key and the client, below 8 bits of how the key begins: keys that begin with the time (UUIDv7, ULID), as
+-- those of one minute do, are neighbours in the index. They go to its 256th part, which stays in memory.
+CREATE OR REPLACE FUNCTION MarcaDaChave(p_chave text, p_cliente int) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (hashtextextended(p_chave, p_cliente) & 72057594037927935) | (hashtext(left(p_chave, 8))::bigint << 56);
+
+DROP INDEX IF EXISTS chaves_chave;  -- of before
+CREATE UNIQUE INDEX IF NOT EXISTS chaves_marca ON chaves (MarcaDaChave(chave, cliente_id));
 CREATE INDEX IF NOT EXISTS chaves_criada_em ON chaves (criada_em);
 
 -- A batch in which transactions have keys, NULL for those that have none. What a key was first used for is judged
@@ -98,11 +105,11 @@ BEGIN
     espera := date_part('microseconds', travada - chamada)::int;
     -- What is found is to stay until it is read (KEY SHARE), lest it is removed meanwhile.
     SELECT array_agg(e.i) INTO repetidas
-    FROM (SELECT i, row_number() OVER (PARTITION BY hashtextextended(p_chaves[i], p_clientes[i]) ORDER BY i) AS vez
+    FROM (SELECT i, row_number() OVER (PARTITION BY public.MarcaDaChave(p_chaves[i], p_clientes[i]) ORDER BY i) AS vez
           FROM generate_series(1, n) AS i WHERE p_chaves[i] IS NOT NULL) e
     WHERE e.vez > 1
         OR EXISTS (SELECT FROM public.chaves c
-                   WHERE hashtextextended(c.chave, c.cliente_id) = hashtextextended(p_chaves[e.i], p_clientes[e.i])
+                   WHERE public.MarcaDaChave(c.chave, c.cliente_id) = public.MarcaDaChave(p_chaves[e.i], p_clientes[e.i])
                    FOR KEY SHARE);
     -- The others first: some may be what the repetitions repeat.
     RETURN QUERY
@@ -127,7 +134,7 @@ BEGIN
     FROM unnest(repetidas) WITH ORDINALITY AS r(i, vez)
     LEFT JOIN LATERAL (
         SELECT x.* FROM public.chaves x
-        WHERE hashtextextended(x.chave, x.cliente_id) = hashtextextended(p_chaves[i], p_clientes[i])
+        WHERE public.MarcaDaChave(x.chave, x.cliente_id) = public.MarcaDaChave(p_chaves[i], p_clientes[i])
         LIMIT 1) c ON true;
 END $$;
 
@@ -158,6 +165,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION
+    MarcaDaChave(text, int),
     InsertTransacoesComChaves(int[], int[], bigint[], "char"[], text[], text[]),
     ApagaChaves(int, int, timestamptz)
 FROM PUBLIC;

@@ -12,7 +12,7 @@
 -- | DEBITS     | 220     | parts of the mix that are debits                         |
 -- | CREDITS    | 110     | parts that are credits                                   |
 -- | STATEMENTS | 10      | parts that are statements                                |
--- | KEYED      | 0       | 1: each POST has an Idempotency-Key that no other one has |
+-- | KEYED      | false   | true: each POST has an Idempotency-Key of its own; timed: one that begins with the time |
 -- | SEED       | 1       | two runs with the same seed send the same requests       |
 -- | RESULT     |         | a file that takes the outcome as JSON                    |
 
@@ -43,15 +43,17 @@ local function description()
   return table.concat(letters)
 end
 
--- With keys, a line with one as long as a UUID, which no other request of any run has. That a statement has one, too,
--- is of no consequence.
+-- With keys, a line with one as long as a UUID, which no other request of any run has. Its first eight digits are random, as
+-- a UUIDv4's, or change with the time every 65 s, as a UUIDv7's. That a statement has one, too, is of no consequence.
+local KEYED = os.getenv("KEYED") or "false"
 local key_line = function() return "" end
-if setting("KEYED", 0) == 1 then
-  local bytes, count = assert(io.open("/dev/urandom", "rb")):read(12), 0
+if KEYED ~= "false" then
+  local bytes, count = assert(io.open("/dev/urandom", "rb")):read(8), 0
   local drawn = bytes:gsub(".", function(byte) return string.format("%02x", byte:byte()) end)
   key_line = function()
     count = count + 1
-    return string.format('Idempotency-Key: "%s%012d"\r\n', drawn, count)
+    local first = KEYED == "timed" and os.time() * 1000 / 65536 or math.random(0, 2 ^ 32 - 1)
+    return string.format('Idempotency-Key: "%08x%s%012d"\r\n', first, drawn, count)
   end
 end
 local PUT_TOGETHER = CLIENTS > FEW_CLIENTS or key_line() ~= ""

@@ -12,8 +12,8 @@ SET client_min_messages = warning;
 SELECT create_distributed_table('public.clientes', 'id');
 SELECT create_distributed_table('public.transacoes', 'cliente_id', colocate_with => 'public.clientes');
 -- A unique index must say the client by itself. It has an expression, so it does not say which row a copy is of.
-DROP INDEX public.chaves_chave;
-CREATE UNIQUE INDEX chaves_chave ON public.chaves (hashtextextended(chave, cliente_id), cliente_id);
+DROP INDEX public.chaves_marca;
+CREATE UNIQUE INDEX chaves_marca ON public.chaves (public.MarcaDaChave(chave, cliente_id), cliente_id);
 ALTER TABLE public.chaves REPLICA IDENTITY FULL;
 SELECT create_distributed_table('public.chaves', 'cliente_id', colocate_with => 'public.clientes');
 
@@ -28,7 +28,7 @@ DECLARE
     chamada    timestamptz := clock_timestamp();
     travada    timestamptz;
     primeira   boolean := true;
-    marcas     bigint[];  -- as in chaves_chave
+    marcas     bigint[];  -- as in chaves_marca
     conhecidas bigint[];
     novas      int[];     -- positions of those that are applied
     valores    bigint[];
@@ -42,10 +42,10 @@ DECLARE
 BEGIN
     PERFORM FROM public.clientes c WHERE c.id = p_cliente FOR NO KEY UPDATE;
     travada := clock_timestamp();
-    marcas := ARRAY(SELECT hashtextextended(k.chave, p_cliente)
+    marcas := ARRAY(SELECT public.MarcaDaChave(k.chave, p_cliente)
                     FROM unnest(p_chaves) WITH ORDINALITY AS k(chave, i) ORDER BY k.i);
-    SELECT array_agg(hashtextextended(c.chave, c.cliente_id)) INTO conhecidas FROM public.chaves c
-    WHERE c.cliente_id = p_cliente AND hashtextextended(c.chave, c.cliente_id) = ANY (marcas);
+    SELECT array_agg(public.MarcaDaChave(c.chave, c.cliente_id)) INTO conhecidas FROM public.chaves c
+    WHERE c.cliente_id = p_cliente AND public.MarcaDaChave(c.chave, c.cliente_id) = ANY (marcas);
     SELECT array_agg(e.i ORDER BY e.i), array_agg(p_valores[e.i] ORDER BY e.i), array_agg(p_tipos[e.i] ORDER BY e.i),
            array_agg(p_descricoes[e.i] ORDER BY e.i)
     INTO novas, valores, tipos, descricoes
@@ -74,7 +74,7 @@ BEGIN
     FOR i IN 1 .. cardinality(marcas) LOOP
         CONTINUE WHEN i = ANY (novas);
         SELECT c.valor, c.tipo, c.descricao, c.chave, c.resultado, c.saldo, c.limite INTO antes FROM public.chaves c
-        WHERE c.cliente_id = p_cliente AND hashtextextended(c.chave, c.cliente_id) = marcas[i];
+        WHERE c.cliente_id = p_cliente AND public.MarcaDaChave(c.chave, c.cliente_id) = marcas[i];
         ordinal := p_ordinais[i];
         resultado := CASE WHEN antes.resultado IS NULL THEN 3
                           WHEN antes.chave = p_chaves[i] AND antes.valor = p_valores[i] AND antes.tipo = p_tipos[i]

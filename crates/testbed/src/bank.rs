@@ -63,3 +63,25 @@ pub async fn lay_down(client: &Client, clients: u32, rows: u64) -> Result<u64> {
         .context("cannot vacuum the history")?;
     Ok(pairs * 2 * u64::from(clients))
 }
+
+/// Has `keys` keys remembered, random ones of the clients up to `clients` in turn, each as if it had been used just now.
+/// Ten million take some two minutes.
+///
+/// # Errors
+/// As for [`seed`].
+pub async fn remember(client: &Client, clients: u32, keys: u64) -> Result<()> {
+    if keys == 0 {
+        return Ok(());
+    }
+    // In the order of the index, whose pages then become as full as those of an index that is built at once.
+    let sql = format!(
+        "SET temp_file_limit = -1;
+         INSERT INTO chaves (valor, saldo, limite, criada_em, cliente_id, resultado, tipo, descricao, chave)
+         SELECT 1, 0, {LIMIT}, now(), cliente, 0, 'c', 'historia', chave
+         FROM (SELECT 1 + i % {clients} AS cliente, gen_random_uuid()::text AS chave
+               FROM generate_series(1, {keys}) AS i) x
+         ORDER BY MarcaDaChave(chave, cliente)"
+    );
+    client.batch_execute(&sql).await.context("cannot have keys remembered")?;
+    client.batch_execute("VACUUM (FREEZE, ANALYZE) chaves").await.context("cannot vacuum the keys")
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::setup::Setup;
+use super::setup::{Keys, Setup};
 use testbed::cluster::{Cluster, ClusterOptions};
 use testbed::http::Endpoint;
 use testbed::instance::{Instance, configured};
@@ -82,7 +82,7 @@ impl Callgrind {
         for number in 0..transactions {
             // The other instance's are others.
             let key = format!("Idempotency-Key: \"{transactions}-{number}\"");
-            let headers: &[&str] = if case.keyed { &[&key] } else { &[] };
+            let headers: &[&str] = if case.keyed != Keys::Absent { &[&key] } else { &[] };
             let answer = instance.endpoint.post_with(PATH, headers, TRANSACTION).await?;
             ensure!(answer.status == 200, "a transaction was answered {}: {}", answer.status, answer.body);
         }

@@ -96,7 +96,7 @@ async fn settle(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Makes the clients, their limits and their history, and a checkpoint, so that none comes in the measured interval.
+/// Makes the clients, their limits, their history and their keys, and a checkpoint, so that none comes in the measured interval.
 /// Returns how many transactions there are then.
 pub(super) async fn make_bank(client: &Client, setup: &Setup) -> Result<u64> {
     let clients = setup.clients;
@@ -106,6 +106,7 @@ pub(super) async fn make_bank(client: &Client, setup: &Setup) -> Result<u64> {
         bank::seed(client, clients, LARGE_LIMIT).await?;
     }
     let rows = bank::lay_down(client, clients, setup.history).await?;
+    bank::remember(client, clients, setup.keys).await?;
     client.batch_execute("CHECKPOINT").await.context("cannot write a checkpoint")?;
     Ok(rows)
 }

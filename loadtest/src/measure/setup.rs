@@ -13,13 +13,16 @@
 //! | flood                                                    | arrivals per second for client 1, which do not count |
 //! | after                                                    | so many seconds of a trickle after the load tell when all is well |
 //! | locked                                                   | so many clients' rows are held by somebody else |
-//! | keyed                                                    | `true`: each POST of wrk has an Idempotency-Key |
+//! | keyed                                                    | `true`: each POST of wrk has a random Idempotency-Key; `timed`: one that begins with the time |
+//! | keys                                                     | so many keys are remembered already           |
 //! | limits                                                   | `contest`, or `large`: nothing is refused     |
 //! | fsync_ms                                                 | by how much an fsync is slower                |
 //! | guiche                                                   | the service's program                         |
 //! | a name in capitals, `pg.` and a name                     | a setting of the service, of PostgreSQL       |
 
 mod words;
+
+pub(super) use words::name_of;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,6 +102,20 @@ pub enum ClientLimits {
     Large,
 }
 
+/// The Idempotency-Keys of wrk's POSTs: as long as a UUID, and no two alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Keys {
+    /// None.
+    #[default]
+    #[value(name = "false")]
+    Absent,
+    /// Of which nothing says when they were made, as UUIDv4.
+    #[value(name = "true")]
+    Random,
+    /// Those of a minute begin alike, as UUIDv7.
+    Timed,
+}
+
 /// How requests come, which also says what sends them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrivals {
@@ -147,12 +164,14 @@ pub struct Setup {
     pub clients: u32,
     /// At least how many transactions they have from the beginning.
     pub history: u64,
+    /// How many keys are remembered from the beginning.
+    pub keys: u64,
     /// Their limits.
     pub limits: ClientLimits,
     /// Which requests are sent.
     pub mix: Mix,
-    /// Whether each POST has a key of its own.
-    pub keyed: bool,
+    /// Whether each POST has a key of its own, and which.
+    pub keyed: Keys,
     /// How they come.
     pub arrivals: Arrivals,
     /// How long a user of k6 waits for an answer.
@@ -197,9 +216,10 @@ impl Default for Setup {
             transport: Transport::default(),
             clients: 5,
             history: 0,
+            keys: 0,
             limits: ClientLimits::default(),
             mix: Mix::default(),
-            keyed: false,
+            keyed: Keys::Absent,
             arrivals: Arrivals::Closed { users: 64 },
             timeout: Duration::from_secs(15),
             zipf: 0.0,
@@ -256,7 +276,7 @@ impl Setup {
             !by_wrk || (self.zipf == 0.0 && self.reads == 0.0 && self.flood.is_none()),
             "zipf, reads and flood are drawn by k6: they go with users or rate"
         );
-        ensure!(by_wrk || !self.keyed, "keys are given by wrk: keyed goes with connections");
+        ensure!(by_wrk || self.keyed == Keys::Absent, "keys are given by wrk: keyed goes with connections");
         let past_the_service = matches!(self.arrivals, Arrivals::Batches { .. });
         ensure!(
             !past_the_service || !self.books,

@@ -51,7 +51,7 @@ fn mistakes_are_named() {
         ("split=0.5/0.5/0.5/0.5", "the contest allows 1.5"),
         ("mode=fast", "mode=fast: expected one of direct, serial, batched"),
         ("users=4,keyed=true", "keyed goes with connections"),
-        ("connections=4,keyed=yes", "expected true or false"),
+        ("connections=4,keyed=yes", "expected one of false, true, timed"),
         ("FOO_BAR=1", "FOO_BAR is no setting of the service; there are LISTEN, "),
         ("BATCHMAX=4", "BATCHMAX is no setting of the service; there are LISTEN, "),
         ("BATCH_MAX=0", "BATCH_MAX=0: expected a whole number from 1 to "),

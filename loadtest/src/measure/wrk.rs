@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::load;
 use super::result::Run;
-use super::setup::Setup;
+use super::setup::{Setup, name_of};
 use testbed::process::{Launch, tail};
 use testbed::programs::version;
 use testbed::usage::Usage;
@@ -108,7 +108,7 @@ impl Wrk {
             .env("DEBITS", debits.to_string())
             .env("CREDITS", credits.to_string())
             .env("STATEMENTS", statements.to_string())
-            .env("KEYED", u8::from(load.setup.keyed).to_string())
+            .env("KEYED", name_of(load.setup.keyed))
             .env("SEED", load.seed.to_string())
             .env("RESULT", result)
             .cpus(load.cpus.map(str::to_owned))

@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 
-use super::{Arrivals, MOST_CALLERS, Setup};
+use super::{Arrivals, Keys, MOST_CALLERS, Setup};
 use testbed::split::{CPU_BUDGET, INSTANCES, MOST_INSTANCES};
 
 /// All words but the names of settings of the service and of PostgreSQL.
 const WORDS: &str = "users, rate, connections, pace, timeout_ms, zipf, flood, after, locked, reads, batches, books, fsync_ms, mode, profile, \
-                     clients, history, instances, balancing, split, transport, mix, keyed, limits, guiche";
+                     clients, history, instances, balancing, split, transport, mix, keyed, keys, limits, guiche";
 
 /// What marks a setting of PostgreSQL.
 const POSTGRES: &str = "pg.";
@@ -66,9 +66,10 @@ impl Setup {
             }
             "clients" => self.clients = count(value)?,
             "history" => self.history = within(value, 0.0, 1e9)?.ceil() as u64,
+            "keys" => self.keys = within(value, 0.0, 1e8)?.ceil() as u64,
             "limits" => self.limits = choice(value)?,
             "mix" => self.mix = choice(value)?,
-            "keyed" => self.keyed = value.parse().context("expected true or false")?,
+            "keyed" => self.keyed = choice(value)?,
             "connections" => self.arrivals = Arrivals::Saturating { connections: count(value)? },
             "users" => {
                 let users = within(value, 1.0, MOST_CALLERS)?;
@@ -141,7 +142,8 @@ impl Setup {
         own.extend((!self.books).then(|| ("books", "false".to_owned())));
         own.extend((self.instances != INSTANCES).then(|| ("instances", self.instances.to_string())));
         own.extend((self.history > 0).then(|| ("history", self.history.to_string())));
-        own.extend(self.keyed.then(|| ("keyed", "true".to_owned())));
+        own.extend((self.keys > 0).then(|| ("keys", self.keys.to_string())));
+        own.extend((self.keyed != Keys::Absent).then(|| ("keyed", name_of(self.keyed))));
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         let postgres = self.postgres.iter().map(|(key, value)| (format!("{POSTGRES}{key}"), value.clone()));
         let env = self.env.iter().map(|(key, value)| (key.clone(), value.clone()));
@@ -157,7 +159,7 @@ fn choice<T: ValueEnum>(value: &str) -> Result<T> {
     })
 }
 
-fn name_of<T: ValueEnum>(value: T) -> String {
+pub(in crate::measure) fn name_of<T: ValueEnum>(value: T) -> String {
     value.to_possible_value().map_or(String::new(), |name| name.get_name().to_owned())
 }
 
