@@ -255,6 +255,20 @@ async fn what_it_spills_to_the_disk_is_bounded() {
     assert_eq!(error.code(), Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED), "{error:?}");
 }
 
+/// Not by `work_mem`, which it may set as it likes. Whoever else is served, is.
+#[tokio::test]
+async fn what_it_sorts_in_memory_is_bounded() {
+    let database = Database::create().await;
+    let guiche = Guiche::on(&database).await;
+    let thief = database.api().await;
+    thief.batch_execute("SET work_mem = '1GB'").await.expect("it may");
+    let sort = "SELECT FROM generate_series(1, 500000) AS n ORDER BY repeat('x', 100) || n OFFSET 499999";
+    let error = thief.batch_execute(sort).await.expect_err("more than 64 MB");
+    assert_eq!(error.code(), Some(&SqlState::OUT_OF_MEMORY), "{error:?}");
+    assert_eq!(guiche.credit(1, 1, "x").await.balance(), 1);
+    thief.batch_execute("SELECT 1").await.expect("nobody ended its session");
+}
+
 #[tokio::test]
 async fn a_call_carries_no_more_than_an_instance_may_send() {
     let most = match SETTINGS.iter().find(|setting| setting.name == "BATCH_MAX").map(|setting| setting.values)

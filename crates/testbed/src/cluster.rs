@@ -41,6 +41,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition that nothing announces is looked at again.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What each process of a server may have for itself, in bytes: ten times what a session of the service takes. The same
+/// stands in `compose/contest.yml`.
+pub const MEMORY_EACH: u64 = 64 << 20;
+
 /// The superuser of every private cluster.
 const SUPERUSER: &str = "postgres";
 
@@ -254,6 +258,7 @@ impl Cluster {
             .account(self.account.clone())
             .cgroups(self.options.cgroups.clone())
             .cpus(self.options.cpus.clone())
+            .memory_each(MEMORY_EACH)
             .last_signal(Signal::SIGQUIT)
     }
 }

@@ -34,6 +34,7 @@ pub struct Launch {
     account: Option<Account>,
     cgroups: Vec<PathBuf>,
     cpus: Option<String>,
+    memory_each: Option<u64>,
     last_signal: Signal,
 }
 
@@ -51,6 +52,7 @@ impl Launch {
             account: None,
             cgroups: Vec::new(),
             cpus: None,
+            memory_each: None,
             last_signal: Signal::SIGTERM,
         }
     }
@@ -96,6 +98,12 @@ impl Launch {
         self
     }
 
+    /// Lets it and each of its children have no more memory of its own than so many bytes; what they share does not count.
+    pub fn memory_each(mut self, bytes: u64) -> Self {
+        self.memory_each = Some(bytes);
+        self
+    }
+
     /// Sets the signal that ends it quickly and cleanly: sent by the kernel when `loadtest` dies, and when
     /// the [`Process`] is dropped. `SIGTERM` unless told otherwise.
     pub fn last_signal(mut self, signal: Signal) -> Self {
@@ -137,8 +145,8 @@ impl Launch {
     }
 
     /// Returns the whole command line: `sh` (joins the cgroups) → `taskset` → `setpriv` (drops root, asks for
-    /// the last signal) → `sh` (ends here if this process has died before it was asked for) → the program.
-    /// Each replaces the one before it, so that all of them have the one pid.
+    /// the last signal) → `prlimit` (bounds its memory) → `sh` (ends here if this process has died before the
+    /// signal was asked for) → the program. Each replaces the one before it, so that all of them have the one pid.
     fn command(&self) -> Command {
         let mut words: Vec<OsString> = Vec::new();
         if !self.cgroups.is_empty() {
@@ -161,7 +169,11 @@ impl Launch {
             ]);
         }
         let parent = std::process::id().to_string();
-        words.extend(["--", "sh", "-c", ONLY_CHILD, "sh", &parent].map(OsString::from));
+        words.push("--".into());
+        if let Some(bytes) = self.memory_each {
+            words.extend(["prlimit".into(), format!("--data={bytes}").into()]);
+        }
+        words.extend(["sh", "-c", ONLY_CHILD, "sh", &parent].map(OsString::from));
         words.push(self.program.as_os_str().to_owned());
         words.extend(self.args.iter().cloned());
 

@@ -97,6 +97,10 @@ fn every_counted_service_is_confined_and_checked() {
         assert_eq!(strings(service, "cap_drop"), ["ALL"], "{name}");
         assert_eq!(strings(service, "security_opt"), ["no-new-privileges:true"], "{name}");
         assert_eq!(service["deploy"]["resources"]["limits"]["pids"], 200, "{name}");
+        if name == "db" {
+            let limit = format!("ulimit -d {};", testbed::cluster::MEMORY_EACH / 1024);
+            assert!(strings(service, "entrypoint")[2].starts_with(&limit), "{service:?}");
+        }
         assert!(service["restart"].as_str().is_some_and(|policy| policy.starts_with("on-failure")), "{name}");
         let image = image_of(service);
         assert!(image.contains(':') && !image.ends_with(":latest"), "{name} has no version: {image}");
