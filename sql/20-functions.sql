@@ -316,6 +316,22 @@ BEGIN
     WHERE r.oid IN ('public.clientes'::regclass, 'public.transacoes'::regclass, 'public.chaves'::regclass);
 END $$;
 
+-- Of a server that is one of several, which one (`servidor`, from 0) of how many: what its database was told with
+-- ALTER DATABASE … SET guiche.parte = '0/2', which no session can say otherwise. No row where it was told nothing. The
+-- server in front of them has a row for each, with its address (plproxy/20-functions.sql).
+CREATE OR REPLACE FUNCTION Servidores()
+RETURNS TABLE(servidor int, de int, endereco text)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT split_part(v.valor, '/', 1)::int, split_part(v.valor, '/', 2)::int, NULL::text
+    FROM pg_db_role_setting s
+    CROSS JOIN LATERAL unnest(s.setconfig) AS c(texto)
+    CROSS JOIN LATERAL split_part(c.texto, '=', 2) AS v(valor)
+    WHERE s.setrole = 0 AND split_part(c.texto, '=', 1) = 'guiche.parte'
+        AND s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+$$;
+
 -- Asked once a call has waited in vain: whose rows are held by somebody else. Calls of the service hold
 -- rows too, while they commit, but each ends by itself; where nobody else has anything locked, none is held.
 CREATE OR REPLACE FUNCTION ClientesPresos(p_clientes int[])
@@ -352,7 +368,8 @@ REVOKE ALL ON FUNCTION
     GetSaldoClienteById(int),
     GetSaldosDeClientes(int[]),
     ClientesPresos(int[]),
-    EstadoDoBanco()
+    EstadoDoBanco(),
+    Servidores()
 FROM PUBLIC;
 
 COMMIT;

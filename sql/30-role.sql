@@ -86,7 +86,8 @@ GRANT EXECUTE ON FUNCTION
     GetSaldoClienteById(int),
     GetSaldosDeClientes(int[]),
     ClientesPresos(int[]),
-    EstadoDoBanco()
+    EstadoDoBanco(),
+    Servidores()
 TO guiche;
 
 COMMIT;

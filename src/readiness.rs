@@ -78,6 +78,11 @@ async fn readiness(mailboxes: &Mailboxes, ledger: &PgLedger, profile: Profile) -
     if check_profile(&state, profile).is_err() {
         return Readiness::NotReady("the database is of another profile");
     }
+    if state.moved {
+        return Readiness::NotReady(
+            "the database's servers are others than at the start: start this instance again",
+        );
+    }
     if !state.has_clients {
         return Readiness::NotReady("the data was lost: the database has no clients; set it up again");
     }

@@ -10,7 +10,7 @@ use actix_service::IntoServiceFactory;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::ACCEPT;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use settings::{Config, ConfigError, Profile};
+use settings::{Config, ConfigError, Profile, Shards};
 
 use crate::http::{self, Api, DoorOptions, KEEP_ALIVE, ReadinessProbe, by_the_door};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
@@ -76,6 +76,8 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         config.profile == Profile::Durable,
     )?;
     let ledger_options = if config.trace.is_some() { ledger_options.traced() } else { ledger_options };
+    let ledger_options =
+        if config.shards == Shards::Direct { ledger_options.direct() } else { ledger_options };
     let (profile, keys_kept, pool) = (config.profile, config.deadlines.keys_kept, metrics.pool.clone());
     let probe = PgLedger::new(&ledger_options, pool.clone());
     let ready = async move {

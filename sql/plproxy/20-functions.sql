@@ -11,11 +11,21 @@
 --   CREATE USER MAPPING FOR postgres SERVER rinha OPTIONS (user 'postgres', password '…');
 --   GRANT USAGE ON FOREIGN SERVER rinha TO guiche;
 --
+-- Each server is told which it is, so that an instance that calls it directly is refused where it looks for other
+-- clients than these:
+--
+--   ALTER DATABASE rinha SET guiche.parte = '0/2';   -- on p0 of two; and '1/2' on p1
+--
+-- Before clients move it is told otherwise, and the sessions that were there are ended:
+--
+--   SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guiche';
+--
 -- The servers must ask the front for passwords: whoever has stolen the role can have its calls go there as another user
 -- (CREATE USER MAPPING), though with none but these functions.
 --
 -- There is no SPLIT: each server would commit its part by itself, so an ERROR would no longer mean that nothing was
--- applied. Hence a call takes one client's transactions, and EstadoDoBanco says so (`repartido`).
+-- applied. Hence a call takes one client's transactions, and EstadoDoBanco says so (`repartido`). Whoever can reach the
+-- servers is told where they are (Servidores), and has a call for each.
 
 BEGIN;
 
@@ -87,6 +97,18 @@ LANGUAGE plproxy AS $$
     SELECT perfil, tem_clientes, fsync, synchronous_commit, full_page_writes, so_leitura, papel_alterado,
            true AS repartido
     FROM public.EstadoDoBanco();
+$$;
+
+-- Where each of them is, as this one connects to it.
+CREATE FUNCTION Servidores()
+RETURNS TABLE(servidor int, de int, endereco text)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 4
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT substr(o.option_name, 2)::int AS servidor, count(*) OVER ()::int, o.option_value
+    FROM pg_foreign_server s CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) o
+    WHERE s.srvname = 'rinha' AND o.option_name ~ '^p[0-9]+$'
+    ORDER BY servidor
 $$;
 
 -- The tables of all servers, for whoever may read them there: to check the books.

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 /// The parameters `sslmode` and `sslrootcert` of an address; where one is given twice, the last counts.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AskedTls {
     /// Whether and how strictly.
     pub(super) mode: Option<String>,

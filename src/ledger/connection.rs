@@ -25,7 +25,7 @@ pub(super) struct Deadlines {
 /// Counts the connections of a pool into the metrics, which all pools of the instance share.
 pub(super) struct Opened {
     pool: Pool,
-    metrics: PoolMetrics,
+    pub(super) metrics: PoolMetrics,
     /// Connections as last counted.
     counted: Cell<i64>,
 }

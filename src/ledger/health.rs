@@ -20,8 +20,10 @@ pub struct DatabaseState {
     pub read_only: bool,
     /// Whether the service's role has settings of its own, which only it would have given itself.
     pub role_altered: bool,
-    /// Whether it is on several servers: then a call takes one client's transactions.
+    /// Whether it is on several servers: then a call through the one in front of them takes one client's transactions.
     pub sharded: bool,
+    /// Whether these are not where they were when the instance began.
+    pub moved: bool,
 }
 
 /// Whether the database is on several servers, as all pools of an instance know it once it has answered.
@@ -34,9 +36,13 @@ impl Sharded {
     }
 
     /// Notes what the database has said.
-    pub(super) fn note(&self, state: &DatabaseState) {
+    pub(super) fn note(&self, state: &DatabaseState, called_directly: usize) {
         if state.sharded && !self.0.swap(true, Ordering::AcqRel) {
-            tracing::info!("the database is on several servers: a call carries one client's transactions");
+            let calls = match called_directly {
+                0 => "a call carries one client's transactions",
+                _ => "each has calls of its own",
+            };
+            tracing::info!(called_directly, "the database is on several servers: {calls}");
         }
     }
 }
@@ -68,6 +74,7 @@ impl DatabaseState {
             read_only: self.read_only || other.read_only,
             role_altered: self.role_altered || other.role_altered,
             sharded: self.sharded || other.sharded,
+            moved: self.moved || other.moved,
         }
     }
 }
@@ -94,5 +101,6 @@ fn read(row: &Row) -> Result<DatabaseState, LedgerError> {
         read_only: column(row, 5)?,
         role_altered: column(row, 6)?,
         sharded: column(row, 7)?,
+        moved: false,
     })
 }

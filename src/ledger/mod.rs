@@ -12,9 +12,11 @@ mod error;
 mod health;
 mod keys;
 mod pinned;
+mod servers;
 mod tls;
 mod writing;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use rustls::ClientConfig;
 use tokio_postgres::NoTls;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::domain::ClientId;
 use crate::mailbox::{Ledger, LedgerConnection, LedgerError, LocalFuture};
 use crate::observing::metrics::PoolMetrics;
 
@@ -32,6 +35,7 @@ use connection::{Deadlines, Opened, PgConnection};
 use health::Sharded;
 pub use health::{DatabaseState, Durability};
 use pinned::Pinned;
+use servers::{Part, Servers};
 pub use tls::BadTls;
 use writing::Writing;
 
@@ -39,11 +43,17 @@ use writing::Writing;
 #[derive(Clone, Debug)]
 pub struct LedgerOptions {
     database: tokio_postgres::Config,
+    asked_tls: AskedTls,
     tls: Option<ClientConfig>,
     pool_size: usize,
     deadlines: Deadlines,
     away: Away,
     sharded: Sharded,
+    /// Whether each server is called by itself, where the database is on several.
+    direct: bool,
+    servers: Servers,
+    /// Which of them this is.
+    part: Option<Part>,
     pinned: Pinned,
     writing: Writing,
 }
@@ -90,7 +100,7 @@ impl LedgerOptions {
         if database.get_hosts().is_empty() && database.get_hostaddrs().is_empty() {
             return Err(BadDatabaseUrl::NoHost);
         }
-        let tls = tls::set_up(asked_tls, &mut database)?;
+        let tls = tls::set_up(asked_tls.clone(), &mut database)?;
         let millis = statement_timeout.as_millis();
         // A wait for a row ends first, and says for certain that nothing was applied.
         let long_wait = statement_timeout * 9 / 10;
@@ -105,11 +115,15 @@ impl LedgerOptions {
         }
         Ok(Self {
             database,
+            asked_tls,
             tls,
             pool_size,
             deadlines: Deadlines { call: call_deadline, brief_wait, long_wait },
             away: Away::default(),
             sharded: Sharded::default(),
+            direct: false,
+            servers: Servers::default(),
+            part: None,
             pinned,
             writing: Writing::Plain,
         })
@@ -119,17 +133,21 @@ impl LedgerOptions {
     pub fn traced(self) -> Self {
         Self { writing: Writing::Traced, ..self }
     }
+
+    /// Has each server of a database on several called by itself, if the database says where they are.
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
+    }
 }
 
 /// The ledger of one arbiter. Clones share its connections.
 #[derive(Clone)]
 pub struct PgLedger {
     pool: Pool,
-    deadlines: Deadlines,
-    away: Away,
-    sharded: Sharded,
-    writing: Writing,
+    options: Rc<LedgerOptions>,
     opened: Rc<Opened>,
+    /// Of each server by itself, from when they are known.
+    servers: Rc<OnceCell<Vec<PgLedger>>>,
 }
 
 impl PgLedger {
@@ -141,7 +159,7 @@ impl PgLedger {
             None => Manager::from_config(database, NoTls, recycling),
             Some(tls) => Manager::from_config(database, MakeRustlsConnect::new(tls.clone()), recycling),
         };
-        let (pinned, writing) = (options.pinned.clone(), options.writing);
+        let (pinned, part, writing) = (options.pinned.clone(), options.part, options.writing);
         let (sharded, long_wait) = (options.sharded.clone(), options.deadlines.long_wait);
         let pool = Pool::builder(manager)
             .max_size(options.pool_size)
@@ -154,6 +172,9 @@ impl PgLedger {
                 let (pinned, sharded) = (pinned.clone(), sharded.get());
                 Box::pin(async move {
                     pinned.check(connection).await?;
+                    if let Some(part) = part {
+                        part.check(connection).await?;
+                    }
                     if sharded {
                         Pinned::adapt(connection, long_wait).await?;
                     }
@@ -164,52 +185,71 @@ impl PgLedger {
             .build()
             .expect("a runtime is given, which is all that timeouts need");
         Self {
-            deadlines: options.deadlines,
-            away: options.away.clone(),
-            sharded: options.sharded.clone(),
-            writing,
+            options: Rc::new(options.clone()),
             opened: Rc::new(Opened::new(pool.clone(), metrics)),
+            servers: Rc::default(),
             pool,
         }
     }
 
-    /// Asks the database what it is and whether it still has its data.
+    fn servers(&self) -> &[PgLedger] {
+        match self.options.servers.all() {
+            [] => &[],
+            all => self.servers.get_or_init(|| {
+                all.iter().map(|options| Self::new(options, self.opened.metrics.clone())).collect()
+            }),
+        }
+    }
+
+    /// Asks the database what it is and whether it still has its data, and makes sure that its servers can be called.
     ///
     /// # Errors
-    /// [`LedgerError::NotSent`] when it does not answer.
+    /// [`LedgerError::NotSent`] when it does not answer, or one of them cannot be called.
     pub async fn state(&self) -> Result<DatabaseState, LedgerError> {
         let connection = self.take().await?;
-        let state = connection.within_deadline(health::state(connection.client())).await?;
-        self.sharded.note(&state);
+        let client = connection.client();
+        let mut state = connection.within_deadline(health::state(client)).await?;
+        let said = match state.sharded && self.options.direct {
+            true => connection.within_deadline(servers::ask(client)).await?,
+            false => Vec::new(),
+        };
+        drop(connection);
+        state.moved = !self.options.servers.note(&self.options, said)?;
+        for server in self.servers() {
+            server.take().await?;
+        }
+        self.options.sharded.note(&state, self.servers().len());
         Ok(state)
     }
 
     /// Waits until a database that could not be reached can be again.
     pub async fn until_back(&self) {
-        self.away.until_back().await;
+        self.options.away.until_back().await;
     }
 
     /// Closes all connections, for good.
     pub fn close(&self) {
         self.pool.close();
         self.opened.count();
+        self.servers.get().into_iter().flatten().for_each(Self::close);
     }
 
     async fn take(&self) -> Result<PgConnection, LedgerError> {
-        if self.away.is_away() && self.pool.status().available == 0 {
+        let LedgerOptions { away, sharded, writing, .. } = &*self.options;
+        let mut deadlines = self.options.deadlines;
+        if away.is_away() && self.pool.status().available == 0 {
             return Err(LedgerError::NotSent("the database is away".to_owned()));
         }
         let client = self.pool.get().await;
         if let Err(error) = &client {
-            self.away.note(error, &self.pool);
+            away.note(error, &self.pool);
         }
         let client = client.map_err(error::no_connection);
         self.opened.count();
-        let mut deadlines = self.deadlines;
-        if self.sharded.get() {
+        if sharded.get() {
             deadlines.brief_wait = deadlines.long_wait;
         }
-        Ok(PgConnection::new(client?, deadlines, self.writing, Rc::clone(&self.opened)))
+        Ok(PgConnection::new(client?, deadlines, *writing, Rc::clone(&self.opened)))
     }
 }
 
@@ -218,7 +258,16 @@ impl Ledger for PgLedger {
         Box::pin(async { Ok(Box::new(self.take().await?) as Box<dyn LedgerConnection>) })
     }
 
+    fn server_of(&self, client: ClientId) -> usize {
+        servers::server_of(client, self.options.servers.all().len())
+    }
+
+    fn connect_to(&self, server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+        self.servers().get(server).unwrap_or(self).connect()
+    }
+
     fn calls_of_one_client(&self) -> Option<usize> {
-        self.sharded.get().then(|| self.pool.status().max_size)
+        let of_one = self.options.sharded.get() && self.options.servers.all().is_empty();
+        of_one.then(|| self.pool.status().max_size)
     }
 }

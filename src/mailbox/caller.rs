@@ -1,5 +1,6 @@
 //! What a call needs of its thread: the ledger, the observer, and how answers are judged and handed out.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,16 +18,17 @@ pub(super) type Apart = (Run, Vec<Reply<Outcome>>);
 
 pub(super) type StatementReply = Reply<Option<Arc<BankStatement>>>;
 
-/// Makes the calls of one thread.
+/// Makes the calls of one thread to one server.
 pub(super) struct Caller {
     pub(super) observer: Observer,
-    pub(super) ledger: Box<dyn Ledger>,
+    pub(super) ledger: Rc<dyn Ledger>,
+    pub(super) server: usize,
     outage: OutageLog,
 }
 
 impl Caller {
-    pub(super) fn new(ledger: Box<dyn Ledger>, observer: Observer) -> Self {
-        Self { observer, ledger, outage: OutageLog::default() }
+    pub(super) fn new(ledger: Rc<dyn Ledger>, server: usize, observer: Observer) -> Self {
+        Self { observer, ledger, server, outage: OutageLog::default() }
     }
 
     /// Applies the runs. Those whose rows somebody else holds are taken out, with their replies, and the

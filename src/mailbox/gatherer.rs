@@ -1,4 +1,4 @@
-//! One thread's gatherer: takes runs from the mailboxes that are ready, and sends each batch as one
+//! A gatherer of a thread, one for each server of the ledger's: takes runs from the mailboxes that are ready, and sends each batch as one
 //! call.
 //!
 //! When to send: at once while nothing is in flight; otherwise when a call comes back. What
@@ -55,7 +55,7 @@ pub(super) trait Owner: Send + Sync {
     fn has_ended(&self, client: ClientId, slot: &Arc<Slot>);
 }
 
-/// Gathers for the actors of one thread, which it never leaves.
+/// Gathers for those actors of one thread, which it never leaves, whose clients are on one server.
 pub(super) struct Gatherer {
     options: GathererOptions,
     caller: Caller,
@@ -74,7 +74,8 @@ pub(super) struct Gatherer {
 }
 
 thread_local! {
-    pub(super) static CURRENT: RefCell<Option<Rc<Gatherer>>> = const { RefCell::new(None) };
+    /// The thread's gatherers, each at its server's place.
+    pub(super) static CURRENT: RefCell<Vec<Rc<Gatherer>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A call on its way. Dropping it, however that happens, makes room for the next call and lets its
@@ -87,7 +88,7 @@ struct Flight {
 }
 
 impl Gatherer {
-    /// Makes the current thread's gatherer and starts it.
+    /// Makes the current thread's first gatherer and starts it.
     pub(super) fn start(
         options: GathererOptions,
         ledger: Box<dyn Ledger>,
@@ -95,9 +96,19 @@ impl Gatherer {
         position: usize,
         observer: Observer,
     ) {
+        let caller = Caller::new(Rc::from(ledger), 0, observer);
+        CURRENT.set(vec![Self::start_with(options, caller, owner, position)]);
+    }
+
+    fn start_with(
+        options: GathererOptions,
+        caller: Caller,
+        owner: Arc<dyn Owner>,
+        position: usize,
+    ) -> Rc<Self> {
         let gatherer = Rc::new(Self {
             options,
-            caller: Caller::new(ledger, observer),
+            caller,
             owner,
             position,
             ready: RefCell::default(),
@@ -106,13 +117,21 @@ impl Gatherer {
             apart: Cell::new(0),
             wake: Notify::new(),
         });
-        CURRENT.set(Some(Rc::clone(&gatherer)));
-        tokio::task::spawn_local(gatherer.gather());
+        tokio::task::spawn_local(Rc::clone(&gatherer).gather());
+        gatherer
     }
 
-    /// Returns the current thread's gatherer, if it has one.
-    pub(super) fn current() -> Option<Rc<Self>> {
-        CURRENT.with_borrow(Clone::clone)
+    /// Returns the current thread's gatherer of the client's server, if the thread has any.
+    pub(super) fn of(client: ClientId) -> Option<Rc<Self>> {
+        CURRENT.with_borrow_mut(|all| {
+            let server = all.first()?.caller.ledger.server_of(client);
+            while all.len() <= server {
+                let Self { options, caller, owner, position, .. } = &*all[0];
+                let caller = Caller::new(Rc::clone(&caller.ledger), all.len(), caller.observer.clone());
+                all.push(Self::start_with(*options, caller, Arc::clone(owner), *position));
+            }
+            all.get(server).cloned()
+        })
     }
 
     /// Returns its position among the registry's threads.

@@ -13,6 +13,20 @@ pub trait Ledger {
     /// [`LedgerError::NotSent`] when none can be had in time.
     fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
 
+    /// Returns which of its servers has the client, from 0; known from when the mailboxes are open, and the same until
+    /// the end.
+    fn server_of(&self, _client: ClientId) -> usize {
+        0
+    }
+
+    /// Takes a connection to one of its servers.
+    ///
+    /// # Errors
+    /// As [`Ledger::connect`].
+    fn connect_to(&self, _server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+        self.connect()
+    }
+
     /// Returns how many calls it takes at once, where each may carry only one client's transactions; `None` where a
     /// call may span several. It is known from when the mailboxes are open.
     fn calls_of_one_client(&self) -> Option<usize> {

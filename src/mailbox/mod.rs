@@ -223,7 +223,7 @@ impl Mailboxes {
     ) -> Result<Timed<T>, Refusal> {
         match self.inner.options.mode {
             Mode::Direct => {
-                let gatherer = Gatherer::current().ok_or(Refusal::Unavailable)?;
+                let gatherer = Gatherer::of(client).ok_or(Refusal::Unavailable)?;
                 tokio::task::spawn_local(gatherer.carry_directly(client, job));
             }
             Mode::Serial | Mode::Batched => self.inner.registry.submit(client, job)?,

@@ -131,12 +131,12 @@ impl Registry {
     fn start(&self, client: ClientId, slot: Arc<Slot>) -> Option<Addr<ClientActor>> {
         let arbiters = self.arbiters.read().unwrap_or_else(PoisonError::into_inner);
         let position = usize::try_from(client.get()).ok()?.checked_rem(arbiters.len())?;
-        match Gatherer::current() {
+        match Gatherer::of(client) {
             Some(gatherer) if gatherer.position() == position => {
                 Some(ClientActor::new(client, slot, gatherer).start())
             }
             _ => Some(ClientActor::start_in_arbiter(&arbiters[position], move |_| {
-                let gatherer = Gatherer::current().expect("only arbiters with a gatherer are in the list");
+                let gatherer = Gatherer::of(client).expect("only arbiters with a gatherer are in the list");
                 ClientActor::new(client, slot, gatherer)
             })),
         }

@@ -81,6 +81,7 @@ async fn its_functions_are_these_and_run_with_a_fixed_search_path() {
         "inserttransacoescomchaves",
         "inserttransacoesemlote",
         "inserttransacoesobservadas",
+        "servidores",
     ];
     assert_eq!(callable, expected);
     let loose: Option<Vec<String>> = database

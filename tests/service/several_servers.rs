@@ -1,5 +1,10 @@
 //! A bank on two database servers, with PL/Proxy in front: the service is the same, and chooses by itself what it takes.
+//! It calls each directly (the default), or the one in front of them (`SHARDS=front`).
 
+use std::collections::HashSet;
+use std::path::Path;
+
+use serde_json::Value;
 use testbed::Profile;
 
 use crate::failures::end_sessions;
@@ -15,20 +20,21 @@ fn keyed(key: &str, request: Request) -> Request {
 async fn two_servers_are_one_bank_in_every_mode() {
     for mode in MODES {
         let Some((bank, [even, odd])) = Database::create_on_two(None).await else { return };
-        be_one_bank(&bank, mode, 0).await;
+        be_one_bank(&bank, mode, "direct", 0).await;
+        be_one_bank(&bank, mode, "front", 8).await;
         let clients =
-            async |shard: &Database| shard.rows().await.iter().map(|row| row.client).collect::<Vec<_>>();
-        assert_eq!((clients(&even).await, clients(&odd).await), (vec![2, 2, 4, 4], vec![1, 1, 3, 3, 5, 5]));
+            async |shard: &Database| shard.rows().await.iter().map(|row| row.client).collect::<HashSet<_>>();
+        assert_eq!((clients(&even).await, clients(&odd).await), ([2, 4].into(), [1, 3, 5].into()), "{mode}");
     }
 }
 
 /// Asks an instance for everything that the service knows. Each client has had `before` already.
-async fn be_one_bank(bank: &Database, mode: &str, before: i64) {
-    let guiche = Guiche::launcher(bank).mode(mode).start().await;
+async fn be_one_bank(bank: &Database, mode: &str, shards: &str, before: i64) {
+    let guiche = Guiche::launcher(bank).mode(mode).set("SHARDS", shards).start().await;
     let credit = |client, amount| Request::transaction(client, amount, "c", "x");
     for client in 1..=5 {
         assert_eq!(guiche.ask(&credit(client, 7)).await.balance(), before + 7, "{mode}: {client}");
-        let key = format!("{mode} {client}");
+        let key = format!("{mode} {shards} {client}");
         for _ in 0..2 {
             let told = guiche.ask(&keyed(&key, credit(client, 1))).await;
             assert_eq!(told.balance(), before + 8, "{mode}: {client}");
@@ -50,20 +56,39 @@ async fn be_one_bank(bank: &Database, mode: &str, before: i64) {
 
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_on_two_servers_with_a_trace_and_without() {
-    for trace in [None, Some("TRACE")] {
+    for (shards, threads, traces) in [("direct", 2, false), ("direct", 1, true), ("front", 1, true)] {
         let Some((bank, _)) = Database::create_on_two(None).await else { return };
-        let mut launcher = Guiche::launcher(&bank).set("WORKERS", 2);
-        if let Some(name) = trace {
-            launcher = launcher.set(name, run_directory().join("several-{instance}.jsonl").display());
+        let path = run_directory().join(format!("several-{shards}.jsonl"));
+        let mut launcher = Guiche::launcher(&bank).set("WORKERS", threads).set("SHARDS", shards);
+        if traces {
+            launcher = launcher.set("TRACE", path.display());
         }
         let guiche = launcher.start().await;
         let load = Load::start("n", &[guiche.address()], 24);
         load.until_applied(300).await;
         let attempts = load.stop().await;
         let refused: Vec<_> = attempts.iter().filter(|attempt| attempt.fate != Fate::Applied).collect();
-        assert!(refused.is_empty(), "{trace:?}: {refused:?}");
+        assert!(refused.is_empty(), "{shards}: {refused:?}");
         reckon(&bank, &attempts).await;
+        if traces {
+            drop(guiche);
+            let calls = clients_of_calls(&path);
+            assert!(
+                calls.iter().all(|call| call.iter().all(|id| id % 2 == call[0] % 2)),
+                "a server each: {calls:?}"
+            );
+            assert_eq!(calls.iter().any(|call| call.len() > 1), shards == "direct", "{shards}: {calls:?}");
+        }
     }
+}
+
+/// Returns the clients of each call that a trace tells of.
+fn clients_of_calls(trace: &Path) -> Vec<Vec<i64>> {
+    let text = std::fs::read_to_string(trace).expect("a trace");
+    // The last may not have been written to its end.
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let carries = lines.filter_map(|line| line["flush"]["carries"].as_array().cloned());
+    carries.map(|all| all.iter().filter_map(|one| one[0].as_i64()).collect()).collect()
 }
 
 #[tokio::test]
@@ -91,7 +116,8 @@ async fn a_server_that_has_lost_its_clients_is_told() {
 async fn what_becomes_unknown_behind_the_front_is_told_so() {
     let cluster = own_cluster(Profile::Durable, &[]).await;
     let Some((bank, [even, odd])) = Database::create_on_two(Some(&cluster)).await else { return };
-    let guiche = Guiche::launcher(&bank).deadlines(5_000, 8_000, 10_000).start().await;
+    let launcher = Guiche::launcher(&bank).set("SHARDS", "front").deadlines(5_000, 8_000, 10_000);
+    let guiche = launcher.start().await;
     let send = |text| Request::transaction(1, 1, "c", text);
 
     let mut queue = guiche.hold(&odd, 1, &send("refused")).await;
@@ -113,12 +139,71 @@ async fn what_becomes_unknown_behind_the_front_is_told_so() {
     assert_eq!(even.rows().await, []);
 }
 
+/// Called directly, a server that is killed takes no other's clients along.
+#[tokio::test]
+async fn a_server_that_dies_is_missed_by_its_own_clients_alone() {
+    let mut cluster = own_cluster(Profile::Durable, &[]).await;
+    let Some((bank, [_, odd])) = Database::create_on_two(Some(&cluster)).await else { return };
+    let guiche = Guiche::on(&bank).await;
+    let mut queue = guiche.hold(&odd, 1, &Request::transaction(1, 1, "c", "lost")).await;
+    cluster.kill().await.expect("it dies");
+    queue.first_answer().await.assert_unknown();
+    drop(queue);
+    guiche.credit(3, 1, "refused").await.assert_refused("unavailable");
+    assert_eq!(guiche.credit(2, 1, "fits").await.balance(), 1);
+    guiche.get("/readyz").await.assert_refused("not-ready");
+    cluster.start_again().await.expect("it starts again");
+    guiche.until_ready().await;
+    assert_eq!(guiche.credit(1, 1, "again").await.balance(), 1, "what was lost came before the commit");
+    assert_eq!(odd.descriptions(1).await, ["again"]);
+    bank.assert_books().await;
+}
+
+/// No client is booked, or found missing, by a map that holds no longer.
+#[tokio::test]
+async fn a_server_refuses_who_takes_it_for_another() {
+    let Some((bank, [even, odd])) = Database::create_on_two(None).await else { return };
+    let guiche = Guiche::on(&bank).await;
+    assert_eq!(guiche.credit(1, 1, "before").await.balance(), 1);
+    let name = odd.name();
+    odd.execute(&format!("ALTER DATABASE {name} SET guiche.parte = '1/4'")).await;
+    let sessions = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    odd.execute(&format!("{sessions} AND usename = 'guiche'")).await;
+    until("its clients are refused", async || guiche.statement(1).await.status == 503).await;
+    for refused in [guiche.credit(3, 1, "refused").await, guiche.credit(7, 1, "refused").await] {
+        refused.assert_refused("unavailable");
+    }
+    assert_eq!(guiche.credit(2, 1, "fits").await.balance(), 1);
+    guiche.get("/readyz").await.assert_refused("not-ready");
+    assert_eq!(odd.descriptions(1).await, ["before"]);
+    odd.execute(&format!("ALTER DATABASE {name} SET guiche.parte = '1/2'")).await;
+    guiche.until_ready().await;
+    assert_eq!(guiche.credit(7, 1, "nobody's").await.problem(), "unknown-client");
+
+    // The one in front takes one for the other.
+    let at =
+        bank.value::<Vec<String>>("SELECT array_agg(endereco ORDER BY servidor) FROM Servidores()").await;
+    let quoted = |text: &str| text.replace('\'', "''");
+    let sql =
+        format!("ALTER SERVER rinha OPTIONS (SET p0 '{}', SET p1 '{}')", quoted(&at[1]), quoted(&at[0]));
+    bank.execute(&sql).await;
+    let not_ready = guiche.get("/readyz").await;
+    not_ready.assert_refused("not-ready");
+    assert!(not_ready.text().contains("start this instance again"), "{}", not_ready.text());
+    assert_eq!(guiche.credit(1, 1, "after").await.balance(), 2, "the servers are right");
+    let other = Guiche::launcher(&bank).start_listening().await;
+    let waits = other.until_logged("waiting for the database").await.to_string();
+    assert!(waits.contains("should be 0/2 says that it is") && waits.contains("SHARDS=front"), "{waits}");
+    other.credit(1, 1, "refused").await.assert_refused("unavailable");
+    assert_eq!((even.descriptions(1).await, odd.descriptions(1).await.len()), (vec![], 2));
+}
+
 /// The same on Citus, where it is installed.
 #[tokio::test]
 async fn two_workers_of_citus_are_one_bank() {
     let Some((bank, owner, _cluster)) = Database::create_on_citus().await else { return };
     for (mode, before) in MODES.into_iter().zip([0, 8, 16]) {
-        be_one_bank(&bank, mode, before).await;
+        be_one_bank(&bank, mode, "direct", before).await;
     }
     let trace = run_directory().join("citus-{instance}.jsonl");
     let guiche = Guiche::launcher(&bank).set("TRACE", trace.display()).start().await;

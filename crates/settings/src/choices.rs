@@ -72,6 +72,16 @@ impl Mode {
     }
 }
 
+/// How the servers of a bank on several are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum Shards {
+    /// Each by itself, where the one in front of them says where they are.
+    Direct,
+    /// Through the one in front of them.
+    Front,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::bounds::{Bounds, Deadlines};
-use super::choices::{Listen, LogFormat, Mode, Profile, Switch, socket_address};
+use super::choices::{Listen, LogFormat, Mode, Profile, Shards, Switch, socket_address};
 use super::database_url::DatabaseUrl;
 use super::error::ConfigError;
 use super::otel::Otlp;
@@ -26,6 +26,8 @@ pub struct Config {
     pub profile: Profile,
     /// How transactions reach the database.
     pub mode: Mode,
+    /// How they reach the servers of a database that is on several.
+    pub shards: Shards,
     /// Threads that serve.
     pub workers: usize,
     /// Everything that bounds growth.
@@ -86,6 +88,7 @@ impl Config {
             database_url: DatabaseUrl::read(&vars)?,
             profile: vars.word("PROFILE")?,
             mode,
+            shards: vars.word("SHARDS")?,
             workers,
             bounds,
             deadlines,

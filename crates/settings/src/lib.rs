@@ -11,7 +11,7 @@ mod table;
 mod vars;
 
 pub use bounds::{Bounds, Deadlines};
-pub use choices::{Listen, LogFormat, Mode, Profile};
+pub use choices::{Listen, LogFormat, Mode, Profile, Shards};
 pub use config::{Config, TraceFiles};
 pub use database_url::DatabaseUrl;
 pub use error::ConfigError;

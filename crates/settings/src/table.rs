@@ -91,6 +91,13 @@ pub const SETTINGS: &[Setting] = {
             "how transactions reach the database",
         ),
         row(
+            "SHARDS",
+            Is("direct"),
+            Word(&["direct", "front"]),
+            "where the database is on several servers: a call for each (direct), if the one in front of them says where \
+             they are, or all calls through that one, a client each (front)",
+        ),
+        row(
             "WORKERS",
             Found("the CPUs available"),
             Number(1, 256),
@@ -100,7 +107,7 @@ pub const SETTINGS: &[Setting] = {
             "CLIENTS_PER_CALL",
             Is("64"),
             Number(1, 10_000),
-            "clients that one database call may span; 1 where the database is on several servers, whatever it says",
+            "clients that one database call may span; 1 where calls go through one server to several, whatever it says",
         ),
         row(
             "CALLS_IN_FLIGHT",
@@ -161,7 +168,7 @@ pub const SETTINGS: &[Setting] = {
             "POOL_SIZE",
             Found("16; in direct and serial 2"),
             Number(2, 1_000),
-            "database connections per instance, shared out over the workers",
+            "database connections per instance, to each server, shared out over the workers",
         ),
         row("BODY_LIMIT_BYTES", Is("4096"), Number(64, 1_048_576), "bytes of the largest request body"),
         row(

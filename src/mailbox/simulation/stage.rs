@@ -37,13 +37,13 @@ impl Shard {
             builder.build().expect("a runtime without files")
         });
         runner.block_on(async { mailboxes.serve_here(options, ledger) });
-        let gatherer = Gatherer::current().expect("it has just been made");
+        let gatherer = CURRENT.with_borrow(|all| all.first().cloned()).expect("it has just been made");
         Self { runner, gatherer }
     }
 
     /// Does something on this thread, whose tasks do not run meanwhile unless it waits.
     pub(super) fn run<T>(&self, what: impl Future<Output = T>) -> T {
-        CURRENT.set(Some(Rc::clone(&self.gatherer)));
+        CURRENT.set(vec![Rc::clone(&self.gatherer)]);
         self.runner.block_on(what)
     }
 
@@ -91,6 +91,6 @@ pub(super) fn advance(shards: &[Shard], time: Duration) {
 
 /// Ends all threads.
 pub(super) fn end(shards: Vec<Shard>) {
-    CURRENT.set(None);
+    CURRENT.take();
     drop(shards);
 }

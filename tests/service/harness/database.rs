@@ -61,24 +61,27 @@ impl Database {
     }
 
     /// A bank on two servers with PL/Proxy in front: what the service connects to, where only the superuser's queries
-    /// see all rows, and the two, of which the first has the even clients. All are databases of one cluster. Says why
-    /// it is left out, where PL/Proxy is not installed.
+    /// see all rows, and the two, of which the first has the even clients. All are databases of one cluster, or the
+    /// second of a test's `own`. Says why it is left out, where PL/Proxy is not installed.
     pub(crate) async fn create_on_two(own: Option<&Cluster>) -> Option<(Self, [Self; 2])> {
-        let cluster = if let Some(own) = own { own } else { shared_cluster().await };
+        let cluster = shared_cluster().await;
+        let clusters = [cluster, own.unwrap_or(cluster)];
         if let Err(why) = cluster.ensure_extension("plproxy", "make servers").await {
             eprintln!("left out, because {why}");
             return None;
         }
-        let shards = [Self::create_in(cluster).await, Self::create_in(cluster).await];
-        for (shard, others) in shards.iter().zip(["id % 2 = 1", "id % 2 = 0"]) {
+        let shards = [Self::create_in(clusters[0]).await, Self::create_in(clusters[1]).await];
+        for (number, (shard, others)) in shards.iter().zip(["id % 2 = 1", "id % 2 = 0"]).enumerate() {
             shard.execute(&format!("DELETE FROM clientes WHERE {others}")).await;
+            clusters[number].be_part(&shard.name, number, 2).await.expect("it is told which it is");
         }
         let name = format!("{}_front", shards[0].name);
-        let at = |shard: &Self| {
+        let at = |(shard, cluster): (&Self, &Cluster)| {
             let (socket, port) = (cluster.socket_dir(), cluster.port());
             format!("host={} port={port} dbname={}", socket.display(), shard.name)
         };
-        cluster.create_front(&name, &shards.each_ref().map(at)).await.expect("a front is made");
+        let addresses: Vec<String> = shards.iter().zip(clusters).map(at).collect();
+        cluster.create_front(&name, &addresses).await.expect("a front is made");
         let (admin_url, api_url) = (cluster.admin_url(&name), cluster.api_url(&name));
         Some((Self { name, admin_url, api_url }, shards))
     }

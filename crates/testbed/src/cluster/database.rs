@@ -26,6 +26,15 @@ impl Cluster {
         self.psql(name, &install::role_file()?).await
     }
 
+    /// Tells a database which of how many it is, behind one that is made with [`Cluster::create_front`].
+    ///
+    /// # Errors
+    /// As for [`Cluster::create_database`].
+    pub async fn be_part(&self, name: &str, number: usize, of: usize) -> Result<()> {
+        check_name(name)?;
+        self.admin(&format!("ALTER DATABASE {name} SET guiche.parte = '{number}/{of}'")).await
+    }
+
     /// Makes a database that sends each call on to one of several servers with PL/Proxy. `shards` says how each is
     /// connected to, apart from the user, who is let in without a password; there is a power of two of them.
     ///

@@ -77,6 +77,7 @@ impl Shards {
             let sql = format!("DELETE FROM clientes WHERE id & {} <> {number}", self.0.len() - 1);
             let client = connect(&shard.admin_url(DATABASE)).await?;
             client.batch_execute(&sql).await.with_context(|| sql)?;
+            shard.be_part(DATABASE, number, self.0.len()).await?;
             urls.push(format!(
                 "host={} port={} dbname={DATABASE}",
                 shard.socket_dir().display(),
