@@ -28,6 +28,8 @@ struct World {
 
 #[derive(Default)]
 struct WorldState {
+    /// Servers that clients are on in turn, if more than one.
+    servers: i32,
     /// Every batch that was sent, as (client, amounts).
     batches: Vec<Vec<(i32, Vec<i64>)>>,
     statements_sent: usize,
@@ -75,6 +77,10 @@ impl Ledger for FakeLedger {
                 FakeConnection { world: self.0.clone(), pipeline: tokio::sync::Mutex::default() };
             Ok(Box::new(connection) as Box<dyn LedgerConnection>)
         })
+    }
+
+    fn server_of(&self, client: ClientId) -> usize {
+        (client.get() % self.0.with(|state| state.servers.max(1))) as usize
     }
 }
 

@@ -49,6 +49,23 @@ async fn a_batch_is_bounded_and_takes_the_longest_ready_first() {
 }
 
 #[actix_rt::test]
+async fn each_server_has_one_call_at_a_time_of_its_own_clients() {
+    let bank = Bank::held();
+    bank.world.with(|state| state.servers = 2);
+    let mut all = vec![bank.credit_sent(1, 1).await, bank.credit_sent(2, 1).await];
+    all.extend([3, 4, 5, 1].map(|id| bank.credit(id, 2)));
+    bank.queued(4).await;
+    assert_eq!(bank.world.batches(), [[(1, vec![1])], [(2, vec![1])]], "one beside the other");
+    bank.let_calls_through(4);
+    for asked in all {
+        asked.balance().await;
+    }
+    let mut then = bank.world.batches().split_off(2);
+    then.sort_by_key(Vec::len);
+    assert_eq!(then, [vec![(4, vec![2])], vec![(3, vec![2]), (5, vec![2]), (1, vec![2])]]);
+}
+
+#[actix_rt::test]
 async fn serial_sends_one_by_one_and_clients_side_by_side() {
     let mode = Mode::Serial;
     let gatherer =
