@@ -139,11 +139,11 @@ async fn what_becomes_unknown_behind_the_front_is_told_so() {
     assert_eq!(even.rows().await, []);
 }
 
-/// Called directly, a server that is killed takes no other's clients along.
+/// Called directly, a server that is killed takes no other's clients along, and the one in front of them takes none.
 #[tokio::test]
 async fn a_server_that_dies_is_missed_by_its_own_clients_alone() {
     let mut cluster = own_cluster(Profile::Durable, &[]).await;
-    let Some((bank, [_, odd])) = Database::create_on_two(Some(&cluster)).await else { return };
+    let Some((bank, [even, odd])) = Database::create_on_two(Some(&cluster)).await else { return };
     let guiche = Guiche::on(&bank).await;
     let mut queue = guiche.hold(&odd, 1, &Request::transaction(1, 1, "c", "lost")).await;
     cluster.kill().await.expect("it dies");
@@ -157,6 +157,15 @@ async fn a_server_that_dies_is_missed_by_its_own_clients_alone() {
     assert_eq!(guiche.credit(1, 1, "again").await.balance(), 1, "what was lost came before the commit");
     assert_eq!(odd.descriptions(1).await, ["again"]);
     bank.assert_books().await;
+
+    let name = bank.name();
+    even.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    let sessions = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    even.execute(&sessions).await;
+    guiche.get("/readyz").await.assert_refused("not-ready");
+    for (client, balance) in [(1, 2), (2, 2)] {
+        assert_eq!(guiche.credit(client, 1, "without").await.balance(), balance);
+    }
 }
 
 /// No client is booked, or found missing, by a map that holds no longer.
