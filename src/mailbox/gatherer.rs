@@ -1,5 +1,5 @@
-//! A gatherer of a thread, one for each server of the ledger's: takes runs from the mailboxes that are ready, and sends each batch as one
-//! call.
+//! A gatherer takes runs from the mailboxes that are ready, and sends each batch as one call. A thread has one for each
+//! server of its ledger.
 //!
 //! When to send: at once while nothing is in flight; otherwise when a call comes back. What
 //! arrives meanwhile makes the next call larger, so the load itself sets the batch size. While
