@@ -1,5 +1,7 @@
 //! The part of the command line that says which stack to start.
 
+use std::path::PathBuf;
+
 use anyhow::{Error, Result, bail, ensure};
 
 use crate::watch::{Watch, WatchArgs};
@@ -27,6 +29,15 @@ pub struct StackArgs {
     /// Whether it can be watched.
     #[command(flatten)]
     pub watch: WatchArgs,
+}
+
+/// With what a measurement is compared.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct AgainstArgs {
+    /// Compare with an earlier result, case by case while it runs, as `loadtest compare` does: a report's directory, one
+    /// that has a directory for each experiment, or a results.json.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub against: Option<PathBuf>,
 }
 
 /// How often and how long a measurement loads, where it is not what is declared.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use crate::args::LengthArgs;
+use crate::args::{AgainstArgs, LengthArgs};
 use crate::contest::timestamp;
 use crate::measure::declaration::Declaration;
 use crate::measure::plan::{Choice, Plan};
@@ -60,6 +60,10 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub length: LengthArgs,
 
+    /// With what it is compared.
+    #[command(flatten)]
+    pub against: AgainstArgs,
+
     /// Where the report goes [default: reports/bench-TIME]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -103,7 +107,7 @@ pub async fn run(args: &BenchArgs) -> Result<()> {
     if let Some(url) = &args.target {
         plan = plan.against(url)?;
     }
-    let plan = plan.reported(&directory, args.length.resume)?;
+    let plan = plan.reported(&directory, args.length.resume)?.beside(&args.against)?;
     let finished = |result: &Measurement, page: &Path, progress: &Progress| {
         let goals = words::goals(result);
         if !goals.is_empty() {

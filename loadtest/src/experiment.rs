@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use crate::args::LengthArgs;
+use crate::args::{AgainstArgs, LengthArgs};
 use crate::measure::cores::Cores;
 use crate::measure::declaration::Declaration;
 use crate::measure::declared;
 use crate::measure::plan::{Choice, Plan};
 use crate::measure::result::Measurement;
+use crate::measure::setup::{RUN_DIRECTORY, Setup, TRACE, WATCHED};
 use crate::measure::{self, formula, index};
 use crate::watch::WatchArgs;
 
@@ -40,6 +41,15 @@ pub struct ExperimentArgs {
     /// reports/experiments]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+
+    /// With what it is compared.
+    #[command(flatten)]
+    pub against: AgainstArgs,
+
+    /// Have the instances trace, and keep what each run traced, with its page; as TRACE={dir}/{instance}.jsonl does in a
+    /// file
+    #[arg(long, conflicts_with = "watch")]
+    pub trace: bool,
 
     /// Whether it can be watched.
     #[command(flatten)]
@@ -88,11 +98,23 @@ pub async fn run(args: &ExperimentArgs) -> Result<()> {
     let say = |line: &str| out!("{line}");
     let aside = Cores::of_machine().ok().map(|cores| cores.k6.to_string());
     let watch = args.watch.start(None, aside, &say).await?;
-    let trace = watch.iter().map(|watch| format!("{}={}", watch.setting().0, watch.setting().1));
-    let choice = Choice { length: args.length, base: trace.collect(), ..Choice::default() };
+    let place = if watch.is_some() { Some(WATCHED) } else { args.trace.then_some(RUN_DIRECTORY) };
+    let trace = place.map(|place| format!("{TRACE}={place}/{{instance}}.jsonl"));
+    let choice = Choice { length: args.length, base: trace.iter().cloned().collect(), ..Choice::default() };
     let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(REPORTS));
-    let plan =
-        |one: &Declaration| Plan::new(one, &choice)?.reported(&directory.join(&one.name), args.length.resume);
+    let plan = |one: &Declaration| {
+        let plan = Plan::new(one, &choice)?;
+        let traces = |setup: &Setup| setup.env.get(TRACE).map(|value| format!("{TRACE}={value}"));
+        ensure!(
+            watch.is_none()
+                || traces(&one.base()?).is_none() && plan.setups().all(|setup| traces(setup) == trace),
+            "{}: --watch says itself where traces go: leave out TRACE",
+            one.name
+        );
+        let watched = watch.as_ref().map(|watch| watch.directory().to_owned());
+        let plan = plan.reported(&directory.join(&one.name), args.length.resume)?.beside(&args.against)?;
+        anyhow::Ok(Plan { watched, ..plan })
+    };
     let plans = args.declarations()?.iter().map(plan).collect::<Result<Vec<_>>>()?;
     let finished = |result: &Measurement, page: &Path, progress: &measure::progress::Progress| {
         // An answer that cannot be given is no reason to stop: the data is there.

@@ -18,6 +18,7 @@
 //! | [`tools`], [`cores`]      | what a run needs, and who runs on which core                         |
 //! | [`outside`]               | what somebody else has started                                       |
 //! | [`load`], [`slow`], [`witness`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
+//! | [`traced`], [`trace`]     | the traces of runs                                                   |
 //! | [`kept`]                  | what is kept while it is made, and goes on                           |
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
 //! | [`formula`]               | answers and expectations, computed from the figures                  |
@@ -54,6 +55,8 @@ pub mod slow;
 pub mod soak;
 pub mod table;
 pub mod tools;
+pub mod trace;
+pub mod traced;
 pub mod users;
 pub mod witness;
 pub mod words;
@@ -74,6 +77,7 @@ use result::{Case, Conditions, Measurement};
 use testbed::instance::find_guiche;
 use testbed::signals::interrupted;
 use tools::Tools;
+use traced::Place;
 
 /// Makes all measurements one after the other, and writes the report of each; `finished` is told of each, and of
 /// its page.
@@ -111,6 +115,10 @@ pub async fn make(
             return Err(outcome.err().unwrap_or_else(|| anyhow!("not one run could be made")));
         }
         let page = kept::report(&result, &plan.directory)?;
+        if let Some(earlier) = &plan.against {
+            let told = compare::side_by_side(earlier, &result).unwrap_or_else(|why| format!("{why:#}"));
+            progress.say(&format!("A is the earlier result, B this one.\n{told}"));
+        }
         outcome.with_context(|| format!("{} has what there is; --resume goes on", page.display()))?;
         finished(&result, &page, &progress);
         results.push(result);
@@ -151,6 +159,7 @@ async fn compare(
     result: &mut Measurement,
     progress: &mut Progress,
 ) -> Result<()> {
+    let before: usize = plan.comparisons[..position].iter().map(|one| one.cases.len()).sum();
     for round in 0..plan.rounds {
         for (number, (setup, times)) in plan.comparisons[position].cases.iter().enumerate() {
             let comparison = &mut result.comparisons[position];
@@ -163,10 +172,12 @@ async fn compare(
                 continue;
             }
             progress.begins(&comparison.title, &case.label);
+            let place =
+                Place::of(&plan.directory, plan.watched.as_deref(), (before + number, &case.label), round);
             let (is_first, begin) = (progress.is_first(), Instant::now());
             let outcome = match &plan.target {
                 Some(target) => outside::run(tools, target, setup, *times, round).await,
-                None => run::run(tools, setup, *times, round).await,
+                None => run::run(tools, setup, *times, round, &place).await,
             };
             progress.ends(
                 &case.label,
@@ -176,6 +187,9 @@ async fn compare(
             match outcome {
                 Ok((run, platform)) => {
                     case.runs.push(run);
+                    let (comparison, case) = (&*comparison, number);
+                    let beside = |earlier| compare::line(earlier, comparison, &comparison.cases[case]);
+                    plan.against.as_ref().and_then(beside).iter().for_each(|line| progress.say(line));
                     if result.conditions.machine.is_empty() {
                         let started_at = std::mem::take(&mut result.conditions.started_at);
                         result.conditions = Conditions { started_at, ..tools.conditions(plan, platform) };

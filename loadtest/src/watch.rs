@@ -69,6 +69,11 @@ impl WatchArgs {
 }
 
 impl Watch {
+    /// Returns where they write.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Returns the setting by which the instances write for it.
     pub fn setting(&self) -> (String, String) {
         ("TRACE".to_owned(), self.directory.path().join("{instance}.jsonl").display().to_string())

@@ -16,6 +16,7 @@ use loadtest::measure::report;
 use loadtest::measure::run;
 use loadtest::measure::setup::Setup;
 use loadtest::measure::tools::Tools;
+use loadtest::measure::traced::Place;
 use standin::{Fault, Standin};
 use testbed::rundir::RunDir;
 
@@ -36,7 +37,7 @@ async fn a_run_tells_what_it_did_and_its_books_are_right() {
         tools => tools.expect("everything is there"),
     };
     let times = Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs(1) };
-    let run = match run::run(&tools, &setup, times, 0).await {
+    let run = match run::run(&tools, &setup, times, 0, &Place::default()).await {
         Err(error) if error.to_string().contains("NOT enforced") => return eprintln!("skipped: {error}"),
         ran => ran.expect("it runs").0,
     };

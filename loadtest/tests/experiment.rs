@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use loadtest::measure::report;
-use loadtest::measure::result::Measurement;
+use loadtest::measure::result::{Measurement, Run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testbed::rundir::RunDir;
@@ -32,6 +32,7 @@ set = "mode={}"
 values = ["direct", "batched"]
 [stays]
 reads = 0.2
+TRACE = "{dir}/{instance}.jsonl"
 [load]
 users = 4
 [[expect]]
@@ -97,6 +98,7 @@ fn a_wrong_file_is_refused_with_its_name_and_field() {
         ("clients={}", "customers={}", "x, value 3: customers=3: \"customers\" is none of"),
         ("values = [3]", "values = []", "x: values has 0"),
         ("reads = 0.2", "reads = 20", "stays.reads: reads=20: expected 0 to 1"),
+        ("{dir}/", "/tmp/", "each run would write over the trace of the one before it: TRACE={dir}"),
         ("'batched', 3) >= 1", "'batched', 3) is fine", "expect number 1"),
     ] {
         assert!(SMALL.contains(right), "{right}");
@@ -107,6 +109,25 @@ fn a_wrong_file_is_refused_with_its_name_and_field() {
             !output.status.success() && said.contains(says) && said.contains("mine.toml"),
             "{wrong}: {said}"
         );
+    }
+}
+
+/// What cannot be is told before anything starts: a page for traces that go elsewhere, a comparison with something else.
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let dir = RunDir::create().expect("a run directory");
+    let path = dir.path().join("small.toml");
+    fs::write(&path, SMALL).expect("it is writable");
+    let reports = dir.path().join("reports").display().to_string();
+    let pool = testbed::repository_root().join("docs/results/pool.json").display().to_string();
+    for (more, says) in [
+        (["--watch=127.0.0.1:0", "--resume"], "small: --watch says itself where traces go: leave out TRACE"),
+        (["--watch=127.0.0.1:0", "--trace"], "cannot be used with"),
+        (["--against", &pool], "A is of pool, and B of small: nothing of them can be compared"),
+        (["--against", "/nowhere"], "cannot read /nowhere"),
+    ] {
+        let output = experiment(&[&path.display().to_string(), "--report", &reports, more[0], more[1]]);
+        assert!(!output.status.success() && said(&output).contains(says), "{more:?}: {}", said(&output));
     }
 }
 
@@ -147,12 +168,18 @@ fn a_small_experiment_adds_up() {
     assert_eq!(result.cases().map(|(_, case)| case.runs.len()).collect::<Vec<_>>(), [1, 0]);
     let report = fs::read_to_string(small.join("report.md")).expect("a report");
     assert!(report.contains("Not finished (stopped by SIGINT)"), "{report}");
+    // It is also what the whole is compared with.
+    let earlier = dir.path().join("earlier.json");
+    fs::copy(small.join("results.json"), &earlier).expect("a copy");
+    let earlier = earlier.display().to_string();
 
     let refused = experiment(&[&path, "--report", &reports, "--resume", "--seconds", "3"]);
     assert!(!refused.status.success() && said(&refused).contains("other cases, settings or times"));
-    let output = command(&[&path, "--report", &reports, "--resume"]).env("GUICHE_RUN_DIR", &runs).output();
-    let output = output.expect("the program runs");
+    let mut resumed = command(&[&path, "--report", &reports, "--resume", "--against", &earlier]);
+    let output = resumed.env("GUICHE_RUN_DIR", &runs).output().expect("the program runs");
     let said = said(&output);
+    let compared = ["A is not finished: stopped by SIGINT", "goodput 1/s", "equal (one round)"];
+    assert!(compared.iter().all(|says| said.contains(says)), "{said}");
     assert!(output.status.success() && said.contains("1 runs"), "{said}");
     assert!(!small.join("unfinished.json").exists());
     let result: Measurement = report::read(&small).expect("results.json");
@@ -176,6 +203,26 @@ fn a_small_experiment_adds_up() {
         assert!(run.commits_per_s > 0.0 && run.rows_per_s > 0.0, "{run:?}");
     }
     assert!(result.conditions.envelope.starts_with("1/5 of 1.50 CPUs"), "{}", result.conditions.envelope);
+    let report = fs::read_to_string(small.join("report.html")).expect("a page");
+    for run in result.cases().flat_map(|(_, case)| &case.runs) {
+        traced(run, &small, &report);
+    }
+    assert!(["points.csv", "samples.csv"].iter().all(|csv| report.contains(&format!("href=\"{csv}\""))));
+}
+
+/// The run has kept its trace, and the report leads to its page and to its slowest answers there.
+fn traced(run: &Run, report: &Path, html: &str) {
+    let trace = run.trace.as_ref().expect("it traced");
+    let page = fs::read_to_string(report.join(&trace.directory).join("page.html")).expect("a page");
+    let files = entries(&report.join(&trace.directory));
+    let packed = files.iter().filter(|file| file.extension().is_some_and(|name| name == "gz"));
+    assert_eq!((packed.count(), files.len()), (2, 3), "{files:?}");
+    assert!(!trace.slowest.is_empty() && trace.slowest[0].ms >= run.latency_ms.p50, "{trace:?}");
+    for slow in &trace.slowest {
+        let link = format!("href=\"{}/page.html#request={}\"", trace.directory, slow.id);
+        assert!(page.contains(&slow.id) && html.contains(&link), "{link}: {html}");
+        assert!(slow.says.contains("client ") && slow.says.contains(" ms"), "{slow:?}");
+    }
 }
 
 #[test]

@@ -5,12 +5,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::figures::Figure;
 use super::formula::ratio;
+use super::plan::Plan;
 use super::report;
-use super::result::{Case, Conditions, Measurement};
+use super::result::{Case, Comparison, Conditions, Measurement};
+use crate::args::AgainstArgs;
 use crate::report::text::{significant, table};
 
 /// The figures that are compared.
@@ -31,11 +33,60 @@ pub struct CompareArgs {
 /// When one cannot be read, or they are of different measurements.
 pub fn run(args: &CompareArgs) -> Result<()> {
     let [a, b] = [report::read(&args.a)?, report::read(&args.b)?];
-    for line in warnings(&a, &b) {
-        out!("{line}");
-    }
-    out!("\n{}", table(&rows(&a, &b)?));
+    check(&a, &b)?;
+    out!("{}", side_by_side(&a, &b)?);
     Ok(())
+}
+
+impl Plan {
+    /// Has it compared with an earlier result, if one is given.
+    ///
+    /// # Errors
+    /// When that cannot be read, or is of something else.
+    pub fn beside(mut self, args: &AgainstArgs) -> Result<Plan> {
+        let Some(path) = &args.against else { return Ok(self) };
+        let of_name = path.join(&self.result.name);
+        let earlier = report::read(if of_name.is_dir() { &of_name } else { path })?;
+        check(&earlier, &self.result).with_context(|| format!("--against {}", path.display()))?;
+        self.against = Some(earlier);
+        Ok(self)
+    }
+}
+
+/// Makes sure that they are of one measurement.
+fn check(a: &Measurement, b: &Measurement) -> Result<()> {
+    ensure!(a.name == b.name, "A is of {}, and B of {}: nothing of them can be compared", a.name, b.name);
+    Ok(())
+}
+
+/// Returns all that can be said of them.
+///
+/// # Errors
+/// When they have no case in common.
+pub fn side_by_side(a: &Measurement, b: &Measurement) -> Result<String> {
+    let (mut lines, rows) = (warnings(a, b), rows(a, b)?);
+    let missing = a.cases().filter(|(comparison, case)| counterpart(b, comparison, case).is_none());
+    lines
+        .extend(missing.map(|(comparison, case)| format!("only A has {}: {}", comparison.title, case.label)));
+    Ok(format!("{}\n\n{}", lines.join("\n"), table(&rows)))
+}
+
+/// Returns what can be said of a case of `b` by itself, in a line; nothing where `a` has none like it.
+pub fn line(a: &Measurement, comparison: &Comparison, case: &Case) -> Option<String> {
+    let other = counterpart(a, comparison, case)?;
+    let rows = COMPARED.iter().filter_map(|name| row(Figure::of_run(name)?, other, case));
+    let told = rows.map(|row| {
+        let [_, figure, a, b, ratio, least, most, says] = &row[..] else { return String::new() };
+        format!("{figure} {a} → {b}, {ratio} ({least}…{most}) {says}")
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("    earlier → now: {}", told.join("; ")))
+}
+
+/// Returns the case of `of` that is like one in `comparison`.
+fn counterpart<'a>(of: &'a Measurement, comparison: &Comparison, case: &Case) -> Option<&'a Case> {
+    let same = of.comparisons.iter().find(|other| other.title == comparison.title)?;
+    same.cases.iter().find(|one| one.label == case.label)
 }
 
 /// Says in which conditions they differ, and which of them is not whole.
@@ -68,19 +119,11 @@ fn warnings(a: &Measurement, b: &Measurement) -> Vec<String> {
 
 /// Returns a row for each case that both have and each figure that is known of it, the header first.
 fn rows(a: &Measurement, b: &Measurement) -> Result<Vec<Vec<String>>> {
-    ensure!(a.name == b.name, "A is of {}, and B of {}: nothing of them can be compared", a.name, b.name);
     let header = ["case", "figure", "A", "B", "B/A", "from", "to", "B is"].map(str::to_owned).to_vec();
     let mut rows = vec![header];
     for (comparison, case) in a.cases() {
-        let same = |one: &Case| one.label == case.label;
-        let in_b = b.comparisons.iter().find(|other| other.title == comparison.title);
-        let Some(other) = in_b.and_then(|other| other.cases.iter().find(|one| same(one))) else {
-            out!("only A has {}: {}", comparison.title, case.label);
-            continue;
-        };
-        for figure in COMPARED.iter().filter_map(|name| Figure::of_run(name)) {
-            rows.extend(row(figure, case, other));
-        }
+        let Some(other) = counterpart(b, comparison, case) else { continue };
+        rows.extend(COMPARED.iter().filter_map(|name| row(Figure::of_run(name)?, case, other)));
     }
     ensure!(rows.len() > 1, "they have no case in common that was run");
     Ok(rows)
@@ -121,6 +164,12 @@ mod tests {
             run.right *= 2;
         }
         assert_eq!((row(&b)[4].as_str(), row(&b)[7].as_str()), ("2", "higher"));
+        let case = &b.comparisons[0].cases[0];
+        let told = line(&a, &b.comparisons[0], case).expect("A has it");
+        assert!(
+            told.starts_with("    earlier → now: goodput 1/s 290 → 580, 2 (1.91…2.09) higher; "),
+            "{told}"
+        );
         b.comparisons[0].cases[0].runs.truncate(1);
         assert_eq!(row(&b)[7], "higher (one round)");
     }
@@ -133,11 +182,13 @@ mod tests {
         b.conditions.commit = "abc".into();
         b.unfinished = "stopped by SIGINT".into();
         let told = warnings(&a, &b);
+        b.comparisons[0].cases.truncate(1);
+        assert!(side_by_side(&a, &b).expect("one case").contains("only A has Figures: clients 1 · serial"));
         for says in ["commit: A not known; B abc", "machine: A ", "B is not finished: stopped by SIGINT"] {
             assert!(told.iter().any(|line| line.contains(says)), "{told:?}");
         }
         let other = Measurement { name: "bench".into(), ..bench(&[&[("", 5)]]) };
-        let error = rows(&a, &other).expect_err("another");
+        let error = check(&a, &other).expect_err("another");
         assert!(error.to_string().contains("A is of hot, and B of bench"), "{error}");
     }
 }

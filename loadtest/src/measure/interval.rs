@@ -100,8 +100,8 @@ pub async fn observed(
     let generator_cpu = ended.generator_cpu.saturating_sub(begun.generator_cpu).as_secs_f64();
     let sampled_s = now_s() - sampler.begin.elapsed().as_secs_f64();
     let samples = sampler.stop().await?;
+    let interval_s @ [begin_s, end_s] = [sampled_s + offset, sampled_s + offset + elapsed_s];
     let stalls = run.slow.as_ref().zip(watch).map(|(slow, watch)| {
-        let (begin_s, end_s) = (sampled_s + offset, sampled_s + offset + elapsed_s);
         let evidence = watch.stop().with_samples(&samples, sampled_s).within(begin_s, end_s);
         stalls::find(slow, run.latency_ms.p50, &evidence, begin_s)
     });
@@ -114,6 +114,7 @@ pub async fn observed(
         waits: Waits::of(&samples),
         samples,
         stalls,
+        interval_s,
         commits_per_s: per_s(before.commits, after.commits),
         rows_per_s: per_s(before.rows, after.rows),
         logged_lock_waits: count_in(&stack.cluster.log(), begun.log_bytes, ended.log_bytes)?,

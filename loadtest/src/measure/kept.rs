@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::plan::Plan;
 use super::report;
 use super::result::{Conditions, Measurement, RESULTS};
+use super::setup::TRACE;
 use crate::report::document::save;
 use testbed::machine;
 
@@ -50,6 +51,12 @@ impl Plan {
             });
             all.collect::<Vec<_>>()
         };
+        let traced = |one: &Conditions| one.base.iter().find(|(key, _)| key == TRACE).cloned();
+        ensure!(
+            traced(mine) == traced(theirs),
+            "it was begun {} --watch or --trace; without --resume it begins anew",
+            if traced(theirs).is_some() { "with" } else { "without" }
+        );
         ensure!(
             length(mine) == length(theirs) && cases(&self.result) == cases(&earlier),
             "it was begun with other cases, settings or times; without --resume it begins anew"
@@ -136,6 +143,16 @@ mod tests {
         let other = plan(&["mode=direct", "mode=serial"], 2).reported(&directory, true);
         let error = format!("{:#}", other.expect_err("other cases"));
         assert!(error.contains("other cases, settings or times"), "{error}");
+
+        // The page that is served is another each time, and the setting the same.
+        let watched = |base: &str| {
+            let mut choice = Choice { base: vec![base.to_owned()], ..Choice::default() };
+            choice.cases = ["mode=direct", "mode=batched"].map(str::to_owned).into();
+            let plan = Plan::new(&Declaration::bench().expect("bench.toml is right"), &choice);
+            plan.expect("right").reported(&directory, true).map(|plan| plan.estimate().0)
+        };
+        let error = format!("{:#}", watched("TRACE={watch}/{instance}.jsonl").expect_err("not watched"));
+        assert!(error.contains("it was begun without --watch or --trace"), "{error}");
 
         report(&result, &directory).expect("a report");
         assert!(!directory.join(UNFINISHED).exists());

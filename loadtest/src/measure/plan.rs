@@ -49,6 +49,10 @@ pub struct Plan {
     pub directory: PathBuf,
     /// What is loaded, where that is not a stack of its own.
     pub target: Option<Target>,
+    /// Where instances trace for a page that is served meanwhile.
+    pub watched: Option<PathBuf>,
+    /// An earlier result that this one is compared with.
+    pub against: Option<Measurement>,
 }
 
 /// What is run for one comparison.
@@ -106,7 +110,8 @@ impl Plan {
         let (expectations, unfinished) = (expect, String::new());
         let result =
             Measurement { name, title, question, answer, expectations, conditions, comparisons, unfinished };
-        Ok(Plan { result, comparisons: planned, rounds, directory: PathBuf::new(), target: None })
+        let (directory, target, watched, against) = Default::default();
+        Ok(Plan { result, comparisons: planned, rounds, directory, target, watched, against })
     }
 
     /// Returns the settings of all cases.

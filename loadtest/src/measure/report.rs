@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use minijinja::context;
 
 use super::result::{Measurement, RESULTS};
-use super::{charts, index, slow, table, words};
+use super::{charts, index, slow, table, traced, words};
 use crate::report::document::{self, save};
 use crate::report::text::markdown_table;
 
@@ -73,9 +73,11 @@ pub fn markdown(result: &Measurement, with_files: bool) -> Result<String> {
         charts => document::described(&charts::pictures(result)),
         comparisons,
         slow => slow::lines(result),
+        traced => if with_files { traced::lines(result) } else { Vec::new() },
         invalid => words::invalid(result),
         conditions => words::conditions(result),
-        notes => words::notes(result, with_files),
+        notes => words::notes(result),
+        with_files,
     };
     document::render(TEMPLATE, context)
 }

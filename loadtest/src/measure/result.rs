@@ -4,6 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::sampler::{Sample, Waits};
+use super::trace::Traced;
 use crate::latency::{ClientShare, Latency, Spent};
 use crate::stalls::{Answer, Stalls};
 use testbed::scrape::Work;
@@ -173,6 +174,12 @@ pub struct Run {
     /// Answers that may be slow: the generator's, or a witness's where it does not tell.
     #[serde(skip)]
     pub slow: Option<Vec<Answer>>,
+    /// When the measured interval began and ended, in seconds since 1970.
+    #[serde(skip)]
+    pub interval_s: [f64; 2],
+    /// What is kept of its trace, where the instances wrote one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Traced>,
     /// What slow answers waited for, where it is known which were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalls: Option<Stalls>,

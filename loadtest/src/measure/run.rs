@@ -18,6 +18,7 @@ use super::result::Run;
 use super::sampler::Sampler;
 use super::setup::{Arrivals, ClientLimits, Setup};
 use super::tools::{Platform, Tools};
+use super::traced::Place;
 use super::users;
 use super::witness;
 use super::wrk;
@@ -47,15 +48,33 @@ const POSTGRES: [(&str, &str); 2] = [("log_lock_waits", "on"), ("deadlock_timeou
 /// # Errors
 /// When it could not be run. Wrong books are no error: they are problems of the run. Nor is a run
 /// that says nothing of the service: it is invalid.
-pub async fn run(tools: &Tools, setup: &Setup, times: Times, round: u32) -> Result<(Run, Platform)> {
+pub async fn run(
+    tools: &Tools,
+    setup: &Setup,
+    times: Times,
+    round: u32,
+    place: &Place,
+) -> Result<(Run, Platform)> {
     let cores = setup.isolated.then(Cores::of_machine).transpose()?;
-    let stack = Stack::start(options(setup, cores)?, &|_| ()).await?;
+    let mut options = options(setup, cores)?;
+    let traced = place.prepare(setup)?;
+    options.api_env.extend(traced.setting);
+    let stack = Stack::start(options, &|_| ()).await?;
     let context = Context { stack: &stack, tools, setup, times, round, cores };
     let measured = match &stack.limits {
         Limits::Enforced => context.measure().await,
         limits => Err(anyhow::anyhow!("{limits}; a measurement without them means nothing")),
     };
-    stack.stop_after("a run", measured).await
+    let outcome = stack.stop_after("a run", measured).await;
+    let Some(mut trace) = traced.kept else { return outcome };
+    let (mut run, platform) = outcome.inspect_err(|_| place.discard())?;
+    if !trace.directory.is_empty() {
+        match place.keep(&run).await {
+            Ok(slowest) => trace.slowest = slowest,
+            Err(error) => run.problems.push(format!("its trace cannot be shown: {error:#}")),
+        }
+    }
+    Ok((Run { trace: Some(trace), ..run }, platform))
 }
 
 /// Says how the stack starts: with all its CPU, as what is not measured need not be slow.

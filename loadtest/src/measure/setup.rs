@@ -38,8 +38,14 @@ use testbed::split::{INSTANCES, Split};
 use testbed::stack::Transport;
 use testbed::{Mode, Profile};
 
+/// The setting by which instances trace.
+pub(crate) const TRACE: &str = "TRACE";
+
 /// What stands for the run's own directory in a setting of the service.
-const RUN_DIRECTORY: &str = "{dir}";
+pub(crate) const RUN_DIRECTORY: &str = "{dir}";
+
+/// What stands for the directory of the page that is served meanwhile.
+pub(crate) const WATCHED: &str = "{watch}";
 
 /// What stands for the repository's `target` in the path of a program.
 const TARGET: &str = "{target}";
@@ -271,6 +277,11 @@ impl Setup {
         if self.guiche.is_none() {
             self.env.iter().try_for_each(|(name, value)| settings::check(name, value)).map_err(Error::msg)?;
         }
+        let trace = self.env.get(TRACE).map_or("off", String::as_str);
+        ensure!(
+            trace == "off" || [RUN_DIRECTORY, WATCHED].iter().any(|place| trace.contains(place)),
+            "each run would write over the trace of the one before it: TRACE={{dir}}/{{instance}}.jsonl keeps all"
+        );
         let by_wrk = matches!(self.arrivals, Arrivals::Saturating { .. });
         ensure!(
             !by_wrk || (self.zipf == 0.0 && self.reads == 0.0 && self.flood.is_none()),

@@ -19,10 +19,6 @@ const INVALID: &str = "A run in which k6 used over 80% of its core or dropped it
                        not about the service: it is invalid. A case without a valid run has a cross and a gap in the \
                        charts and a dash in the table.";
 
-/// The raw data that lies beside a whole report.
-const FILES: &str =
-    "points.csv has a row for each run, samples.csv the sessions over time, results.json everything.";
-
 /// Fewer sessions than this, on average over a series, are not worth a word.
 const FEW_SESSIONS: f64 = 0.1;
 
@@ -30,15 +26,13 @@ const FEW_SESSIONS: f64 = 0.1;
 const SMALL_SHARE: f64 = 0.1;
 
 /// Returns how the report is to be read: the figures that its tables have come from their own table.
-/// `with_files` says whether the raw data lies beside it.
-pub fn notes(result: &Measurement, with_files: bool) -> Vec<String> {
+pub fn notes(result: &Measurement) -> Vec<String> {
     let mut notes = vec![MEDIANS.to_owned()];
     let columns: Vec<_> = result.comparisons.iter().flat_map(table::columns).flatten().collect();
     let shown = FIGURES.iter().filter(|figure| columns.iter().any(|column| column.name == figure.name));
     let explained = shown.filter(|figure| figure.tables != Tables::Neither && !figure.doc.is_empty());
     notes.extend(explained.map(|figure| format!("{}: {}.", figure.heading, figure.doc)));
     notes.push(INVALID.to_owned());
-    notes.extend(with_files.then(|| FILES.to_owned()));
     notes
 }
 

@@ -51,16 +51,9 @@ fn a_template_that_does_not_fit_is_said() {
 }
 
 #[test]
-fn the_last_note_is_the_one_on_files() {
-    let experiment = experiment();
-    assert!(notes(&experiment, true).last().is_some_and(|note| note.contains("points.csv")));
-    assert!(notes(&experiment, false).iter().all(|note| !note.contains(".csv")));
-}
-
-#[test]
 fn notes_explain_the_columns_that_are_there() {
     let explains = |result: &Measurement, head: &str| {
-        notes(result, true).iter().any(|note| note.starts_with(&format!("{head}: ")))
+        notes(result).iter().any(|note| note.starts_with(&format!("{head}: ")))
     };
     let (cases, points) = (bench(&[&[("", 1_000)]]), experiment());
     assert!(explains(&cases, "throttled %") && !explains(&points, "throttled %"));

@@ -134,7 +134,7 @@ pub fn save(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Returns text that means nothing but itself in Markdown.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
