@@ -146,7 +146,7 @@ fn only_this_machine_is_answered_and_only_by_its_address() {
     let update = served.ask("GET /data?after=0 HTTP/1.1\r\nHost: localhost:1\r\n\r\n");
     let (_, body) = update.split_once("\r\n\r\n").expect("a body");
     let update: serde_json::Value = serde_json::from_str(body).expect("it is JSON");
-    assert_eq!(update["data"]["start"], START + 900);
+    assert_eq!(update["data"]["sides"][0][1], START + 900);
     for (asked, status) in [
         ("GET / HTTP/1.1\r\nHost: somewhere.example\r\n\r\n", "403"),
         ("GET / HTTP/1.1\r\n\r\n", "403"),

@@ -2,6 +2,7 @@
 //! a real browser shows of that.
 //!
 //! - [`written`]: an instance on a real PostgreSQL with `TRACE` set;
+//! - [`beside`]: two traces over one another;
 //! - [`command`]: the command line, on files with known contents;
 //! - [`holders`]: whom calls waited for, against what PostgreSQL says of its sessions;
 //! - [`inputs`]: whatever way a trace is given;
@@ -14,6 +15,7 @@
 #[allow(dead_code, unused_imports, reason = "shared with the service's tests, which use all of it")]
 mod harness;
 
+mod beside;
 mod browser;
 #[cfg(feature = "otlp")]
 mod collector;

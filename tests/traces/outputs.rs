@@ -119,6 +119,27 @@ fn a_reader_who_leaves_is_no_failure() {
     assert_eq!(failing.wait().expect("it ends").code(), Some(1), "no panic");
 }
 
+/// A browser holds all of it in memory.
+#[test]
+fn a_bound_on_the_export_is_told() {
+    let directory = directory();
+    let mut sample = Sample::of("api1");
+    for number in 0..400 {
+        let ids: Vec<String> = (0..10).map(|request| format!("request-{number}-{request}")).collect();
+        sample.call(number, 1, 1_000 + 5_000 * number, (0, 200), &ids);
+    }
+    let (trace, export) = (sample.write(directory.path(), "api1.jsonl"), directory.path().join("export"));
+    let output = guiche_traces(&[text(&trace), "--chrome", text(&export), "--chrome-mb", "1"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && told.contains("the export has its 1 MB (--chrome-mb): what ended after"),
+        "{told}"
+    );
+    let export = read(&export);
+    assert!((1_000_000..1_200_000).contains(&export.len()), "{}", export.len());
+    assert!(serde_json::from_slice::<Value>(&export).is_ok(), "it is whole all the same");
+}
+
 /// From who held a row to whom it went; and calls of one client that overlap do not lie in one thread.
 #[test]
 fn the_export_has_flows_and_calls_side_by_side() {

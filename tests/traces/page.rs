@@ -343,14 +343,14 @@ fn number(value: &Value) -> f64 {
 }
 
 /// Returns a point of the canvas as a point of the window.
-fn on_canvas(browser: &mut Browser, x: f64, y: f64) -> (f64, f64) {
+pub(crate) fn on_canvas(browser: &mut Browser, x: f64, y: f64) -> (f64, f64) {
     let corner =
         browser.script("(c => (r => [r.left + c.clientLeft, r.top + c.clientTop])(c.getBoundingClientRect()))(document.getElementById('lanes'))");
     (number(&corner[0]) + x, number(&corner[1]) + y)
 }
 
 /// Pixels of the colour that lock waits have.
-fn orange_pixels(browser: &mut Browser) -> i64 {
+pub(crate) fn orange_pixels(browser: &mut Browser) -> i64 {
     // Read from a copy: reading the canvas itself, again and again, is something to warn of.
     let count = "(() => { const c = document.getElementById('lanes'); const k = document.createElement('canvas'); \
         [k.width, k.height] = [c.width, c.height]; const x = k.getContext('2d', { willReadFrequently: true }); \

@@ -12,21 +12,27 @@ pub(crate) const START: u64 = 1_700_000_000_000_000;
 /// A file in the making.
 pub(crate) struct Sample {
     text: String,
+    start: u64,
     /// What the next call says of its rows.
     locks: Option<Locks>,
 }
 
 impl Sample {
     pub(crate) fn of(instance: &str) -> Self {
+        Self::begun(instance, "batched", START)
+    }
+
+    /// One of this mode whose times count from `start`.
+    pub(crate) fn begun(instance: &str, mode: &str, start: u64) -> Self {
         let header = Header {
             version: VERSION,
             program: "guiche".into(),
             instance: instance.to_owned().into(),
-            mode: "batched".into(),
-            started: START,
+            mode: mode.to_owned().into(),
+            started: start,
             part: 0,
         };
-        let mut sample = Self { text: String::new(), locks: None };
+        let mut sample = Self { text: String::new(), start, locks: None };
         sample.add(&Line::Trace(header));
         sample
     }
@@ -40,8 +46,13 @@ impl Sample {
     /// the database at `at`.
     pub(crate) fn locks(&mut self, client: i32, at: u64, [id, changer]: [u32; 2]) {
         let rows = vec![(client, Xid(changer), Xid(id))];
-        self.locks =
-            Some(Locks { at: START + at, oldest: Xid(700), ids: vec![Xid(id)], rows, ..Locks::default() });
+        self.locks = Some(Locks {
+            at: self.start + at,
+            oldest: Xid(700),
+            ids: vec![Xid(id)],
+            rows,
+            ..Locks::default()
+        });
     }
 
     /// A call of one client: it is cut at `at`, waits `lock` for the row, works for `work`, and is
@@ -60,7 +71,7 @@ impl Sample {
                 id: id.as_str().into(),
                 client: Some(client),
                 kind: "debit".into(),
-                at: START + at - age,
+                at: self.start + at - age,
                 queued: Some(age),
                 call: Some(number),
                 outcome: "applied".into(),
@@ -71,7 +82,7 @@ impl Sample {
         }
         self.add(&Line::Call(CallRecord {
             id: number,
-            at: START + at,
+            at: self.start + at,
             cut: "queue_empty".into(),
             carries: vec![(client, ids.len() as u32, 0)],
             oldest_wait: 50 * ids.len() as u64,
@@ -95,17 +106,22 @@ impl Sample {
 /// Two instances, three clients. On client 2 the second instance's call 1 waits 2.79 ms for a row
 /// that the first one's call 2 has: it gets it when that is nearly back.
 pub(crate) fn contended(directory: &Path) -> [PathBuf; 2] {
+    contended_as(directory, "batched", START, "")
+}
+
+/// The same in another mode and at another time; ids and files' names begin with `mark`.
+pub(crate) fn contended_as(directory: &Path, mode: &str, start: u64, mark: &str) -> [PathBuf; 2] {
     let ids = |prefix: &str, count: usize| -> Vec<String> {
-        (0..count).map(|number| format!("{prefix}-{number}")).collect()
+        (0..count).map(|number| format!("{mark}{prefix}-{number}")).collect()
     };
-    let (mut one, mut two) = (Sample::of("api1"), Sample::of("api2"));
+    let (mut one, mut two) = (Sample::begun("api1", mode, start), Sample::begun("api2", mode, start));
     one.call(1, 1, 1_000, (0, 200), &ids("early", 2));
     one.locks(2, 5_030, [745, 600]);
     one.call(2, 2, 5_000, (0, 3_000), &ids("holder", 4));
     two.locks(2, 6_230, [746, 745]);
     two.call(1, 2, 6_200, (2_790, 200), &ids("waiter", 3));
     two.call(2, 3, 140_000, (0, 200), &ids("late", 1));
-    [one.write(directory, "api1.jsonl"), two.write(directory, "api2.jsonl")]
+    [one.write(directory, &format!("{mark}api1.jsonl")), two.write(directory, &format!("{mark}api2.jsonl"))]
 }
 
 /// Runs `guiche traces`.

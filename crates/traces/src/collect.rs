@@ -91,7 +91,7 @@ impl Collected {
             requests: Earliest::new(most),
             calls: Earliest::new(most),
             changes: Earliest::new(most),
-            words: Words(vec![String::new()]),
+            words: Words::new(),
             gaps: Vec::new(),
             bars: 0,
             bars_most: most.saturating_mul(4),
@@ -160,8 +160,12 @@ impl Collected {
 }
 
 impl Words {
+    pub(super) fn new() -> Self {
+        Self(vec![String::new()])
+    }
+
     /// Returns the word's position.
-    fn position(&mut self, word: &str) -> u8 {
+    pub(super) fn position(&mut self, word: &str) -> u8 {
         const LAST: usize = u8::MAX as usize;
         let known = self.0.iter().position(|known| known == word);
         let position = known.unwrap_or_else(|| {

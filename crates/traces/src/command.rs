@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::chrome::ChromeWriter;
+use super::file_id::FileId;
 use super::input::ReadError;
 use super::live::{Following, LiveError};
 use super::output::{CannotWrite, Output, Outputs, cannot_write};
@@ -53,6 +54,9 @@ pub struct Arguments {
     /// Write a page with a lane for each client and instance; - is standard output
     #[arg(long, value_name = "OUT")]
     html: Option<PathBuf>,
+    /// Show these files over the others in the page, each trace in time since its own beginning
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "html", conflicts_with_all = ["json", "chrome"])]
+    beside: Vec<PathBuf>,
     /// Write the trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open; - is standard output
     #[arg(long, value_name = "OUT")]
     chrome: Option<PathBuf>,
@@ -64,7 +68,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     page_requests: Option<u32>,
     /// Serve the page, and keep it up to date while the files are written; they may appear later
-    #[arg(long, conflicts_with_all = ["json", "html", "chrome", "from", "to"])]
+    #[arg(long, conflicts_with_all = ["json", "html", "chrome", "from", "to", "beside"])]
     follow: bool,
     /// Where it is served; on another address than this machine's own others can read it too
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090", requires = "follow")]
@@ -136,35 +140,45 @@ fn read_and_write(arguments: &Arguments) -> Result<(), TracesError> {
             .then_some(arguments.page_requests.unwrap_or(PAGE_REQUESTS) as usize),
     };
     let bar = progress_bar();
-    let traces = Traces::open(&arguments.files, bar.clone())?;
-    bar.set_length(traces.bytes());
-    let told = traces.damage.unread.len();
-    tell(&traces.damage.unread);
+    let mut sides = vec![Traces::open(&arguments.files, bar.clone())?];
+    if !arguments.beside.is_empty() {
+        let mut pair = [sides.remove(0), Traces::open(&arguments.beside, bar.clone())?];
+        Traces::name(&mut pair);
+        sides.extend(pair);
+    }
+    bar.set_length(sides.iter().map(Traces::bytes).sum());
+    sides.iter().for_each(|traces| tell(&traces.damage.unread));
+    let told: Vec<usize> = sides.iter().map(|traces| traces.damage.unread.len()).collect();
     let (html, chrome) = (arguments.html.as_deref(), arguments.chrome.as_deref());
+    let inputs: Vec<FileId> = sides.iter().flat_map(Traces::ids).collect();
     let Outputs { page: page_output, export, summary: mut output } =
-        Outputs::open(html, chrome, arguments.json, &traces.ids())?;
+        Outputs::open(html, chrome, arguments.json, &inputs)?;
     let cannot_export = |cause| cannot_write(chrome.unwrap_or("".as_ref()), cause);
     let export = export.map(|export| {
         ChromeWriter::new(export.begin()?, wishes.client, u64::from(arguments.chrome_mb) << 20)
     });
-    let read = wishes.read(traces, export.transpose().map_err(cannot_export)?);
+    let mut export = export.transpose().map_err(cannot_export)?;
+    let wishes = Wishes { page_requests: wishes.page_requests.map(|most| most / sides.len()), ..wishes };
+    let read = sides.into_iter().map(|traces| wishes.read(traces, export.take()));
+    let mut readings = read.collect::<io::Result<Vec<Reading>>>().map_err(cannot_export)?;
     bar.finish_and_clear();
-    let Reading { summary, slowest, page, skews, export_until, traces } = read.map_err(cannot_export)?;
-    tell(&traces.damage.unread[told..]);
-    if let Some(until) = export_until {
+    for (reading, told) in readings.iter().zip(told) {
+        tell(&reading.traces.damage.unread[told..]);
+    }
+    if let Some(until) = readings[0].export_until {
         let (until, most) = (Timestamp(until), arguments.chrome_mb);
         let _ = writeln!(
             io::stderr(),
             "guiche: the export has its {most} MB (--chrome-mb): what ended after {until} is not in it; --from, --to and --client choose others"
         );
     }
-    let damage = &traces.damage;
-    if let (Some(collected), Some(output), Some(path)) = (page, page_output, html) {
-        let page =
-            Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage, live: None };
-        write_page(page, output).map_err(|cause| cannot_write(path, cause))?;
+    if let (Some(output), Some(path)) = (page_output, html) {
+        let sides = readings.iter_mut().filter_map(Reading::side).collect();
+        write_page(Page { sides, live: None }, output).map_err(|cause| cannot_write(path, cause))?;
     }
-    print(&mut output, &summary, &slowest, damage, arguments.json)
+    readings
+        .iter()
+        .try_for_each(|reading| print(&mut output, reading, arguments.json))
         .map_err(|cause| cannot_write("standard output".as_ref(), cause).into())
 }
 
@@ -181,13 +195,9 @@ fn write_page(page: Page<'_>, output: Output) -> io::Result<()> {
     output.flush()
 }
 
-fn print(
-    output: &mut impl Write,
-    summary: &Summary,
-    slowest: &[SlowRequest],
-    damage: &Damage,
-    json: bool,
-) -> io::Result<()> {
+fn print(output: &mut impl Write, reading: &Reading, json: bool) -> io::Result<()> {
+    let Reading { summary, slowest, traces, .. } = reading;
+    let damage = &traces.damage;
     if json {
         let report = JsonReport { summary, slowest, damage };
         serde_json::to_writer_pretty(&mut *output, &report).map_err(io::Error::from)?;

@@ -35,15 +35,13 @@ pub fn read(paths: &[PathBuf]) -> Result<Told, String> {
     let wishes = Wishes { slowest: 10, page_requests: Some(1_000), ..Wishes::default() };
     let traces = Traces::open(paths, ProgressBar::hidden()).map_err(|why| why.to_string())?;
     let chrome = ChromeWriter::new(Count(0), None, 1 << 20).map_err(failed)?;
-    let Reading { summary, slowest, page, skews, traces, .. } =
-        wishes.read(traces, Some(chrome)).map_err(failed)?;
-    let damage = &traces.damage;
+    let mut reading = wishes.read(traces, Some(chrome)).map_err(failed)?;
     let mut written = Count(0);
-    if let Some(collected) = page {
-        let page =
-            Page { collected, runs: traces.runs(), skews: &skews, summary: &summary, damage, live: None };
-        page.write(&mut written).map_err(failed)?;
+    if let Some(side) = reading.side() {
+        Page { sides: vec![side], live: None }.write(&mut written).map_err(failed)?;
     }
+    let Reading { summary, slowest, traces, .. } = reading;
+    let damage = &traces.damage;
     let report = Report { summary: &summary, slowest: &slowest, damage }.to_string();
     serde_json::to_writer(&mut written, &summary).map_err(|why| why.to_string())?;
     Ok(Told {

@@ -13,6 +13,7 @@
 
 pub mod format;
 
+mod beside;
 mod chains;
 mod chrome;
 mod chrome_rows;

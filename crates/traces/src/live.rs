@@ -15,7 +15,7 @@ use super::chrome::ChromeWriter;
 use super::follow::Followed;
 use super::input::ReadError;
 use super::page::Page;
-use super::reading::{Reading, Wishes};
+use super::reading::Wishes;
 use super::serving::{Asked, answer, asked};
 use super::window::Window;
 
@@ -184,11 +184,9 @@ impl Live {
         let window = locked(&self.window);
         let (traces, version) = (window.traces(), window.version);
         drop(window);
-        let Reading { summary, page, skews, traces, .. } =
-            self.wishes.read(traces, None::<ChromeWriter<io::Sink>>)?;
-        let Some(collected) = page else { return Ok(version) };
-        let (runs, damage, live) = (traces.runs(), &traces.damage, Some(version));
-        write(Page { collected, runs, skews: &skews, summary: &summary, damage, live })?;
+        let mut reading = self.wishes.read(traces, None::<ChromeWriter<io::Sink>>)?;
+        let sides = reading.side().into_iter().collect();
+        write(Page { sides, live: Some(version) })?;
         Ok(version)
     }
 }

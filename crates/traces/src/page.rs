@@ -7,14 +7,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::clocks::Skew;
-use super::collect::Collected;
+use super::beside::{Joined, Side};
 use super::html::escape;
 use super::lanes::Lanes;
 use super::page_columns::{Columns, bar_columns, call_columns, hold_columns, ids, request_columns};
-use super::page_text::{losses, notes, summary_table};
-use super::reader::{Damage, Run, names};
-use super::summary::Summary;
+use super::page_text::{self, losses_of, summary_table};
 
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
@@ -36,12 +33,12 @@ const SCRIPTS: [&str; 12] = [
 /// The page's data as the scripts take it.
 #[derive(Serialize)]
 struct Data {
-    /// Microseconds since the epoch that the page's times count from.
-    start: u64,
+    /// The name of each trace, where there are two, and the microseconds since the epoch that its times count from.
+    sides: Vec<(String, u64)>,
     /// Positions are what columns named `kind`, `outcome`, `cut`, `failure`, `state` hold.
     words: Vec<String>,
-    /// Instances' names; lanes refer to them by position.
-    instances: Vec<String>,
+    /// Instances' names, and of which trace they are; lanes refer to them by position.
+    instances: Vec<(String, usize)>,
     /// Client (or null) and instance of each lane.
     lanes: Vec<(Option<i32>, usize)>,
     /// Ids of requests, one a line.
@@ -69,11 +66,8 @@ struct Update {
 
 /// Everything that goes into the page.
 pub(super) struct Page<'a> {
-    pub(super) collected: Collected,
-    pub(super) runs: &'a [Run],
-    pub(super) skews: &'a [Skew],
-    pub(super) summary: &'a Summary,
-    pub(super) damage: &'a Damage,
+    /// One trace, or two over one another.
+    pub(super) sides: Vec<Side<'a>>,
     /// The version, where it is served and kept up to date.
     pub(super) live: Option<u64>,
 }
@@ -117,64 +111,70 @@ impl Page<'_> {
     }
 
     fn update(self) -> Update {
-        let mut title: Vec<&str> = self.summary.instances.iter().map(|one| one.instance.as_str()).collect();
+        let (mut notes, mut table) = (String::new(), String::new());
+        let mut losses = if self.sides.len() > 1 { losses_of(&self.sides) } else { String::new() };
+        let mut title: Vec<String> = Vec::new();
+        for side in &self.sides {
+            let Side { collected, summary, damage, .. } = side;
+            let name = escape(side.name()).to_string();
+            let heading = if name.is_empty() { String::new() } else { format!("<h2>{name}</h2>") };
+            let named = |text: String| if text.is_empty() { text } else { format!("{heading}{text}") };
+            notes += &named(page_text::notes(collected, summary, damage));
+            table += &named(summary_table(summary));
+            losses += &named(page_text::losses(summary));
+            let mut instances: Vec<&str> =
+                summary.instances.iter().map(|one| one.instance.as_str()).collect();
+            instances.dedup();
+            title.push(instances.join(", "));
+        }
         title.dedup();
-        let title = title.join(", ");
-        let notes = notes(&self.collected, self.summary, self.damage);
-        let (table, losses) = (summary_table(self.summary), losses(self.summary));
-        Update { data: self.data(), title, notes, losses, table }
+        let names: Vec<&str> = self.sides.iter().map(Side::name).filter(|name| !name.is_empty()).collect();
+        if !names.is_empty() {
+            title = vec![names.join(" beside ")];
+        }
+        Update { title: title.concat(), notes, losses, table, data: self.data() }
     }
 
     fn data(self) -> Data {
-        let (until, live) = (self.collected.complete_until(), self.live);
-        let Collected { requests, calls, changes, words, gaps, begins_late, .. } = self.collected;
-        let requests = requests.into_sorted(until, self.skews, |one| one.run);
-        let calls = calls.into_sorted(until, self.skews, |one| one.run);
-        let changes = changes.into_sorted(until, self.skews, |one| one.run);
-        let (waits, holds) = hold_columns(&calls, begins_late);
-        let mut instances: Vec<(String, usize)> = names(self.runs).into_iter().zip(0..).collect();
-        instances.sort();
-        let mut instance_of = vec![0; instances.len()];
-        for (position, (_, run)) in instances.iter().enumerate() {
+        let live = self.live;
+        let joined = Joined::of(self.sides);
+        let Joined { requests, calls, changes, .. } = &joined;
+        let mut order: Vec<usize> = (0..joined.runs.len()).collect();
+        order.sort_by_key(|run| {
+            let (name, side) = &joined.runs[*run];
+            (*side, name, *run)
+        });
+        let mut instance_of = vec![0; order.len()];
+        for (position, run) in order.iter().enumerate() {
             instance_of[*run] = position;
         }
-        let instances: Vec<String> = instances.into_iter().map(|(name, _)| name).collect();
-        let lanes = Lanes::of(&requests, &calls, &instance_of);
-        let firsts = [
-            requests.first().map(|one| one.at),
-            calls.first().map(|one| one.at),
-            changes.first().map(|one| one.at),
-        ];
-        let start = firsts.into_iter().flatten().min().unwrap_or(0);
-        let moment = |run: usize, at: u64| {
-            at.saturating_add_signed(-self.skews[run].micros()).saturating_sub(start) as f64
-        };
-        let gaps = gaps.iter().filter(|(_, gap)| gap.since > 0 && gap.since < until);
-        let gaps = gaps.map(|(run, gap)| {
-            (instance_of[*run], moment(*run, gap.since), moment(*run, gap.at), gap.count, gap.why.words())
-        });
-        let gaps = gaps.collect();
+        let instances = order.iter().map(|run| joined.runs[*run].clone()).collect();
+        let lanes = Lanes::of(requests, calls, &instance_of);
         let known: Vec<_> = changes
             .iter()
             .filter_map(|one| Some((one, lanes.find(Some(one.what.client), one.what.run)?)))
             .collect();
         let mut changed = Columns::default();
-        changed.add("at", "f64", known.iter().map(|(one, _)| (one.at - start) as f64), f64::to_le_bytes);
+        changed.add("at", "f64", known.iter().map(|(one, _)| one.at as f64), f64::to_le_bytes);
         changed.add("lane", "u32", known.iter().map(|(_, lane)| *lane), u32::to_le_bytes);
         changed.add("state", "u8", known.iter().map(|(one, _)| one.what.state), u8::to_le_bytes);
+        let gaps = joined
+            .gaps
+            .iter()
+            .map(|(run, since, until, count, why)| (instance_of[*run], *since, *until, *count, *why));
         Data {
-            start,
-            words: words.list().to_vec(),
-            ids: ids(&requests),
-            requests: request_columns(start, &requests, &calls, &lanes),
-            bars: bar_columns(&calls, &lanes),
-            calls: call_columns(start, &calls, &instance_of, &waits),
-            holds,
+            words: joined.words.list().to_vec(),
+            ids: ids(requests),
+            requests: request_columns(requests, calls, &lanes),
+            bars: bar_columns(calls, &lanes),
+            calls: call_columns(calls, &instance_of, &joined.waits),
+            holds: hold_columns(calls, &joined.holds),
             changes: changed,
-            gaps,
+            gaps: gaps.collect(),
             live,
             lanes: lanes.list,
             instances,
+            sides: joined.sides,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::collect::{At, PageCall, PageRequest};
 use super::format::{CallReport, Locks};
-use super::holders::{Holder, Holders, WAIT_MIN, Wait};
+use super::holders::{Hold, Holder, Holders, Key, WAIT_MIN, Wait};
 use super::lanes::Lanes;
 
 /// What the column `waited` says: that there was no wait of 100 µs, or who held the row is not known, is known, or was
@@ -59,7 +59,6 @@ pub(super) fn ids(requests: &[At<PageRequest>]) -> String {
 }
 
 pub(super) fn request_columns(
-    start: u64,
     requests: &[At<PageRequest>],
     calls: &[At<PageCall>],
     lanes: &Lanes,
@@ -70,7 +69,7 @@ pub(super) fn request_columns(
         one.call.and_then(|call| positions.get(&(one.run, call))).copied().unwrap_or(NONE)
     };
     let mut columns = Columns::default();
-    columns.add("at", "f64", requests.iter().map(|one| (one.at - start) as f64), f64::to_le_bytes);
+    columns.add("at", "f64", requests.iter().map(|one| one.at as f64), f64::to_le_bytes);
     columns.add_micros("took", requests.iter().map(|one| one.what.took));
     columns.add_micros("queued", requests.iter().map(|one| one.what.queued));
     let lane = |one: &At<PageRequest>| lanes.of_known(one.what.client, one.what.run);
@@ -82,12 +81,9 @@ pub(super) fn request_columns(
     columns
 }
 
-/// Returns what is known of each call's wait (see [`WAITED`]), and a row for each hold: of which call's wait it
-/// is a part, from when until when in that, which call held the row, or else the database transaction that did.
-pub(super) fn hold_columns(calls: &[At<PageCall>], begins_late: bool) -> (Vec<u8>, Columns) {
+/// Returns what is known of calls' waits of 100 µs (see [`WAITED`]), and who held the rows meanwhile.
+pub(super) fn holds_of(calls: &[At<PageCall>], begins_late: bool) -> (HashMap<Key, u8>, Vec<(Key, Hold)>) {
     let mut holders = Holders::new(usize::MAX, begins_late);
-    let position_of: HashMap<(usize, u64), u32> =
-        (0..).zip(calls).map(|(position, one)| ((one.what.run, one.what.id), position)).collect();
     for call in calls.iter().map(|one| &one.what) {
         if let Some(locks) = &call.locks {
             holders.push((call.run, call.id), Locks::clone(locks), [call.report.row_wait, call.database]);
@@ -97,19 +93,29 @@ pub(super) fn hold_columns(calls: &[At<PageCall>], begins_late: bool) -> (Vec<u8
         let clients = one.what.carries.iter().filter(|run| run.1 > 0).map(|run| run.0).collect();
         holders.failed.add(one.at, one.at.saturating_add(one.what.total), clients);
     }
-    let long = |call: &PageCall| call.report.row_wait >= WAIT_MIN;
-    let mut waits: Vec<u8> = calls.iter().map(|one| WAITED[usize::from(long(&one.what))]).collect();
+    let long = calls.iter().map(|one| &one.what).filter(|call| call.report.row_wait >= WAIT_MIN);
+    let mut waits: HashMap<Key, u8> = long.map(|call| ((call.run, call.id), WAITED[1])).collect();
     let mut holds = Vec::new();
     while let Some(waited) = holders.next_wait(true) {
-        let position = position_of[&waited.call];
-        waits[position as usize] = match waited.wait {
+        let known = match waited.wait {
             Wait::Held(_) => WAITED[2],
             Wait::Free => WAITED[3],
             Wait::Unknown => WAITED[1],
         };
+        waits.insert(waited.call, known);
         let Wait::Held(parts) = waited.wait else { continue };
-        holds.extend(parts.into_iter().map(|hold| (position, hold)));
+        holds.extend(parts.into_iter().map(|hold| (waited.call, hold)));
     }
+    (waits, holds)
+}
+
+/// Returns a row for each hold, in the order of `calls`: of which call's wait it is a part, from when until when in
+/// that, which call held the row, or else the database transaction that did.
+pub(super) fn hold_columns(calls: &[At<PageCall>], holds: &[(Key, Hold)]) -> Columns {
+    let position_of: HashMap<Key, u32> =
+        (0..).zip(calls).map(|(position, one)| ((one.what.run, one.what.id), position)).collect();
+    let mut holds: Vec<(u32, &Hold)> = holds.iter().map(|(call, hold)| (position_of[call], hold)).collect();
+    holds.sort_by_key(|(call, _)| *call);
     let mut columns = Columns::default();
     let call = |holder| match holder {
         Holder::Call(key) => position_of[&key],
@@ -124,17 +130,16 @@ pub(super) fn hold_columns(calls: &[At<PageCall>], begins_late: bool) -> (Vec<u8
     columns.add("other", "u32", holds.iter().map(|(_, hold)| other(hold.holder)), u32::to_le_bytes);
     columns.add_micros("from", holds.iter().map(|(_, hold)| Some(hold.from)));
     columns.add_micros("to", holds.iter().map(|(_, hold)| Some(hold.to)));
-    (waits, columns)
+    columns
 }
 
 pub(super) fn call_columns(
-    start: u64,
     calls: &[At<PageCall>],
     instance_of: &[usize],
-    waits: &[u8],
+    waits: &HashMap<Key, u8>,
 ) -> Columns {
     let mut columns = Columns::default();
-    columns.add("at", "f64", calls.iter().map(|one| (one.at - start) as f64), f64::to_le_bytes);
+    columns.add("at", "f64", calls.iter().map(|one| one.at as f64), f64::to_le_bytes);
     columns.add("number", "f64", calls.iter().map(|one| one.what.id as f64), f64::to_le_bytes);
     columns.add_micros("connection", calls.iter().map(|one| Some(one.what.connection)));
     for (position, figure) in CallReport::FIGURES.iter().enumerate() {
@@ -150,7 +155,8 @@ pub(super) fn call_columns(
         u16::to_le_bytes,
     );
     columns.add("cut", "u8", calls.iter().map(|one| one.what.cut), u8::to_le_bytes);
-    columns.add("waited", "u8", waits.iter().copied(), u8::to_le_bytes);
+    let waited = |one: &At<PageCall>| waits.get(&(one.what.run, one.what.id)).copied().unwrap_or(WAITED[0]);
+    columns.add("waited", "u8", calls.iter().map(waited), u8::to_le_bytes);
     columns.add("failure", "u8", calls.iter().map(|one| one.what.failure), u8::to_le_bytes);
     columns
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::beside::Side;
 use super::clocks::Skew;
 use super::collect::Collected;
 use super::format::Why;
@@ -117,6 +118,13 @@ pub(super) fn losses(summary: &Summary) -> String {
         html.push_str("</ol>");
     }
     html
+}
+
+/// Returns what requests' time was lost to in two traces, one above the other.
+pub(super) fn losses_of(sides: &[Side<'_>]) -> String {
+    let mut html = String::from("<h2>What time was lost to, side by side</h2><div class=losses>");
+    sides.iter().for_each(|side| add_losses(&mut html, side.name(), &side.summary.lost));
+    html + "</div>"
 }
 
 fn add_losses(html: &mut String, name: &str, losses: &Losses) {

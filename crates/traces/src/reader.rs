@@ -4,6 +4,7 @@
 //! much of each. A line that is in two files (a copy, a link, one file that is several put together)
 //! is visited once.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
@@ -27,6 +28,8 @@ pub(super) struct Run {
     pub(super) instance: String,
     pub(super) mode: String,
     pub(super) started: u64,
+    /// What the trace is called that it belongs to, where there are two.
+    pub(super) side: String,
 }
 
 /// What could not be read, and what was not read twice.
@@ -51,6 +54,8 @@ pub(super) struct Traces {
     files: Vec<TraceFile>,
     runs: Vec<Run>,
     parts: Parts,
+    /// See [`Run::side`].
+    side: String,
     bar: ProgressBar,
     pub(super) damage: Damage,
 }
@@ -79,8 +84,8 @@ impl Traces {
     /// Puts files into the order in which they were written.
     pub(super) fn of(mut files: Vec<TraceFile>, bar: ProgressBar) -> Self {
         files.sort_by(|a, b| order(a).cmp(&order(b)));
-        let (runs, parts, damage) = Default::default();
-        let mut traces = Self { files, runs, parts, bar, damage };
+        let (runs, parts, side, damage) = Default::default();
+        let mut traces = Self { files, runs, parts, side, bar, damage };
         for position in 0..traces.files.len() {
             let header = traces.files[position].header.clone();
             traces.run_of(&header);
@@ -97,6 +102,20 @@ impl Traces {
             header.part > 0 && !self.files.iter().any(|other| before(&other.header) && other.header.part == 0)
         };
         self.files.iter().any(first)
+    }
+
+    /// Gives two traces their names: their modes, where they have one each and not the same.
+    pub(super) fn name(pair: &mut [Self; 2]) {
+        let modes = |traces: &Self| traces.runs.iter().map(|run| run.mode.clone()).collect::<BTreeSet<_>>();
+        let [a, b] = [modes(&pair[0]), modes(&pair[1])];
+        let names = match (a.len(), b.len(), a == b) {
+            (1, 1, false) => [a, b].map(|modes| modes.into_iter().collect::<String>()),
+            _ => ["first", "second"].map(str::to_owned),
+        };
+        for (traces, name) in pair.iter_mut().zip(names) {
+            traces.runs.iter_mut().for_each(|run| run.side.clone_from(&name));
+            traces.side = name;
+        }
     }
 
     /// Runs found so far.
@@ -198,7 +217,7 @@ impl Traces {
             return None;
         }
         let (instance, mode) = (header.instance.to_string(), header.mode.to_string());
-        self.runs.push(Run { instance, mode, started: header.started });
+        self.runs.push(Run { instance, mode, started: header.started, side: self.side.clone() });
         Some(self.runs.len() - 1)
     }
 }
@@ -218,9 +237,12 @@ pub(super) fn ended(line: &Line<'_>) -> u64 {
 /// Returns what to call each run: its instance's name, and more where several runs have that.
 pub(super) fn names(runs: &[Run]) -> Vec<String> {
     let alone = |run: &Run| runs.iter().filter(|other| other.instance == run.instance).count() == 1;
-    let name = |run: &Run| match alone(run) {
-        true => run.instance.clone(),
-        false => format!("{} ({}, since {})", run.instance, run.mode, Timestamp(run.started)),
+    let name = |run: &Run| {
+        let side = if run.side.is_empty() { String::new() } else { format!("{} ", run.side) };
+        match alone(run) {
+            true => format!("{side}{}", run.instance),
+            false => format!("{side}{} ({}, since {})", run.instance, run.mode, Timestamp(run.started)),
+        }
     };
     runs.iter().map(name).collect()
 }

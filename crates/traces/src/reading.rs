@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::beside::Side;
 use super::chrome::ChromeWriter;
 use super::clocks::{Clocks, Skew};
 use super::collect::Collected;
@@ -39,6 +40,15 @@ pub(super) struct Reading {
     /// When the first began that the export has no room for.
     pub(super) export_until: Option<u64>,
     pub(super) traces: Traces,
+}
+
+impl Reading {
+    /// Takes what a page shows of it, if one was asked for.
+    pub(super) fn side(&mut self) -> Option<Side<'_>> {
+        let collected = self.page.take()?;
+        let (runs, damage) = (self.traces.runs(), &self.traces.damage);
+        Some(Side { collected, runs, skews: &self.skews, summary: &self.summary, damage })
+    }
 }
 
 impl Wishes {

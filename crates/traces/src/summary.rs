@@ -116,7 +116,7 @@ impl Summing {
     }
 
     /// Returns the run's position among those that have any line.
-    fn instance(&mut self, run: usize, Run { instance, mode, started }: &Run) -> usize {
+    fn instance(&mut self, run: usize, Run { instance, mode, started, .. }: &Run) -> usize {
         let known = self.instances.iter().position(|tally| tally.run == run);
         known.unwrap_or_else(|| {
             let (name, mode, started) = (instance.clone(), mode.clone(), *started);

@@ -65,20 +65,12 @@ fn make(
     let mut chrome = Vec::new();
     let writer = ChromeWriter::new(&mut chrome, client, 1 << 20).expect("a Vec takes everything");
     let traces = Traces::open(files, indicatif::ProgressBar::hidden())?;
-    let reading = wishes.read(traces, Some(writer));
-    let Reading { summary, slowest, page, skews, traces, .. } = reading.expect("a Vec takes everything");
-    let page = page.expect("one was asked for");
-    let text = Report { summary: &summary, slowest: &slowest, damage: &traces.damage }.to_string();
+    let mut reading = wishes.read(traces, Some(writer)).expect("a Vec takes everything");
     let mut html = Vec::new();
-    let made = Page {
-        collected: page,
-        runs: traces.runs(),
-        skews: &skews,
-        summary: &summary,
-        damage: &traces.damage,
-        live: None,
-    };
-    made.write(&mut html).expect("a Vec takes everything");
+    let sides = reading.side().into_iter().collect();
+    Page { sides, live: None }.write(&mut html).expect("a Vec takes everything");
+    let Reading { summary, slowest, traces, .. } = reading;
+    let text = Report { summary: &summary, slowest: &slowest, damage: &traces.damage }.to_string();
     let chrome = serde_json::from_slice(&chrome).expect("the trace-event file is JSON");
     Ok(Made {
         summary,

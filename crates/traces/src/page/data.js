@@ -24,9 +24,10 @@ function loadData() {
 function dataOf(json) {
   const data = {
     live: json.live,
-    start: json.start,
     words: json.words,
-    instances: json.instances,
+    sides: json.sides.map(([name, start]) => ({ name, start })),
+    instances: json.instances.map(([name]) => name),
+    instanceSides: json.instances.map(([, side]) => side),
     requests: decode(json.requests),
     calls: decode(json.calls),
     bars: decode(json.bars),
@@ -41,6 +42,11 @@ function dataOf(json) {
   indexHolds(data);
   data.end = endOf(data);
   return data;
+}
+
+// Of which of two traces a lane is.
+function sideOf(data, lane) {
+  return data.instanceSides[lane.instance];
 }
 
 // The positions of a table's rows, by lane, in the table's order.

@@ -92,6 +92,10 @@ function isDense(data, scale, visible) {
 function drawBackground(context, theme, scale, state, position) {
   const lane = scale.order[position];
   const top = scale.laneTop(position);
+  if (sideOf(scale.data, lane) > 0) {
+    context.fillStyle = theme.panel;
+    context.fillRect(LABELS, top, scale.plot, scale.laneHeight);
+  }
   if (state.found === lane.client && state.found !== undefined) {
     context.fillStyle = theme.mark;
     context.globalAlpha = 0.28;

@@ -117,7 +117,7 @@ function gapAt(data, lane, time, slack) {
 }
 
 function describeGap(data, lane, gap) {
-  const rows = [["missing", `${count(gap.lines)} lines: ${gap.why}`], ["until", clock(data, gap.to)], ["since", clock(data, gap.from)]];
+  const rows = [["missing", `${count(gap.lines)} lines: ${gap.why}`], ["until", clock(data, gap.to, sideOf(data, lane))], ["since", clock(data, gap.from, sideOf(data, lane))]];
   return { title: `A gap, ${laneName(data, lane)}`, rows };
 }
 
@@ -131,7 +131,7 @@ function describeWindow(data, scale, lane, x) {
   return {
     title: laneName(data, lane),
     rows: [
-      ["from", clock(data, from)],
+      ["from", clock(data, from, sideOf(data, lane))],
       ["calls", count(visible.bars.length)],
       ["requests", count(visible.requests.length)],
       ["waiting", average(shares.waiting[0])],

@@ -50,10 +50,17 @@ function drawLabel(context, theme, data, scale, state, position) {
   context.fillStyle = theme.text;
   context.font = "600 13px system-ui, sans-serif";
   if (first || position === 0 || top <= AXIS) context.fillText(lane.client === null ? "no client" : `client ${lane.client}`, 8, top + 7);
-  context.font = "12px system-ui, sans-serif";
-  context.fillText(shorten(context, data.instances[lane.instance], LABELS - 18), 8, top + 24);
-  context.fillStyle = theme.faint;
-  if (scale.laneHeight >= 56) context.fillText(`${count(lane.requests.length)} requests`, 8, top + 40);
+  const { name } = data.sides[sideOf(data, lane)];
+  const instance = data.instances[lane.instance].slice(name && name.length + 1);
+  const lines = [...(name ? [name] : []), instance, `${count(lane.requests.length)} requests`];
+  const [begin, step] = !name ? [24, 16] : first ? [21, 14] : [7, 14];
+  for (const [i, line] of lines.entries()) {
+    const y = begin + step * i;
+    if (i > 0 && y + 14 > scale.laneHeight) break;
+    context.font = `${name && i === 0 ? "600 " : ""}12px system-ui, sans-serif`;
+    context.fillStyle = line === instance || i === 0 ? theme.text : theme.faint;
+    context.fillText(shorten(context, line, LABELS - 18), 8, top + y);
+  }
   context.restore();
 }
 
@@ -84,7 +91,7 @@ function drawAxis(context, theme, scale) {
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
   context.textAlign = "left";
-  context.fillText(shorten(context, "since the start", LABELS - 10), 8, AXIS / 2);
+  context.fillText(shorten(context, scale.data.sides.length > 1 ? "since each start" : "since the start", LABELS - 10), 8, AXIS / 2);
   context.textAlign = "center";
   const { step, list } = ticks(scale);
   for (const time of list) {

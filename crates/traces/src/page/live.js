@@ -20,10 +20,10 @@ async function keepUp() {
 
 // Takes over what is new. Who looks at all of it, or at its end, goes on to do so; others stay where they are.
 function refresh({ data: json, title, notes, losses, table }) {
-  const { start, lanes } = data;
+  const { sides, lanes } = data;
   const [whole, atEnd, span] = [scale.from <= 0 && scale.to >= data.end, scale.to >= data.end && !state.marked, scale.span];
   Object.assign(data, dataOf(json));
-  const earlier = start - data.start;
+  const earlier = sides[0].start - data.sides[0].start;
   state.stretch = state.stretch?.map((time) => time + earlier);
   if (whole) scale.fit();
   else if (atEnd) scale.show(data.end * 1.01 - span, data.end * 1.01);

@@ -71,7 +71,10 @@ function drawOverview() {
   ink.fillStyle = theme.faint;
   ink.font = "12px system-ui, sans-serif";
   ink.textBaseline = "middle";
-  ink.fillText(shorten(ink, "all lanes, all time", LABELS - 10), 8, 23);
+  const height = 46 / data.sides.length;
+  for (const [side, { name }] of data.sides.entries()) {
+    ink.fillText(shorten(ink, name || "all lanes, all time", LABELS - 10), 8, (side + 0.5) * height);
+  }
 }
 
 function paintOverview(width) {
@@ -81,10 +84,12 @@ function paintOverview(width) {
   picture.height = Math.round(46 * ratio);
   const ink = picture.getContext("2d");
   ink.scale(ratio, ratio);
-  const everything = { bars: data.bars.call.map((_, b) => b), requests: [] };
-  const shares = sharesOf(data, everything, 0, data.end, Math.max(1, Math.ceil(width / 2)));
-  const most = Math.max(0.01, mostOf(shares).flying);
-  drawStacked(ink, theme, shares, 0, width, 45, 42, most);
+  const columns = Math.max(1, Math.ceil(width / 2));
+  const ofSide = (side) => ({ bars: data.bars.call.map((_, b) => b).filter((b) => sideOf(data, data.lanes[data.bars.lane[b]]) === side), requests: [] });
+  const shares = data.sides.map((_, side) => sharesOf(data, ofSide(side), 0, data.end, columns));
+  const most = Math.max(0.01, ...shares.map((one) => mostOf(one).flying));
+  const height = 46 / shares.length;
+  shares.forEach((one, side) => drawStacked(ink, theme, one, 0, width, (side + 1) * height - 1, height - 4, most));
   return picture;
 }
 
@@ -250,9 +255,14 @@ function listenToControls() {
 }
 
 function showFacts() {
-  const { requests, calls, lanes } = data;
-  document.getElementById("facts").textContent =
-    `${count(requests.length)} requests in ${count(calls.length)} database calls, ${count(lanes.length)} lanes, ${duration(data.end)} from ${clock(data, 0)}`;
+  const { calls, instanceSides } = data;
+  const facts = data.sides.map(({ name }, side) => {
+    const lanes = data.lanes.filter((lane) => sideOf(data, lane) === side);
+    const requests = lanes.reduce((sum, lane) => sum + lane.requests.length, 0);
+    const ofSide = calls.instance.reduce((sum, instance) => sum + (instanceSides[instance] === side), 0);
+    return `${name && `${name}: `}${count(requests)} requests in ${count(ofSide)} database calls, ${count(lanes.length)} lanes, from ${clock(data, 0, side)}`;
+  });
+  document.getElementById("facts").textContent = `${facts.join("; ")}; ${duration(data.end)}`;
 }
 
 function fitLanes() {

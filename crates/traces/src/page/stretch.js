@@ -3,15 +3,14 @@
 const WORST = 5;
 
 function showStretch(data, [from, to]) {
-  const { requests } = data;
+  const { requests, sides } = data;
   const list = [];
   for (let r = lowerBound(requests.at, from, (at) => at); r < requests.length && requests.at[r] < to; r++) list.push(r);
   list.sort((a, b) => took(data, a) - took(data, b));
-  const rows = [["from", clock(data, from)], ["requests", count(list.length)], ...worstHolders(data, from, to)];
+  const rows = [["from", sides.length > 1 ? `${duration(from)} since each start` : clock(data, from)], ["requests", count(list.length)], ...worstHolders(data, from, to)];
   show(details, { title: `A stretch of ${duration(to - from)}`, rows });
   if (!list.length) return;
-  const at = (share) => list[Math.ceil(share * list.length) - 1];
-  const bars = [["all", undefined, partsOfAll(data, list)], ["p50", at(0.5), pathOf(data, at(0.5))], ["p99", at(0.99), pathOf(data, at(0.99))]];
+  const bars = sides.flatMap(({ name }, side) => barsOf(data, list.filter((r) => sideOf(data, data.lanes[requests.lane[r]]) === side), name));
   const box = Object.assign(document.createElement("div"), { className: "losses" });
   for (const [name, r, path] of bars) {
     const label = r === undefined ? name : Object.assign(document.createElement("a"), { textContent: `${name}, ${duration(took(data, r))}`, href: requestHash(data, r) });
@@ -25,6 +24,14 @@ function showStretch(data, [from, to]) {
     box.append(...cells);
   }
   details.querySelector("h2").after(box);
+}
+
+// The bars of one trace's requests, ordered by how long they took: all, the p50 and the p99.
+function barsOf(data, list, name) {
+  if (!list.length) return [];
+  const at = (share) => list[Math.ceil(share * list.length) - 1];
+  const single = (what, share) => [`${name} ${what}`.trim(), at(share), pathOf(data, at(share))];
+  return [[name || "all", undefined, partsOfAll(data, list)], single("p50", 0.5), single("p99", 0.99)];
 }
 
 // The parts of all requests' time, added up.

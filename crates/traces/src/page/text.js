@@ -18,9 +18,9 @@ function average(number) {
   return number < 10 ? String(Number(number.toPrecision(2))) : String(Math.round(number));
 }
 
-// A moment of the page as UTC, with microseconds.
-function clock(data, micros) {
-  const absolute = data.start + Math.round(micros);
+// A moment of one of the page's traces as UTC, with microseconds.
+function clock(data, micros, side = 0) {
+  const absolute = data.sides[side].start + Math.round(micros);
   const date = new Date(Math.floor(absolute / 1000));
   if (Number.isNaN(date.getTime())) return `${absolute} µs`;
   return `${date.toISOString().slice(0, -1).replace("T", " ")}${String(absolute % 1000).padStart(3, "0")} UTC`;
@@ -42,7 +42,7 @@ function describeRequest(data, r) {
   for (const { name, from, to, says } of path) rows.push([name, [duration(to - from), ...(says.length ? [", ", ...says] : [])]]);
   const call = requests.call[r];
   if (call !== NONE) rows.push(["call", [callLink(data, call)]]);
-  rows.push(["arrived", clock(data, requests.at[r])], ["id", [{ text: idOf(data, r), hash: requestHash(data, r) }]]);
+  rows.push(["arrived", clock(data, requests.at[r], sideOf(data, lane))], ["id", [{ text: idOf(data, r), hash: requestHash(data, r) }]]);
   return { title: `${words[requests.kind[r]]}, ${laneName(data, lane)}`, rows, path };
 }
 
@@ -57,7 +57,7 @@ function describeBar(data, b) {
     ["cut", words[calls.cut[call]].replace("_", " ")],
     ["took", duration(calls.total[call])],
     ...callTimes(data, call),
-    ["cut at", clock(data, calls.at[call])],
+    ["cut at", clock(data, calls.at[call], sideOf(data, lane))],
   ];
   const failure = words[calls.failure[call]];
   if (failure) rows.unshift(["failed", failure.replace("_", " ")]);
