@@ -119,6 +119,39 @@ fn a_reader_who_leaves_is_no_failure() {
     assert_eq!(failing.wait().expect("it ends").code(), Some(1), "no panic");
 }
 
+/// Where a row is let go of as its call ends, and where a wait began later than its call shows.
+#[test]
+fn flows_lead_forward_from_slice_to_slice() {
+    let directory = directory();
+    let (mut one, mut two) = (Sample::of("api1"), Sample::of("api2"));
+    let id = |name: &str| [name.to_owned()];
+    one.locks(1, 5_030, [745, 600]);
+    one.call(1, 1, 5_000, (0, 3_000), &id("holder"));
+    two.locks(1, 6_230, [746, 745]);
+    two.call(1, 1, 6_200, (2_800, 200), &id("waiter"));
+    one.locks(2, 12_950, [751, 600]);
+    one.call(2, 2, 12_900, (0, 300), &id("later-holder"));
+    two.locks(2, 13_000, [752, 751]);
+    two.call(2, 2, 12_000, (500, 100), &id("later-waiter"));
+    let files = [one.write(directory.path(), "api1.jsonl"), two.write(directory.path(), "api2.jsonl")];
+    let export = printed(&[text(&files[0]), text(&files[1]), "--chrome", "-"]);
+    let json: Value = serde_json::from_str(&export).expect("it is JSON");
+    let events = json["traceEvents"].as_array().expect("a list");
+    let of = |phase: &str| events.iter().filter(|event| event["ph"] == phase).collect::<Vec<_>>();
+    let at = |event: &Value, name: &str| event[name].as_u64().expect("a time");
+    for (from, to) in of("s").into_iter().zip(of("f")) {
+        assert!(from["id"] == to["id"] && at(from, "ts") <= at(to, "ts"), "{from} {to}");
+        for end in [from, to] {
+            let thread = |slice: &&&Value| slice["pid"] == end["pid"] && slice["tid"] == end["tid"];
+            let is_around = |slice: &&Value| {
+                (at(slice, "ts")..at(slice, "ts") + at(slice, "dur")).contains(&at(end, "ts"))
+            };
+            assert!(of("X").iter().filter(thread).any(is_around), "{end}");
+        }
+    }
+    assert_eq!(of("s").len(), 2);
+}
+
 /// A browser holds all of it in memory.
 #[test]
 fn a_bound_on_the_export_is_told() {

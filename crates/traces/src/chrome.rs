@@ -98,18 +98,24 @@ impl<W: Write> ChromeWriter<W> {
             }
             self.asynchronous += 1;
             let moment = waiter.waits.saturating_add(hold.to);
-            let event = |ph, place: Placed, bp| Event {
+            // Whoever opens it looks for the slice around each end, whose own end is not in it. The wait is drawn from when
+            // its call had a connection, and may have begun later: no flow leads back for that.
+            let inside =
+                |at: u64, place: Placed| at.clamp(place.from, place.to.saturating_sub(1).max(place.from));
+            let left = inside(moment, holder);
+            let event = |ph, place: Placed, at, bp| Event {
                 name: "lets go of the row",
                 cat: "row",
                 ph,
                 pid: place.pid,
                 tid: place.tid,
-                ts: moment.clamp(place.from, place.to),
+                ts: inside(at, place),
                 id: Some(self.asynchronous),
                 bp,
                 ..Event::default()
             };
-            let [from, to] = [event("s", holder, None), event("f", waiter, Some("e"))];
+            let [from, to] =
+                [event("s", holder, left, None), event("f", waiter, moment.max(left), Some("e"))];
             self.write(&from)?;
             self.write(&to)?;
         }
