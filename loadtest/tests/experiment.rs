@@ -3,10 +3,11 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use flate2::read::MultiGzDecoder;
 use loadtest::measure::report;
 use loadtest::measure::result::{Measurement, Run};
 use nix::sys::signal::{Signal, kill};
@@ -217,6 +218,12 @@ fn traced(run: &Run, report: &Path, html: &str) {
     let files = entries(&report.join(&trace.directory));
     let packed = files.iter().filter(|file| file.extension().is_some_and(|name| name == "gz"));
     assert_eq!((packed.count(), files.len()), (2, 3), "{files:?}");
+    let mut text = String::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|name| name == "gz")) {
+        let packed = fs::File::open(file).expect("it is there");
+        MultiGzDecoder::new(packed).read_to_string(&mut text).expect("it is packed text");
+    }
+    assert!(text.contains(r#""throttled":"#), "with a twentieth of a core it stands still");
     assert!(!trace.slowest.is_empty() && trace.slowest[0].ms >= run.latency_ms.p50, "{trace:?}");
     for slow in &trace.slowest {
         let link = format!("href=\"{}/page.html#request={}\"", trace.directory, slow.id);

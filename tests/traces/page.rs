@@ -131,6 +131,33 @@ async fn the_pointer_shows_details() {
     assert_no_complaints(&mut browser);
 }
 
+/// An instance within a quota stands still when it has used that up, which is neither the database nor the commit.
+#[tokio::test]
+async fn a_wait_for_cpu_is_told_from_the_commit() {
+    let Some(program) = program() else { return };
+    let directory = directory();
+    let (mut one, mut two) = (Sample::of("api1"), Sample::of("api2"));
+    one.throttled = 300;
+    one.locks(1, 5_030, [745, 600]);
+    one.call(1, 1, 5_000, (0, 3_000), &["holder".to_owned()]);
+    two.throttled = 700;
+    two.locks(1, 6_230, [746, 745]);
+    two.call(1, 1, 6_200, (2_300, 200), &["waiter".to_owned()]);
+    let files = [one.write(directory.path(), "api1.jsonl"), two.write(directory.path(), "api2.jsonl")];
+    let mut browser = Browser::open(&program, &page_of(&files, directory.path()), READY).await;
+    let path = |id: &str| {
+        format!(
+            "lanesPage.pathOf(lanesPage.search('{id}').requests[0]).slice(-3).map(part => [part.kind, part.to - part.from, ...part.says])"
+        )
+    };
+    let seen = "at most: the next one had the row then";
+    let held = json!([["rest", 500, seen], ["slice", 300, "at most"], ["back", 200]]);
+    assert_eq!(browser.script(&path("holder")), held, "the next one had the row 500 µs after the work");
+    let last = browser.script(&path("waiter"));
+    assert_eq!(last[2], json!(["rest", 1_000, "at most 700 µs of it without a slice of CPU time"]));
+    assert_no_complaints(&mut browser);
+}
+
 /// From a slow request to who held it up, and back to it by its address.
 #[tokio::test]
 async fn a_request_leads_to_its_cause_and_is_found_again_by_its_address() {

@@ -13,8 +13,9 @@ pub(crate) const START: u64 = 1_700_000_000_000_000;
 pub(crate) struct Sample {
     text: String,
     start: u64,
-    /// What the next call says of its rows.
+    /// What the next call says of its rows, and how long it had no CPU.
     locks: Option<Locks>,
+    pub(crate) throttled: u64,
 }
 
 impl Sample {
@@ -32,7 +33,7 @@ impl Sample {
             started: start,
             part: 0,
         };
-        let mut sample = Self { text: String::new(), start, locks: None };
+        let mut sample = Self { text: String::new(), start, locks: None, throttled: 0 };
         sample.add(&Line::Trace(header));
         sample
     }
@@ -66,6 +67,7 @@ impl Sample {
         ids: &[String],
     ) {
         let (total, locks) = (20 + lock + work + 1_000, self.locks.take());
+        let throttled = std::mem::take(&mut self.throttled);
         for (id, age) in ids.iter().rev().zip((50..).step_by(50)) {
             self.add(&Line::Request(RequestRecord {
                 id: id.as_str().into(),
@@ -91,6 +93,7 @@ impl Sample {
             locks: locks.map(Box::new),
             database: total - 20,
             total,
+            throttled,
             applied: ids.len() as u64,
             ..CallRecord::default()
         }));

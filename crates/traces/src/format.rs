@@ -4,7 +4,7 @@
 //! {"trace":{"version":1,"program":"guiche 0.1.0","instance":"api1","mode":"batched","started":1717243200000000,"part":0}}
 //! {"actor":{"client":1,"at":1717243201000100,"state":"activated"}}
 //! {"request":{"id":"5e…","client":1,"kind":"debit","at":1717243201000090,"queued":812,"flush":7,"outcome":"applied","status":200,"took":2345}}
-//! {"flush":{"id":7,"at":1717243201000950,"cut":"queue_empty","carries":[[1,3,0],[2,0,1]],"oldest_wait":812,"connection":9,"lock_wait":310,"work":420,"locks":{"at":1717243201000990,"oldest":740,"session":555,"ids":[742],"rows":[[1,740,0],[2,736,739]]},"database":1380,"total":1394,"queries":1,"applied":3}}
+//! {"flush":{"id":7,"at":1717243201000950,"cut":"queue_empty","carries":[[1,3,0],[2,0,1]],"oldest_wait":812,"connection":9,"lock_wait":310,"work":420,"locks":{"at":1717243201000990,"oldest":740,"session":555,"ids":[742],"rows":[[1,740,0],[2,736,739]]},"database":1380,"total":1394,"throttled":500,"queries":1,"applied":3}}
 //! {"dropped":{"at":1717243202000000,"count":17,"since":1717243201900000,"why":"queue_full"}}
 //! {"end":{"at":1717243209000000,"dropped":17}}
 //! ```
@@ -140,6 +140,9 @@ pub struct CallRecord<'a> {
     /// From the cut until everybody was answered.
     #[serde(default)]
     pub total: u64,
+    /// For how long the instance had no slice of CPU time meanwhile, at most.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub throttled: u64,
     /// Queries that read statements: one for all that it carries.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub queries: u64,

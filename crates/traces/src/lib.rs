@@ -45,6 +45,7 @@ mod report;
 mod rotate;
 mod select;
 mod serving;
+mod slices;
 mod slowest;
 mod summary;
 mod table;

@@ -146,6 +146,7 @@ pub(super) fn call_columns(
         columns.add_micros(figure.heading, calls.iter().map(|one| Some(one.what.report.values()[position])));
     }
     columns.add_micros("total", calls.iter().map(|one| Some(one.what.total)));
+    columns.add_micros("throttled", calls.iter().map(|one| Some(one.what.throttled)));
     columns.add_micros("size", calls.iter().map(|one| Some(one.what.size)));
     columns.add_micros("clients", calls.iter().map(|one| Some(one.what.clients as u64)));
     columns.add(

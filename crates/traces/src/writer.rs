@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::format::{End, Header, Line, VERSION, Why};
 use super::missed::{Missed, Overrun};
 use super::rotate::RotatedFile;
+use super::slices::Slices;
 
 /// How long lines gather before they are written together: waking the writer for each would cost
 /// a context switch a request. A process that dies loses what it did in that long.
@@ -39,6 +40,7 @@ pub struct TraceOptions {
 #[derive(Clone)]
 pub struct LineSender {
     channel: SyncSender<Message>,
+    slices: Option<Arc<Slices>>,
     overrun: Arc<Overrun>,
     /// Whether the file is to be looked for again.
     reopen: Arc<AtomicBool>,
@@ -78,7 +80,8 @@ impl TraceWriter {
         let mut output = Output::new(file, header, Arc::clone(&overrun), Arc::clone(&reopen));
         output.start_file()?;
         let thread = thread::Builder::new().name("trace".into()).spawn(move || output.run(&lines))?;
-        Ok(Self { sender: LineSender { channel, overrun, reopen }, thread: Some(thread) })
+        let slices = Slices::open(now_micros()).map(Arc::new);
+        Ok(Self { sender: LineSender { channel, slices, overrun, reopen }, thread: Some(thread) })
     }
 
     /// Returns an end to give records to.
@@ -98,8 +101,11 @@ impl Drop for TraceWriter {
 }
 
 impl LineSender {
-    /// Hands a line over, or counts it as dropped.
-    pub fn send(&self, line: Line<'static>) {
+    /// Hands a line over, or counts it as dropped. Of a call that is just over it says how long the process stood still.
+    pub fn send(&self, mut line: Line<'static>) {
+        if let (Line::Call(call), Some(slices)) = (&mut line, &self.slices) {
+            call.throttled = slices.between(call.at, call.at.saturating_add(call.total));
+        }
         match self.channel.try_send(Message::Line(line)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {

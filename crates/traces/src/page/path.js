@@ -26,9 +26,11 @@ function pathOf(data, r) {
   const seen = committedBy(data, call);
   if (seen > at && seen < answered) {
     part("rest", "commits", seen, ["at most: the next one had the row then"]);
+    if (calls.throttled[call]) part("slice", "waits for a slice of CPU time", seen + calls.throttled[call], ["at most"]);
     part("back", "comes back", answered);
   } else {
-    part("rest", "commits, comes back", answered);
+    const still = Math.min(calls.throttled[call], answered - at);
+    part("rest", "commits, comes back", answered, still ? [`at most ${duration(still)} of it without a slice of CPU time`] : []);
   }
   return path;
 }

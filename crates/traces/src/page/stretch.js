@@ -44,7 +44,7 @@ function partsOfAll(data, list) {
       sums.set(kind, sum);
     }
   }
-  const kinds = ["arrival", "waiting", "connection", "lock", "work", "rest", "back"];
+  const kinds = ["arrival", "waiting", "connection", "lock", "work", "rest", "slice", "back"];
   return kinds.flatMap((kind) => sums.get(kind) ?? []);
 }
 
