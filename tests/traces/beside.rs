@@ -63,6 +63,11 @@ async fn two_traces_are_seen_over_one_another() {
     for says in ["direct p50", "batched p99"] {
         assert!(details.as_str().is_some_and(|text| text.contains(says)), "{says}: {details}");
     }
+    browser.script("location.hash = '#lost=batched client 2'");
+    browser.frame();
+    let details = browser.script("document.getElementById('details').textContent");
+    let text = details.as_str().expect("a text");
+    assert!(text.contains("requests7") && text.contains("batched p99") && !text.contains("direct"), "{text}");
     browser.script("location.hash = '#request=d-waiter-0'");
     browser.frame();
     let details = browser.script("document.getElementById('details').textContent");

@@ -233,6 +233,16 @@ async fn a_stretch_tells_what_its_time_was_lost_to() {
     assert_eq!(browser.script(bars), json!([6, 5, 5]), "all, p50 and p99");
     browser.key("Escape");
     assert_eq!(browser.script("lanesPage.state.stretch === undefined"), true);
+    // The same of a client, an instance and all, by the names of their bars.
+    for (name, says) in [("client 3", "requests1"), ("api1", "requests6"), ("all", "in 1 wait")] {
+        browser.script(&format!(
+            "[...document.querySelectorAll('#losses a')].find(a => a.textContent === '{name}').click()"
+        ));
+        browser.frame();
+        let text = browser.script("document.getElementById('details').textContent");
+        let text = text.as_str().expect("a text");
+        assert!(text.starts_with(name) && text.contains("p99, ") && text.contains(says), "{says}: {text}");
+    }
     assert_no_complaints(&mut browser);
 }
 

@@ -121,7 +121,7 @@ impl Page<'_> {
             let named = |text: String| if text.is_empty() { text } else { format!("{heading}{text}") };
             notes += &named(page_text::notes(collected, summary, damage));
             table += &named(summary_table(summary));
-            losses += &named(page_text::losses(summary));
+            losses += &named(page_text::losses(summary, side.name()));
             let mut instances: Vec<&str> =
                 summary.instances.iter().map(|one| one.instance.as_str()).collect();
             instances.dedup();

@@ -93,15 +93,20 @@ pub(super) fn summary_table(summary: &Summary) -> String {
     html
 }
 
-/// Returns what requests' time was lost to, as a bar for all, each instance and each client; and the worst holders.
-pub(super) fn losses(summary: &Summary) -> String {
+/// Returns what requests' time was lost to, as a bar for all, each instance and each client; and the worst holders. `side`
+/// is what the trace is called, where there are two.
+pub(super) fn losses(summary: &Summary, side: &str) -> String {
+    let named = |name: &str| format!("{side} {name}").trim_start().to_owned();
     let mut html = String::from("<h2>What time was lost to</h2><div class=losses>");
-    add_losses(&mut html, "all", &summary.lost);
+    add_losses(&mut html, "all", &named("all"), &summary.lost);
     if summary.instances.len() > 1 {
-        summary.instances.iter().for_each(|one| add_losses(&mut html, &one.instance, &one.lost));
+        for one in &summary.instances {
+            add_losses(&mut html, &one.instance, &named(&one.instance), &one.lost);
+        }
     }
     for (client, row) in summary.clients.iter().take(CLIENTS_SHOWN) {
-        row.lost.iter().for_each(|losses| add_losses(&mut html, &format!("client {client}"), losses));
+        let name = format!("client {client}");
+        row.lost.iter().for_each(|losses| add_losses(&mut html, &name, &named(&name), losses));
     }
     html.push_str("</div>");
     if !summary.worst_holders.is_empty() {
@@ -123,18 +128,22 @@ pub(super) fn losses(summary: &Summary) -> String {
 /// Returns what requests' time was lost to in two traces, one above the other.
 pub(super) fn losses_of(sides: &[Side<'_>]) -> String {
     let mut html = String::from("<h2>What time was lost to, side by side</h2><div class=losses>");
-    sides.iter().for_each(|side| add_losses(&mut html, side.name(), &side.summary.lost));
+    for side in sides {
+        add_losses(&mut html, side.name(), &format!("{} all", side.name()), &side.summary.lost);
+    }
     html + "</div>"
 }
 
-fn add_losses(html: &mut String, name: &str, losses: &Losses) {
+/// Adds a bar, whose name leads to the p50, the p99 and the worst holders of `whole`.
+fn add_losses(html: &mut String, name: &str, whole: &str, losses: &Losses) {
     let words: Vec<String> = losses
         .shares()
         .into_iter()
         .filter(|(_, share)| *share >= 0.005)
         .map(|(part, share)| format!("{part} {:.0} %", share * 100.0))
         .collect();
-    write!(html, "<span>{}</span><span class=path>", escape(name)).expect("a String takes everything");
+    write!(html, "<a href=\"#lost={}\">{}</a><span class=path>", escape(whole), escape(name))
+        .expect("a String takes everything");
     for ((class, words), micros) in
         Losses::PARTS.iter().zip(losses.values()).filter(|(_, micros)| *micros > 0)
     {

@@ -44,8 +44,24 @@ function named() {
   return kind === "request" ? { request: found } : { bar: barOf(data, found, state.marked?.lane.client) };
 }
 
+// What the time of all, of an instance or of a client was lost to: their lanes, where the address names them.
+function lostOf() {
+  const [, name] = /^#lost=(.*)$/.exec(location.hash) ?? [];
+  if (!name) return {};
+  let wanted;
+  try { wanted = decodeURIComponent(name); } catch { return {}; }
+  const names = (lane) => ["all", `client ${lane.client}`].map((what) => `${data.sides[sideOf(data, lane)].name} ${what}`.trim());
+  const lanes = data.lanes.filter((lane) => data.instances[lane.instance] === wanted || names(lane).includes(wanted));
+  return lanes.length ? { wanted, lanes } : {};
+}
+
 // Goes to what the address names.
 function follow() {
+  const { wanted, lanes } = lostOf();
+  if (lanes) {
+    showStretch(data, [0, data.end], lanes, wanted);
+    details.scrollIntoView({ block: "nearest" });
+  }
   const { request, bar, missing } = named();
   if (missing) document.getElementById("found").textContent = missing;
   goToRequest(request);

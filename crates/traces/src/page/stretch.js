@@ -2,13 +2,16 @@
 
 const WORST = 5;
 
-function showStretch(data, [from, to]) {
+function showStretch(data, [from, to], lanes = data.lanes, name = `A stretch of ${duration(to - from)}`) {
   const { requests, sides } = data;
+  const wanted = new Set(lanes.map((lane) => lane.index));
   const list = [];
-  for (let r = lowerBound(requests.at, from, (at) => at); r < requests.length && requests.at[r] < to; r++) list.push(r);
+  for (let r = lowerBound(requests.at, from, (at) => at); r < requests.length && requests.at[r] < to; r++) {
+    if (wanted.has(requests.lane[r])) list.push(r);
+  }
   list.sort((a, b) => took(data, a) - took(data, b));
-  const rows = [["from", sides.length > 1 ? `${duration(from)} since each start` : clock(data, from)], ["requests", count(list.length)], ...worstHolders(data, from, to)];
-  show(details, { title: `A stretch of ${duration(to - from)}`, rows });
+  const rows = [["from", sides.length > 1 ? `${duration(from)} since each start` : clock(data, from)], ["requests", count(list.length)], ...worstHolders(data, from, to, wanted)];
+  show(details, { title: name, rows });
   if (!list.length) return;
   const bars = sides.flatMap(({ name }, side) => barsOf(data, list.filter((r) => sideOf(data, data.lanes[requests.lane[r]]) === side), name));
   const box = Object.assign(document.createElement("div"), { className: "losses" });
@@ -48,12 +51,13 @@ function partsOfAll(data, list) {
   return kinds.flatMap((kind) => sums.get(kind) ?? []);
 }
 
-// For whom the calls of the stretch waited longest.
-function worstHolders(data, from, to) {
-  const { calls } = data;
+// For whom the calls of the stretch waited longest, of those in lanes that are wanted.
+function worstHolders(data, from, to, wanted) {
+  const { calls, bars } = data;
   const sums = new Map();
   for (let c = lowerBound(calls.at, from, (at) => at); c < calls.length && calls.at[c] < to; c++) {
-    for (const hold of holdsOf(data, c)) {
+    const isWanted = bars.lane.subarray(calls.bar[c], calls.bar[c + 1]).some((lane) => wanted.has(lane));
+    for (const hold of isWanted ? holdsOf(data, c) : []) {
       const key = hold.call ?? `transaction ${hold.other}`;
       const sum = sums.get(key) ?? { hold: { ...hold, from: 0, to: 0 }, waits: 0 };
       sum.hold.to += hold.to - hold.from;
