@@ -2,8 +2,9 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -129,6 +130,31 @@ fn what_does_not_go_together_is_refused() {
     ] {
         let output = experiment(&[&path.display().to_string(), "--report", &reports, more[0], more[1]]);
         assert!(!output.status.success() && said(&output).contains(says), "{more:?}: {}", said(&output));
+    }
+}
+
+/// Another build may have other settings: it is asked.
+#[test]
+fn a_setting_that_another_program_does_not_have_is_refused() {
+    let dir = RunDir::create().expect("a run directory");
+    let (path, program) = (dir.path().join("small.toml"), dir.path().join("other"));
+    fs::write(&program, "#!/bin/sh\necho '[{\"name\": \"BATCH_MAX\"}, {\"name\": \"TRACE\"}]'\n")
+        .expect("writable");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("it is ours");
+    let more = format!("[stays]\nguiche = \"{}\"\nBATCHMAX = 4\n", program.display());
+    fs::write(&path, SMALL.replace("[stays]\n", &more)).expect("it is writable");
+    let output = command(&[
+        &path.display().to_string(),
+        "--report",
+        &dir.path().join("reports").display().to_string(),
+    ])
+    .env("GUICHE_RUN_DIR", dir.path().join("r"))
+    .output()
+    .expect("the program runs");
+    let said = said(&output);
+    if !skipped(&said) {
+        assert!(!output.status.success() && said.contains("BATCHMAX is no setting of"), "{said}");
+        assert!(said.contains("other; there are BATCH_MAX, TRACE"), "{said}");
     }
 }
 

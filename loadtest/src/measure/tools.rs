@@ -1,9 +1,10 @@
 //! The programs and cores that a measurement needs, and under which conditions it is made, in words.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use super::cores::Cores;
 use super::instructions::Callgrind;
@@ -19,6 +20,9 @@ use testbed::machine;
 use testbed::programs::version;
 use testbed::rundir;
 use testbed::split::{INSTANCES, Split};
+
+/// How long a program may take to name its settings, in seconds.
+const PATIENCE_S: &str = "2";
 
 /// What a run was made on.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +69,7 @@ impl Tools {
             .transpose()?,
             callgrind: counted.then(Callgrind::find).transpose()?,
         };
-        setups().try_for_each(|setup| setup.program().map(drop))?;
+        setups().try_for_each(has_settings)?;
         Cluster::check(&ClusterOptions::default())?;
         if any(|setup| !setup.fsync_delay.is_zero()) {
             testbed::programs::built(testbed::preload::LIBRARY)?;
@@ -107,6 +111,32 @@ impl Tools {
             ..plan.result.conditions.clone()
         }
     }
+}
+
+/// Asks a program that is compared for its settings (`--settings`): it would pass over one that it does not have. What gives
+/// no answer within [`PATIENCE_S`] cannot be asked.
+fn has_settings(setup: &Setup) -> Result<()> {
+    let program = setup.program()?;
+    if setup.guiche.is_none() || setup.env.is_empty() {
+        return Ok(());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut asked = Command::new("timeout");
+    asked.arg(PATIENCE_S).arg(&program).arg("--settings").env_clear().env("PATH", path).stdin(Stdio::null());
+    let Ok(output) = asked.output() else { return Ok(()) };
+    let Ok(known) = serde_json::from_slice::<Vec<Named>>(&output.stdout) else { return Ok(()) };
+    let is_known = |name: &str| name.starts_with("OTEL_") || known.iter().any(|one| one.name == name);
+    if let Some(name) = setup.env.keys().find(|name| !is_known(name)) {
+        let names: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
+        bail!("{name} is no setting of {}; there are {}", program.display(), names.join(", "));
+    }
+    Ok(())
+}
+
+/// A setting, as a program names it.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 /// Returns the services' CPU and cores in a sentence.
