@@ -192,3 +192,36 @@ fn bytes_in(directory: &Path) -> u64 {
     let files = inside(directory).flat_map(|entry| inside(&entry.path()).collect::<Vec<_>>());
     files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::fixture::{Scratch, experiment};
+
+    #[test]
+    fn a_run_traces_beside_the_report_until_there_is_no_room() {
+        let scratch = Scratch::new("traced");
+        let place = |watched| Place::of(scratch.path(), watched, (1, "clients 3 · direct"), 0);
+        let with = |settings: &str| Setup::default().with(settings).expect("right");
+        let kept = with("TRACE={dir}/{instance}.jsonl");
+        let prepared = place(None).prepare(&kept).expect("a directory");
+        let directory = "traces/02-clients-3-direct-round-1";
+        let file = scratch.path().join(directory).join("{instance}.jsonl").display().to_string();
+        assert_eq!(prepared.setting, Some((TRACE.to_owned(), file)));
+        assert_eq!(prepared.kept.map(|kept| kept.directory).as_deref(), Some(directory));
+        let watched = place(Some("/page".as_ref())).prepare(&with("TRACE={watch}/x")).expect("nothing to do");
+        assert!(watched.kept.is_none() && watched.setting.is_some_and(|setting| setting.1 == "/page/x"));
+        let none = place(None).prepare(&Setup::default()).expect("nothing to do");
+        assert!(none.kept.is_none() && none.setting.is_none());
+
+        let other = scratch.path().join(TRACES).join("01-other-round-1");
+        fs::create_dir_all(&other).expect("it can be made");
+        File::create(other.join(PAGE)).and_then(|file| file.set_len(ROOM)).expect("it is empty on the disk");
+        let full = place(None).prepare(&kept).expect("nothing to make");
+        assert!(full.setting.is_none() && !scratch.path().join(directory).exists());
+        let mut result = experiment();
+        result.comparisons[0].cases[0].runs[0].trace = full.kept;
+        let says = "- clients 1 · direct, round 1: not kept, as those before it have 1024 MB";
+        assert_eq!(lines(&result), [says]);
+    }
+}
