@@ -12,7 +12,7 @@
 //! 3. the stored functions alone guard the limit: [`instances`], [`functions`], [`role`];
 //! 4. a statement is one consistent snapshot: [`statements`];
 //! 5. an unknown id leaves nothing, what is malformed costs no call: [`actors`], [`bad_input`];
-//! 6. everything has a bound: [`bounds`], [`fairness`], [`abandoned`], [`rough_input`], [`slow_callers`],
+//! 6. everything has a bound: [`bounds`], [`fairness`], [`abandoned`], [`rough_input`], [`attackers`],
 //!    [`locked_rows`], [`nginx_crowds`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
 //!    [`outages`], [`nginx`], [`nginx_outages`], [`several_servers`];
@@ -29,6 +29,7 @@ mod harness;
 mod abandoned;
 mod actors;
 mod answers;
+mod attackers;
 mod bad_input;
 mod batches;
 mod bounds;
@@ -60,7 +61,6 @@ mod rough_input;
 mod several_servers;
 mod shutdown;
 mod signals;
-mod slow_callers;
 mod start;
 mod statements;
 mod watchers;
