@@ -14,6 +14,7 @@
 //! - [`domain`] has the values that all of them speak in.
 //! - [`observing`] takes one record of each request and of each call, and hands it to metrics, the
 //!   trace, the log and OTLP.
+//! - [`tls`] is what the last two share where they speak it.
 //! - [`health`] is the same binary asking an instance how it is.
 //! - [`server`] is the only place where these are put together; [`signals`] says what each signal does.
 //!
@@ -30,3 +31,4 @@ pub mod observing;
 mod readiness;
 pub mod server;
 pub mod signals;
+pub mod tls;

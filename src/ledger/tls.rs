@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::config::{Host, SslMode};
+
+use crate::tls::{self, BadRoots};
 
 use super::asked_tls::AskedTls;
 
@@ -37,14 +38,8 @@ pub enum BadTls {
     )]
     NoRoots(&'static str),
     /// The file with the certificates cannot be used.
-    #[error("sslrootcert names a file that cannot be read: {0}")]
-    Unreadable(#[from] pem::Error),
-    /// A certificate of the file cannot be used.
-    #[error("sslrootcert names a file with a certificate that cannot be used: {0}")]
-    BadRoot(#[from] rustls::Error),
-    /// The file has no certificate.
-    #[error("sslrootcert names a file without a certificate; expected PEM, -----BEGIN CERTIFICATE-----")]
-    Empty,
+    #[error("sslrootcert {0}")]
+    BadRoots(#[from] BadRoots),
     /// The system has no certificates, as in an image with nothing but the service.
     #[error("the system has no certificates to trust; name a file of them with sslrootcert=PATH")]
     NoSystemRoots,
@@ -66,9 +61,9 @@ pub(super) fn set_up(
     let roots = match (mode, asked.roots.as_deref()) {
         ("disable" | "prefer", Some(_)) => return Err(BadTls::Unchecked(mode)),
         ("disable" | "prefer" | "require", None) => None,
-        ("verify-full", None | Some("system")) => Some(of_system()?),
+        ("verify-full", None | Some("system")) => Some(tls::system_roots().ok_or(BadTls::NoSystemRoots)?),
         (_, None | Some("system")) => return Err(BadTls::NoRoots(mode)),
-        (_, Some(path)) => Some(of_file(path)?),
+        (_, Some(path)) => Some(tls::roots(path)?),
     };
     let unix_only = database.get_hostaddrs().is_empty()
         && database.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
@@ -88,11 +83,8 @@ pub(super) fn set_up(
 
 /// Returns how to speak to a server whose certificate `roots` have signed, or anybody; `named` has it be of the host.
 fn client(roots: Option<RootCertStore>, named: bool) -> ClientConfig {
-    let provider = Arc::new(ring::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the cipher suites of TLS 1.2 and 1.3");
+    let builder = tls::client();
+    let algorithms = builder.crypto_provider().signature_verification_algorithms;
     let mut client = match roots {
         Some(roots) if named => builder.with_root_certificates(roots).with_no_client_auth(),
         roots => builder
@@ -102,20 +94,6 @@ fn client(roots: Option<RootCertStore>, named: bool) -> ClientConfig {
     };
     client.alpn_protocols = vec![b"postgresql".to_vec()]; // which sslnegotiation=direct needs
     client
-}
-
-fn of_file(path: &str) -> Result<RootCertStore, BadTls> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path)? {
-        roots.add(certificate?)?;
-    }
-    if roots.is_empty() { Err(BadTls::Empty) } else { Ok(roots) }
-}
-
-fn of_system() -> Result<RootCertStore, BadTls> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(BadTls::NoSystemRoots) } else { Ok(roots) }
 }
 
 /// Takes a certificate of any name: one that `roots` have signed, or, without them, every one.

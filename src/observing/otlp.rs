@@ -8,6 +8,7 @@
 //! Batches leave from a thread of their own. What waits there is bounded (`OTEL_BSP_*`); where
 //! the collector is slow or away, spans are dropped and counted, and no request waits.
 
+mod client;
 mod families;
 mod loss;
 mod metrics;
@@ -19,14 +20,15 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 
-use settings::{Config, ConfigError};
+use settings::{Config, ConfigError, Reach};
 
 use super::metrics::Metrics;
+use client::Telling;
 use loss::{Bounded, Loss, Watched};
 use push::Pusher;
 
@@ -75,7 +77,8 @@ pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporte
     if !config.otlp.is_on() {
         return Ok(None);
     }
-    let spans = config.otlp.spans.then(|| start_spans(config, metrics)).transpose()?;
+    let reach = config.otlp.spans.as_ref();
+    let spans = reach.map(|reach| start_spans(config, reach, metrics)).transpose()?;
     let export = config.otlp.metrics.clone();
     let resource = || ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
     let resource = || opentelemetry_proto::tonic::resource::v1::Resource {
@@ -86,12 +89,15 @@ pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporte
     Ok(Some(Exporter { spans, _metrics: pusher }))
 }
 
-fn start_spans(config: &Config, metrics: &Metrics) -> Result<Spans, ConfigError> {
+fn start_spans(config: &Config, reach: &Reach, metrics: &Metrics) -> Result<Spans, ConfigError> {
+    let unusable = |why: String| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", why);
+    let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
+    let client = client::client(reach)?.build().map_err(|why| unusable(client::causes(&why)))?;
     let exporter = SpanExporter::builder()
         .with_http()
+        .with_http_client(Telling { client, loss: Arc::clone(&loss) })
         .build()
-        .map_err(|why| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", why.to_string()))?;
-    let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
+        .map_err(|why| unusable(why.to_string()))?;
     let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").filter(|size| *size > 0).unwrap_or(QUEUE);
     let batches = BatchConfigBuilder::default().with_max_queue_size(queue).build();
     let processor = BatchSpanProcessor::builder(Watched::new(exporter, Arc::clone(&loss)));

@@ -2,64 +2,23 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
-use testbed::process::Launch;
 use testbed::{Cluster, Profile};
 
-use crate::harness::{Database, Guiche, Launcher, PATIENCE, own_cluster, run_directory, until};
+use crate::harness::{Certificate, Database, Guiche, Launcher, own_cluster, run_directory, until};
 
-/// A certificate for `localhost` that is its own root, and its key.
-struct Certificate {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Certificate {
-    async fn make(name: &str) -> Self {
-        let at = |end| run_directory().join(format!("{name}.{end}"));
-        let (certificate, key) = (at("crt"), at("key"));
-        Launch::new("openssl", "openssl", at("log"))
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ])
-            .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=DNS:localhost"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .arg("-keyout")
-            .arg(&key)
-            .arg("-out")
-            .arg(&certificate)
-            .run(PATIENCE)
-            .await
-            .expect("openssl makes a certificate");
-        Self { certificate, key }
+/// Has a running server show a certificate to whoever asks for TLS from now on.
+async fn install(own: &Certificate, cluster: &Cluster, database: &Database) {
+    let owner = fs::metadata(cluster.data_dir()).expect("the server has data");
+    for (from, to) in [(&own.certificate, "server.crt"), (&own.key, "server.key")] {
+        let to = cluster.data_dir().join(to);
+        fs::copy(from, &to).expect("it is copied");
+        fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("it is the server's alone");
+        chown(&to, Some(owner.uid()), Some(owner.gid())).expect("it is given to the server");
     }
-
-    /// Has a running server show it to whoever asks for TLS from now on.
-    async fn install(&self, cluster: &Cluster, database: &Database) {
-        let owner = fs::metadata(cluster.data_dir()).expect("the server has data");
-        for (from, to) in [(&self.certificate, "server.crt"), (&self.key, "server.key")] {
-            let to = cluster.data_dir().join(to);
-            fs::copy(from, &to).expect("it is copied");
-            fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("it is the server's alone");
-            chown(&to, Some(owner.uid()), Some(owner.gid())).expect("it is given to the server");
-        }
-        database.execute("ALTER SYSTEM SET ssl = on").await;
-        database.execute("SELECT pg_reload_conf()").await;
-    }
-
-    fn path(&self) -> &Path {
-        &self.certificate
-    }
+    database.execute("ALTER SYSTEM SET ssl = on").await;
+    database.execute("SELECT pg_reload_conf()").await;
 }
 
 /// Whether all sessions of the service are encrypted; none that are in part.
@@ -98,11 +57,11 @@ async fn it_is_spoken_as_sslmode_asks() {
     let tcp = cluster.api_url_tcp(database.name());
     let localhost = tcp.replace("127.0.0.1", "localhost");
     let trusting = |url: &str, mode, root: &Certificate| {
-        format!("{url}?sslmode={mode}&sslrootcert={}", root.path().display())
+        format!("{url}?sslmode={mode}&sslrootcert={}", root.certificate.display())
     };
 
     let waiting = unready(&format!("{tcp}?sslmode=require"), "server does not support TLS").await;
-    own.install(&cluster, &database).await;
+    install(&own, &cluster, &database).await;
     waiting.until_ready().await;
     assert_eq!(waiting.credit(1, 5, "sealed").await.balance(), 5);
     assert!(encrypted(&database).await);
@@ -117,9 +76,9 @@ async fn it_is_spoken_as_sslmode_asks() {
         (trusting(&localhost, "verify-full", &own), true),
         (format!("{localhost}?sslmode=verify-full"), true),
         (socket.to_owned(), false),
-        (format!("{socket} sslmode=verify-full sslrootcert='{}'", own.path().display()), false),
+        (format!("{socket} sslmode=verify-full sslrootcert='{}'", own.certificate.display()), false),
     ] {
-        let guiche = Launcher::on(&url).set("SSL_CERT_FILE", own.path().display()).start().await;
+        let guiche = Launcher::on(&url).set("SSL_CERT_FILE", own.certificate.display()).start().await;
         guiche.credit(1, 5, "x").await;
         assert_eq!(encrypted(&database).await, sealed, "{url}");
         end(guiche, &database).await;

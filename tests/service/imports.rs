@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// What each module may name of the others: `main → server → {http → mailbox → domain}`, and
-/// `ledger → {mailbox's traits, domain}`. `observing` and `listen` are leaves.
+/// `ledger → {mailbox's traits, domain}`. `listen` and `tls` are leaves, and `observing` but for `tls`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("observing", &[]),
+    ("tls", &[]),
+    ("observing", &["tls"]),
     ("listen", &[]),
     ("health", &[]),
     ("mailbox", &["domain", "observing"]),
-    ("ledger", &["mailbox", "domain", "observing"]),
+    ("ledger", &["mailbox", "domain", "observing", "tls"]),
     ("http", &["mailbox", "domain", "observing"]),
     ("readiness", &["http", "ledger", "mailbox"]),
     ("signals", &["observing"]),

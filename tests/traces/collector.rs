@@ -5,12 +5,20 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use guiche::tls;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::harness::Certificate;
 
 /// Takes OTLP over HTTP as a collector does, and keeps it.
 pub(crate) struct Collector {
@@ -26,15 +34,45 @@ struct Received {
     head: Vec<String>,
 }
 
+/// What a caller is spoken to through.
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 impl Collector {
     pub(crate) fn start() -> Self {
+        Self::start_behind(|stream| Box::new(stream))
+    }
+
+    /// Starts one that speaks TLS, with this certificate, to those who show the same.
+    pub(crate) fn start_encrypted(both: &Certificate) -> Self {
+        let path = both.certificate.to_str().expect("its path is text");
+        let provider = Arc::new(ring::default_provider());
+        let trusted = Arc::new(tls::roots(path).expect("it may be trusted"));
+        let callers = WebPkiClientVerifier::builder_with_provider(trusted, Arc::clone(&provider)).build();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("it has suites")
+            .with_client_cert_verifier(callers.expect("somebody is trusted"))
+            .with_single_cert(
+                tls::certificates(path).expect("it is a certificate"),
+                PrivateKeyDer::from_pem_file(&both.key).expect("it is a key"),
+            );
+        let config = Arc::new(config.expect("the key is the certificate's"));
+        Self::start_behind(move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("it begins");
+            Box::new(StreamOwned::new(connection, stream))
+        })
+    }
+
+    fn start_behind(wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let received = Arc::<Mutex<Received>>::default();
         let kept = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let kept = Arc::clone(&kept);
+                let (kept, stream) = (Arc::clone(&kept), wrap(stream));
                 thread::spawn(move || serve(stream, &kept));
             }
         });
@@ -63,7 +101,7 @@ impl Collector {
     }
 }
 
-fn serve(stream: TcpStream, kept: &Mutex<Received>) {
+fn serve(stream: Box<dyn Stream>, kept: &Mutex<Received>) {
     let mut input = BufReader::new(stream);
     loop {
         let (mut first, mut length) = (String::new(), 0);
@@ -100,5 +138,6 @@ fn serve(stream: TcpStream, kept: &Mutex<Received>) {
         drop(kept);
         let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
         input.get_mut().write_all(answer.as_bytes()).expect("the exporter reads its answer");
+        input.get_mut().flush().expect("the exporter reads its answer");
     }
 }

@@ -9,7 +9,7 @@
 //! - [`live`]: the page while instances write;
 //! - [`outputs`]: what it writes, and what it leaves alone;
 //! - [`page`]: the HTML page in a headless Chromium;
-//! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`).
+//! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`), also by TLS.
 
 #[path = "../service/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the service's tests, which use all of it")]
@@ -27,6 +27,8 @@ mod live;
 mod otlp;
 #[cfg(feature = "otlp")]
 mod otlp_metrics;
+#[cfg(feature = "otlp")]
+mod otlp_tls;
 mod outputs;
 mod page;
 mod sample;

@@ -192,7 +192,7 @@ async fn opentelemetrys_own_variables_hold() {
         ("OTEL_PROPAGATORS", "b3", "expected tracecontext"),
         ("OTEL_METRICS_EXPORTER", "prometheus", "METRICS_LISTEN"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "expected http/protobuf"),
-        (ENDPOINT, "https://127.0.0.1:1", "TLS is not built in"),
+        (ENDPOINT, "127.0.0.1:4317", "expected http://host:port or https://host:port"),
     ] {
         let launcher = Launcher::on(database.api_url()).set(ENDPOINT, "http://127.0.0.1:1");
         let (status, log) = launcher.set(name, value).run_to_end().await;

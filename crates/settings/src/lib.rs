@@ -15,5 +15,5 @@ pub use choices::{Listen, LogFormat, Mode, Profile, Shards};
 pub use config::{Config, TraceFiles};
 pub use database_url::DatabaseUrl;
 pub use error::ConfigError;
-pub use otel::{MetricsExport, Otlp};
+pub use otel::{CollectorTls, MetricsExport, Otlp, PemFile, Reach};
 pub use table::{Fallback, SETTINGS, Setting, Values, check, settings_text};

@@ -6,16 +6,13 @@ use std::time::Duration;
 use super::error::ConfigError;
 use super::vars::Vars;
 
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-const COMPRESSION: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
 
 /// What is exported over OTLP, and whose trace context is taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
-    /// Whether spans are sent.
-    pub spans: bool,
+    /// How spans are sent, if they are.
+    pub spans: Option<Reach>,
     /// Where metrics are sent, if anywhere.
     pub metrics: Option<MetricsExport>,
     /// Whether a request's `traceparent` and `tracestate` are read.
@@ -31,33 +28,76 @@ pub struct MetricsExport {
     pub headers: Vec<(String, String)>,
     /// From one export to the next.
     pub interval: Duration,
-    /// Time for one export.
-    pub timeout: Duration,
+    /// How the collector is reached.
+    pub reach: Reach,
 }
 
-/// What is told of one of the two: the variables that it has for itself.
+/// How a collector is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Time for one export.
+    pub timeout: Duration,
+    /// By whose certificates, where its endpoint is https.
+    pub tls: Option<CollectorTls>,
+}
+
+/// Whose certificates are shown and trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectorTls {
+    /// Those that are trusted; without it, the system's.
+    pub roots: Option<PemFile>,
+    /// The instance's own certificate and its key, if the collector asks for one.
+    pub own: Option<[PemFile; 2]>,
+}
+
+/// A file of PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PemFile {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// Where it is.
+    pub path: String,
+}
+
+/// What is told of one of the two signals: its own variable first, then the one of both.
 struct Signal {
     exporter: &'static str,
-    endpoint: &'static str,
-    protocol: &'static str,
+    endpoint: [&'static str; 2],
+    protocol: [&'static str; 2],
+    headers: [&'static str; 2],
+    timeout: [&'static str; 2],
+    compression: [&'static str; 2],
+    certificate: [&'static str; 2],
+    client_certificate: [&'static str; 2],
+    client_key: [&'static str; 2],
     /// Whether the endpoint of all signals switches it on by itself.
     by_endpoint: bool,
 }
 
-const SPANS: Signal = Signal {
-    exporter: "OTEL_TRACES_EXPORTER",
-    endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    protocol: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-    by_endpoint: true,
-};
+macro_rules! signal {
+    ($name:literal, by_endpoint: $by_endpoint:literal) => {
+        Signal {
+            exporter: concat!("OTEL_", $name, "_EXPORTER"),
+            endpoint: signal!(@ $name, "ENDPOINT"),
+            protocol: signal!(@ $name, "PROTOCOL"),
+            headers: signal!(@ $name, "HEADERS"),
+            timeout: signal!(@ $name, "TIMEOUT"),
+            compression: signal!(@ $name, "COMPRESSION"),
+            certificate: signal!(@ $name, "CERTIFICATE"),
+            client_certificate: signal!(@ $name, "CLIENT_CERTIFICATE"),
+            client_key: signal!(@ $name, "CLIENT_KEY"),
+            by_endpoint: $by_endpoint,
+        }
+    };
+    (@ $name:literal, $what:literal) => {
+        [concat!("OTEL_EXPORTER_OTLP_", $name, "_", $what), concat!("OTEL_EXPORTER_OTLP_", $what)]
+    };
+}
+
+const SPANS: Signal = signal!("TRACES", by_endpoint: true);
 
 /// They are shown at `METRICS_LISTEN` anyway, so they are sent only where that is asked for by name.
-const METRICS: Signal = Signal {
-    exporter: "OTEL_METRICS_EXPORTER",
-    endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    protocol: "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-    by_endpoint: false,
-};
+const METRICS: Signal = signal!("METRICS", by_endpoint: false);
 
 impl Otlp {
     /// Reads them. Spans are exported where an endpoint is named, or `OTEL_TRACES_EXPORTER=otlp`; metrics where
@@ -67,7 +107,7 @@ impl Otlp {
     /// When a variable asks for what is not built in.
     pub(super) fn read(vars: &Vars<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
-            spans: SPANS.is_exported(vars)?,
+            spans: SPANS.reach(vars)?,
             metrics: MetricsExport::read(vars)?,
             trace_context: trace_context(vars)?,
         })
@@ -75,73 +115,85 @@ impl Otlp {
 
     /// Says whether anything is exported.
     pub fn is_on(&self) -> bool {
-        self.spans || self.metrics.is_some()
+        self.spans.is_some() || self.metrics.is_some()
     }
 }
 
-impl Signal {
-    /// Returns the endpoint that holds for it, with its variable's name.
-    fn endpoint<'a>(&self, vars: &'a Vars<'_>) -> Option<(&'static str, &'a str)> {
-        [self.endpoint, ENDPOINT].into_iter().find_map(|name| Some((name, vars.get(name)?)))
-    }
+/// Returns the value that holds, with its variable's name.
+fn first<'a>(vars: &'a Vars<'_>, names: [&'static str; 2]) -> Option<(&'static str, &'a str)> {
+    names.into_iter().find_map(|name| Some((name, vars.get(name)?)))
+}
 
-    fn is_exported(&self, vars: &Vars<'_>) -> Result<bool, ConfigError> {
+impl Signal {
+    /// Returns how it is sent, unless it is not.
+    fn reach(&self, vars: &Vars<'_>) -> Result<Option<Reach>, ConfigError> {
         let exporter = vars.get(self.exporter);
-        let endpoint = self.endpoint(vars);
+        let endpoint = first(vars, self.endpoint);
         let disabled = vars.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         if disabled || exporter == Some("none") || endpoint.is_some_and(|(_, endpoint)| endpoint == "off") {
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(other) = exporter.filter(|exporter| *exporter != "otlp") {
             let elsewhere = if other == "prometheus" { "; METRICS_LISTEN serves /metrics" } else { "" };
             let problem = format!("{other:?} is not built in: expected otlp or none{elsewhere}");
             return Err(ConfigError::new(self.exporter, problem));
         }
-        let named = endpoint.is_some_and(|(name, _)| name == self.endpoint || self.by_endpoint);
+        let named = endpoint.is_some_and(|(name, _)| name == self.endpoint[0] || self.by_endpoint);
         if !named && exporter.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
-        let protocol = [self.protocol, PROTOCOL].into_iter().find_map(|name| Some((name, vars.get(name)?)));
+        let protocol = first(vars, self.protocol);
         if let Some((name, protocol)) = protocol.filter(|(_, protocol)| *protocol != "http/protobuf") {
             let problem = format!("{protocol:?} is not built in: expected http/protobuf (port 4318)");
             return Err(ConfigError::new(name, problem));
         }
-        if let Some((name, endpoint)) = endpoint.filter(|(_, endpoint)| !endpoint.starts_with("http://")) {
-            let problem = format!(
-                "{endpoint:?} is not usable: expected http://host:port; TLS is not built in, so send to a \
-                 collector nearby and let that one encrypt"
-            );
+        let is = |scheme| endpoint.is_some_and(|(_, endpoint)| endpoint.starts_with(scheme));
+        if let Some((name, endpoint)) = endpoint.filter(|_| !is("http://") && !is("https://")) {
+            let problem =
+                format!("{endpoint:?} is not usable: expected http://host:port or https://host:port");
             return Err(ConfigError::new(name, problem));
         }
-        Ok(true)
+        let tls = is("https://").then(|| self.tls(vars)).transpose()?;
+        Ok(Some(Reach { timeout: millis(first(vars, self.timeout), 10_000)?, tls }))
+    }
+
+    fn tls(&self, vars: &Vars<'_>) -> Result<CollectorTls, ConfigError> {
+        let file =
+            |names| first(vars, names).map(|(variable, path)| PemFile { variable, path: path.to_owned() });
+        let own = match (file(self.client_certificate), file(self.client_key)) {
+            (Some(certificate), Some(key)) => Some([certificate, key]),
+            (None, None) => None,
+            (Some(one), None) => {
+                return Err(ConfigError::new(one.variable, format!("needs {}", self.client_key[1])));
+            }
+            (None, Some(one)) => {
+                return Err(ConfigError::new(one.variable, format!("needs {}", self.client_certificate[1])));
+            }
+        };
+        Ok(CollectorTls { roots: file(self.certificate), own })
     }
 }
 
 impl MetricsExport {
     fn read(vars: &Vars<'_>) -> Result<Option<Self>, ConfigError> {
-        if !METRICS.is_exported(vars)? {
-            return Ok(None);
-        }
+        let Some(reach) = METRICS.reach(vars)? else { return Ok(None) };
         refuse(vars, TEMPORALITY, "cumulative")?;
-        for name in COMPRESSION {
+        for name in METRICS.compression {
             refuse(vars, name, "none")?;
         }
-        let url = match METRICS.endpoint(vars) {
-            Some((name, whole)) if name == METRICS.endpoint => whole.to_owned(),
+        let url = match first(vars, METRICS.endpoint) {
+            Some((name, whole)) if name == METRICS.endpoint[0] => whole.to_owned(),
             Some((_, start)) => format!("{}/v1/metrics", start.trim_end_matches('/')),
             None => "http://localhost:4318/v1/metrics".to_owned(),
         };
-        let either =
-            |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, vars.get(name)?)));
-        let headers = either(["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]);
-        let timeout = either(["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]);
+        let headers = first(vars, METRICS.headers);
         let interval =
             vars.get("OTEL_METRIC_EXPORT_INTERVAL").map(|text| ("OTEL_METRIC_EXPORT_INTERVAL", text));
         Ok(Some(Self {
             url,
             headers: headers.map(|(name, text)| pairs(name, text)).transpose()?.unwrap_or_default(),
             interval: millis(interval, 60_000)?,
-            timeout: millis(timeout, 10_000)?,
+            reach,
         }))
     }
 }

@@ -2,8 +2,9 @@
 
 use super::*;
 
-const TRACES_ENDPOINT: &str = SPANS.endpoint;
-const METRICS_ENDPOINT: &str = METRICS.endpoint;
+const TRACES_ENDPOINT: &str = SPANS.endpoint[0];
+const ENDPOINT: &str = SPANS.endpoint[1];
+const METRICS_ENDPOINT: &str = METRICS.endpoint[0];
 
 fn read(given: &[(&str, &str)]) -> Result<Otlp, String> {
     let vars = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -28,7 +29,7 @@ fn it_is_switched_on_and_off_as_opentelemetry_says() {
         // What is switched off need not be usable.
         (&[("OTEL_SDK_DISABLED", "true"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], false),
     ] {
-        assert_eq!(read(given).map(|otlp| otlp.spans), Ok(exported), "{given:?}");
+        assert_eq!(read(given).map(|otlp| otlp.spans.is_some()), Ok(exported), "{given:?}");
     }
 }
 
@@ -39,10 +40,15 @@ fn what_is_not_built_in_is_refused_by_its_name() {
         (&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")][..], "OTEL_EXPORTER_OTLP_PROTOCOL: \"grpc\""),
         (&[endpoint, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")], "TRACES_PROTOCOL"),
         (&[endpoint, ("OTEL_TRACES_EXPORTER", "zipkin")], "expected otlp or none"),
-        (&[(ENDPOINT, "https://one:4318")], "TLS is not built in"),
+        (&[(ENDPOINT, "one:4318")], "expected http://host:port or https://host:port"),
+        (
+            &[(ENDPOINT, "https://one:4318"), ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")],
+            "OTLP_CLIENT_CERTIFICATE",
+        ),
+        (&[endpoint, ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "10s")], "expected milliseconds"),
         (&[(TRACES_ENDPOINT, "one:4317")], "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
         (&[("OTEL_METRICS_EXPORTER", "prometheus")], "METRICS_LISTEN serves /metrics"),
-        (&[(METRICS_ENDPOINT, "https://one:4318/v1/metrics")], "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+        (&[(METRICS_ENDPOINT, "one:4318/v1/metrics")], "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
         (&[metrics, (TEMPORALITY, "delta")], "expected cumulative"),
         (&[metrics, ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")], "expected none"),
         (&[metrics, ("OTEL_METRIC_EXPORT_INTERVAL", "1m")], "expected milliseconds"),
@@ -76,10 +82,26 @@ fn metrics_are_sent_where_they_are_asked_for_by_name() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
         ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "20"),
     ]);
-    let MetricsExport { headers, interval, timeout, .. } =
-        metrics.expect("it is usable").metrics.expect("it is on");
+    let MetricsExport { headers, interval, reach: Reach { timeout, tls: None }, .. } =
+        metrics.expect("it is usable").metrics.expect("it is on")
+    else {
+        panic!("it is not by https")
+    };
     assert_eq!(headers, [("authorization", "Bearer x"), ("a", "b=c")].map(|(a, b)| (a.into(), b.into())));
     assert_eq!([interval, timeout], [50, 20].map(Duration::from_millis));
+}
+
+#[test]
+fn by_https_each_signal_may_have_certificates_of_its_own() {
+    let (all, own) = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE");
+    let read =
+        read(&[(ENDPOINT, "https://one:4318"), ("OTEL_METRICS_EXPORTER", "otlp"), (all, "/a"), (own, "/b")]);
+    let otlp = read.expect("it is usable");
+    let metrics = otlp.metrics.map(|metrics| metrics.reach);
+    for (reach, variable, path) in [(otlp.spans, all, "/a"), (metrics, own, "/b")] {
+        let roots = Some(PemFile { variable, path: path.to_owned() });
+        assert_eq!(reach.expect("it is sent").tls, Some(CollectorTls { roots, own: None }));
+    }
 }
 
 #[test]

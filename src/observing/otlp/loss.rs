@@ -22,11 +22,19 @@ pub(super) struct Loss {
     /// Lost since it was last told.
     untold: AtomicU64,
     told: Mutex<Option<Instant>>,
+    /// Why the last batch could not be sent.
+    cause: Mutex<Option<String>>,
 }
 
 impl Loss {
     pub(super) fn new(fates: Labelled<3>) -> Self {
-        Self { fates, waiting: AtomicUsize::new(0), untold: AtomicU64::new(0), told: Mutex::new(None) }
+        let (waiting, untold) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { fates, waiting, untold, told: Mutex::default(), cause: Mutex::default() }
+    }
+
+    /// Keeps why a batch could not be sent, until it is counted as lost.
+    pub(super) fn because(&self, cause: String) {
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
     }
 
     fn sent(&self, spans: usize) {
@@ -124,7 +132,8 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
             Ok(()) => self.loss.sent(spans),
             Err(why) => {
                 self.loss.waiting.fetch_sub(spans, Ordering::Relaxed);
-                self.loss.lost("refused", spans, why);
+                let cause = self.loss.cause.lock().unwrap_or_else(PoisonError::into_inner).take();
+                self.loss.lost("refused", spans, &cause.unwrap_or_else(|| why.to_string()));
             }
         }
         result

@@ -15,6 +15,7 @@ use settings::{ConfigError, MetricsExport};
 
 use super::super::metrics::Metrics;
 use super::LAST_WORDS;
+use super::client::{self, causes};
 use super::metrics::metrics;
 
 /// Metrics that are being sent. Dropping it sends them once more.
@@ -38,13 +39,13 @@ impl Pusher {
             let name = HeaderName::try_from(name).map_err(|why| unusable(why.to_string()))?;
             headers.insert(name, HeaderValue::try_from(value).map_err(|why| unusable(why.to_string()))?);
         }
-        let client = Client::builder().default_headers(headers).build();
+        let client = client::client(&export.reach)?.default_headers(headers).build();
         let client = client.map_err(|why| unusable(why.to_string()))?;
         let post = Post { client, url: export.url, resource, metrics: metrics.clone() };
         let (stop, told) = channel();
         let (done, ended) = channel();
         let run = move || {
-            post.until(&told, export.interval, export.timeout);
+            post.until(&told, export.interval, export.reach.timeout);
             // Nobody waits any more where that took too long.
             let _ = done.send(());
         };
@@ -76,14 +77,16 @@ impl Post {
             let result = self.send(timeout);
             self.metrics.spans.exports.inc(if result.is_ok() { "sent" } else { "refused" });
             match (&result, taken) {
-                (Err(why), true) => tracing::warn!(%why, "metrics do not reach the collector; told once"),
+                (Err(why), true) => {
+                    tracing::warn!(why = causes(why), "metrics do not reach the collector; told once");
+                }
                 (Ok(()), false) => tracing::info!("metrics reach the collector again"),
                 _ => {}
             }
             taken = result.is_ok();
         }
         if let Err(why) = self.send(timeout.min(LAST_WORDS)) {
-            tracing::warn!(%why, "the last metrics could not be sent");
+            tracing::warn!(why = causes(&why), "the last metrics could not be sent");
         }
     }
 

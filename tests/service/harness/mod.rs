@@ -4,6 +4,7 @@
 //! Everything here panics with a sentence where the ground of a test gives way; only what a test
 //! may want to see fail returns a `Result`.
 
+mod certificate;
 mod database;
 mod front;
 mod held;
@@ -17,6 +18,7 @@ mod proxy;
 mod schemathesis;
 mod wait;
 
+pub(crate) use certificate::Certificate;
 pub(crate) use database::{Database, own_cluster};
 pub(crate) use front::{BY_REQUEST, Front, at_a_socket, two_instances};
 pub(crate) use held::Queue;
