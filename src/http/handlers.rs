@@ -26,7 +26,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// `POST /clientes/{id}/transacoes`
 pub(super) async fn post_transaction(request: HttpRequest, payload: Payload, api: Data<Api>) -> HttpResponse {
-    let mut observed = Observed::begin(&request, &api.observer, "transaction");
+    let mut observed = Observed::begin(&request, &api.observer, Path::Transactions);
     let span = observed.span();
     let answer = apply(&request, payload, &api, &mut observed).instrument(span).await;
     finish(&api, &mut observed, answer)
@@ -34,7 +34,7 @@ pub(super) async fn post_transaction(request: HttpRequest, payload: Payload, api
 
 /// `GET /clientes/{id}/extrato`
 pub(super) async fn get_statement(request: HttpRequest, api: Data<Api>) -> HttpResponse {
-    let mut observed = Observed::begin(&request, &api.observer, "statement");
+    let mut observed = Observed::begin(&request, &api.observer, Path::Statement);
     let span = observed.span();
     let answer = read_statement(&request, &api, &mut observed).instrument(span).await;
     finish(&api, &mut observed, answer)

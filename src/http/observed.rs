@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use traces::format::{ABANDONED, RequestRecord, UNHEARD};
 use tracing::Span;
 
+use super::path::Path;
 use crate::mailbox::Ticket;
 use crate::observing::{Observer, RequestHead, RequestId, Scope};
 
@@ -26,8 +27,9 @@ pub(super) struct Observed<'a> {
 
 impl<'a> Observed<'a> {
     /// Begins with a request whose head has arrived.
-    pub(super) fn begin(request: &HttpRequest, observer: &'a Observer, kind: &'static str) -> Self {
+    pub(super) fn begin(request: &HttpRequest, observer: &'a Observer, path: Path) -> Self {
         let started = Instant::now();
+        let kind = if path == Path::Statement { "statement" } else { "transaction" };
         let mut record = RequestRecord { kind: kind.into(), ..RequestRecord::default() };
         let id = given_id(request).unwrap_or_else(RequestId::made);
         let client = || request.match_info().get("id").unwrap_or_default().parse().ok();
@@ -35,7 +37,7 @@ impl<'a> Observed<'a> {
         let scope = observer.begin_request(&id, || RequestHead {
             method: request.method().as_str(),
             path: request.path(),
-            route: request.match_pattern(),
+            route: path.pattern(),
             client: client(),
             trace_context: ["traceparent", "tracestate"].map(header),
         });

@@ -7,7 +7,7 @@ pub struct RequestHead<'a> {
     /// Its path, without a query.
     pub path: &'a str,
     /// The pattern that its path fits.
-    pub route: Option<String>,
+    pub route: &'static str,
     /// The client, unless the path names none.
     pub client: Option<i32>,
     /// `traceparent` and `tracestate`: its caller's trace (W3C Trace Context).

@@ -52,11 +52,11 @@ impl OpenSpan {
         match *self {}
     }
 
-    pub(super) fn close_request(self, _: &RequestRecord<'_>, _: &[Place]) {
+    pub(super) fn close_request(self, _: &RequestRecord<'static>, _: &[Place]) {
         match self {}
     }
 
-    pub(super) fn close_call(self, _: &CallRecord<'_>) {
+    pub(super) fn close_call(self, _: &CallRecord<'static>) {
         match self {}
     }
 }

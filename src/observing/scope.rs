@@ -33,8 +33,8 @@ impl Scope {
 
     /// Tells the log which trace it belongs to.
     pub(super) fn log_trace_id(&self) {
-        if let Some(id) = self.trace_id() {
-            self.log.record("trace_id", id);
+        if !self.log.is_disabled() {
+            self.log.record("trace_id", self.trace_id());
         }
     }
 }

@@ -1,14 +1,23 @@
 //! A request's span and a call's, in the words of OpenTelemetry's semantic conventions. What they have no word
 //! for is named `guiche.…` as the trace names it.
 
+use std::sync::{Arc, LazyLock};
+
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer};
-use opentelemetry::{Array, Context, KeyValue, Value};
+use opentelemetry::{Array, Context, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, Span};
-use traces::format::{CallRecord, RequestRecord, Unit};
+use traces::format::{CallRecord, CallReport, Figure, RequestRecord, Unit};
 
 use super::super::head::RequestHead;
+
+/// What attributes call the figures of the database's report.
+static FIGURES: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let unit = |figure: &Figure| if figure.unit == Unit::Micros { "_us" } else { "" };
+    let name = |figure: &Figure| Arc::from(format!("guiche.{}{}", figure.name, unit(figure)));
+    CallReport::FIGURES.iter().map(|figure| Key::from(name(figure))).collect()
+});
 
 /// Where spans are sent.
 #[derive(Clone)]
@@ -37,19 +46,17 @@ impl Collector {
             Some(_) => TraceContextPropagator::new().extract_with_context(&Context::new(), &given),
             None => Context::new(),
         };
-        let route = head.route.clone().unwrap_or_default();
-        let span = self
-            .tracer
-            .span_builder(format!("{} {route}", head.method))
-            .with_kind(SpanKind::Server)
-            .with_attributes([
-                KeyValue::new("http.request.method", head.method.to_owned()),
-                KeyValue::new("http.route", route),
-                KeyValue::new("url.path", head.path.to_owned()),
-                KeyValue::new("url.scheme", "http"),
-            ])
-            .start_with_context(&self.tracer, &parent);
-        OpenSpan::sampled(span)
+        // What is not sampled is not described: no sampler looks at more than the trace.
+        let span = self.tracer.span_builder(head.route).with_kind(SpanKind::Server);
+        let mut open = OpenSpan::sampled(span.start_with_context(&self.tracer, &parent))?;
+        open.0.update_name(format!("{} {}", head.method, head.route));
+        open.0.set_attributes([
+            KeyValue::new("http.request.method", head.method.to_owned()),
+            KeyValue::new("http.route", head.route),
+            KeyValue::new("url.path", head.path.to_owned()),
+            KeyValue::new("url.scheme", "http"),
+        ]);
+        Some(open)
     }
 
     /// Opens the span of a call that carries these requests, if there are any.
@@ -81,7 +88,7 @@ impl OpenSpan {
     }
 
     /// Ends a request's span with what became of it; `calls` carried it.
-    pub(in super::super) fn close_request(self, record: &RequestRecord<'_>, calls: &[Place]) {
+    pub(in super::super) fn close_request(self, record: &RequestRecord<'static>, calls: &[Place]) {
         let Self(mut span) = self;
         for Place(call) in calls {
             span.add_link(call.clone(), Vec::new());
@@ -98,17 +105,17 @@ impl OpenSpan {
     }
 
     /// Ends a call's span with what became of it.
-    pub(in super::super) fn close_call(self, record: &CallRecord<'_>) {
+    pub(in super::super) fn close_call(self, record: &CallRecord<'static>) {
         let Self(mut span) = self;
         let wrote = record.carries.iter().any(|(_, transactions, _)| *transactions > 0);
-        let operation = match (wrote, record.queries > 0) {
-            (true, false) => "apply",
-            (true, true) => "apply and read",
-            (false, _) => "read",
-        };
         let size = record.size();
-        let operation = if size > 1 { format!("BATCH {operation}") } else { operation.to_owned() };
-        span.update_name(operation.clone());
+        let [one, batch] = match (wrote, record.queries > 0) {
+            (true, false) => ["apply", "BATCH apply"],
+            (true, true) => ["apply and read", "BATCH apply and read"],
+            (false, _) => ["read", "BATCH read"],
+        };
+        let operation = if size > 1 { batch } else { one };
+        span.update_name(operation);
         span.set_attribute(KeyValue::new("db.system.name", "postgresql"));
         span.set_attribute(KeyValue::new("db.operation.name", operation));
         // By the conventions one is no batch.
@@ -132,12 +139,12 @@ fn fail(span: &mut Span, why: &str) {
 
 /// Gives a span what a request's record says, and the conventions have no words for; durations are named with their
 /// unit.
-fn describe_request(span: &mut Span, record: &RequestRecord<'_>) {
+fn describe_request(span: &mut Span, record: &RequestRecord<'static>) {
     let texts = [("guiche.id", Some(&record.id)), ("guiche.kind", Some(&record.kind))];
     let more = [("guiche.shed", record.shed.as_ref()), ("guiche.outcome", Some(&record.outcome))];
     for (name, text) in texts.into_iter().chain(more) {
         if let Some(text) = text {
-            span.set_attribute(KeyValue::new(name, text.clone().into_owned()));
+            span.set_attribute(KeyValue::new(name, StringValue::from(text.clone())));
         }
     }
     let client = record.client.map(i64::from);
@@ -152,8 +159,8 @@ fn describe_request(span: &mut Span, record: &RequestRecord<'_>) {
 }
 
 /// Does the same with a call's record. Counts that are zero are left out, as in the trace.
-fn describe_call(span: &mut Span, record: &CallRecord<'_>) {
-    span.set_attribute(KeyValue::new("guiche.cut", record.cut.clone().into_owned()));
+fn describe_call(span: &mut Span, record: &CallRecord<'static>) {
+    span.set_attribute(KeyValue::new("guiche.cut", StringValue::from(record.cut.clone())));
     let always = [
         ("guiche.id", record.id),
         ("guiche.oldest_wait_us", record.oldest_wait),
@@ -174,9 +181,8 @@ fn describe_call(span: &mut Span, record: &CallRecord<'_>) {
     for (name, number) in always.into_iter().chain(counts.into_iter().filter(|(_, count)| *count > 0)) {
         span.set_attribute(KeyValue::new(name, whole(number)));
     }
-    for (figure, value) in record.report.figures() {
-        let unit = if figure.unit == Unit::Micros { "_us" } else { "" };
-        span.set_attribute(KeyValue::new(format!("guiche.{}{unit}", figure.name), whole(value)));
+    for (name, value) in FIGURES.iter().zip(record.report.values()) {
+        span.set_attribute(KeyValue::new(name.clone(), whole(value)));
     }
 }
 

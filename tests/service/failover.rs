@@ -1,0 +1,37 @@
+//! A database server that dies for good while its synchronous standby lives: an instance that was told of both goes on.
+
+use testbed::{Cluster, Profile};
+
+use crate::harness::{Database, Fate, Launcher, Load, own_cluster, reckon, standby_of, until};
+
+/// Both servers, in libpq's words; whoever may write is the one to go to.
+fn either(database: &Database, servers: [&Cluster; 2]) -> String {
+    let [one, two] = servers.map(Cluster::socket_dir);
+    let (one, two, [first, second]) = (one.display(), two.display(), servers.map(Cluster::port));
+    let server = format!("host={one},{two} port={first},{second} target_session_attrs=read-write");
+    format!("{server} user=guiche password=guiche dbname={}", database.name())
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_once_when_the_standby_takes_over() {
+    let mut primary = own_cluster(Profile::Durable, &[]).await;
+    let database = Database::create_in(&primary).await;
+    let standby = standby_of(&primary).await;
+    let copy = database.copied_to(&standby);
+    database.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'").await;
+    database.execute("SELECT pg_reload_conf()").await;
+    let synchronous = "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+    until("commits wait for the standby", async || database.value(synchronous).await).await;
+
+    let guiche = Launcher::on(&either(&database, [&standby, &primary])).start().await;
+    let load = Load::start("n", &[guiche.address()], 8);
+    load.until_applied(200).await;
+    primary.kill().await.expect("it is gone");
+    assert!(copy.value::<bool>("SELECT pg_promote()").await, "the standby takes over");
+    load.until_applied(200).await;
+    let attempts = load.stop().await;
+
+    assert!(attempts.iter().any(|attempt| attempt.fate != Fate::Applied), "it was noticed");
+    reckon(&copy, &attempts).await;
+    assert_eq!(guiche.get("/readyz").await.status, 200);
+}
