@@ -15,7 +15,8 @@
 //! 6. everything has a bound: [`bounds`], [`fairness`], [`abandoned`], [`rough_input`], [`attackers`],
 //!    [`locked_rows`], [`nginx_crowds`];
 //! 7. refused, rolled back and unknown are told apart: [`deadlines`], [`failures`],
-//!    [`outages`], [`nginx`], [`nginx_outages`], [`several_servers`];
+//!    [`outages`], [`nginx`], [`nginx_outages`], [`several_servers`],
+//!    [`failover`];
 //! 8. one element never fails the others: [`batches`], [`functions`];
 //! 9. the two profiles: [`profiles`];
 //! 10. the same key is applied once: [`idempotency`], [`functions`], [`role`].
@@ -39,6 +40,7 @@ mod dashboards;
 mod deadlines;
 mod description;
 mod encryption;
+mod failover;
 mod failures;
 mod fairness;
 mod functions;

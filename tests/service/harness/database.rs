@@ -16,9 +16,19 @@ const MAX_CONNECTIONS: &str = "500";
 
 /// Starts a cluster that this test may stop, kill or damage.
 pub(crate) async fn own_cluster(profile: Profile, settings: &[(&str, &str)]) -> Cluster {
+    cluster(profile, settings, None).await
+}
+
+/// Starts a copy of one, which follows it by the name `standby`.
+pub(crate) async fn standby_of(primary: &Cluster) -> Cluster {
+    let primary = primary.admin_url("postgres") + " application_name=standby";
+    cluster(Profile::Durable, &[], Some(primary)).await
+}
+
+async fn cluster(profile: Profile, settings: &[(&str, &str)], primary: Option<String>) -> Cluster {
     let mut all = vec![("max_connections".to_owned(), MAX_CONNECTIONS.to_owned())];
     all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let options = ClusterOptions { profile, settings: all, ..ClusterOptions::default() };
+    let options = ClusterOptions { profile, settings: all, primary, ..ClusterOptions::default() };
     Cluster::start(&options).await.expect("a private PostgreSQL starts")
 }
 
@@ -58,6 +68,12 @@ impl Database {
         cluster.create_database(&name).await.expect("a database is made");
         let (admin_url, api_url) = (cluster.admin_url(&name), cluster.api_url(&name));
         Self { name, admin_url, api_url }
+    }
+
+    /// The same in a server that is a copy of its own.
+    pub(crate) fn copied_to(&self, cluster: &Cluster) -> Self {
+        let (admin_url, api_url) = (cluster.admin_url(&self.name), cluster.api_url(&self.name));
+        Self { name: self.name.clone(), admin_url, api_url }
     }
 
     /// A bank on two servers with PL/Proxy in front: what the service connects to, where only the superuser's queries

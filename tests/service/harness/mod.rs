@@ -20,7 +20,7 @@ mod schemathesis;
 mod wait;
 
 pub(crate) use certificate::Certificate;
-pub(crate) use database::{Database, own_cluster};
+pub(crate) use database::{Database, own_cluster, standby_of};
 pub(crate) use front::{BY_REQUEST, Front, at_a_socket, two_instances};
 pub(crate) use held::Queue;
 pub(crate) use http::{Address, Connection, Request, Response, chunked};

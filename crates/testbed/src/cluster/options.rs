@@ -20,6 +20,9 @@ pub struct ClusterOptions {
     /// Settings in addition, which win over the profile's.
     #[arg(skip)]
     pub settings: Vec<(String, String)>,
+    /// How the superuser connects to a server, which this one then is a copy of and follows.
+    #[arg(skip)]
+    pub primary: Option<String>,
     /// The `cgroup.procs` files of the cgroups that the server joins.
     #[arg(skip)]
     pub cgroups: Vec<PathBuf>,

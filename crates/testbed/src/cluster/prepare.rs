@@ -25,10 +25,17 @@ impl Cluster {
             }
         }
         if !self.data.join("PG_VERSION").exists() {
-            self.initialize().await?;
+            match &self.options.primary {
+                Some(primary) => self.follow(primary).await?,
+                None => self.initialize().await?,
+            }
         }
         self.write_file("guiche.conf", &self.settings()?)?;
-        self.write_file("pg_hba.conf", "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        let replicas = "local replication all trust\n";
+        self.write_file(
+            "pg_hba.conf",
+            &format!("{replicas}local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"),
+        )
     }
 
     async fn initialize(&self) -> Result<()> {
@@ -60,6 +67,16 @@ impl Cluster {
         let conf = self.data.join("postgresql.conf");
         let text = fs::read_to_string(&conf).with_context(|| format!("cannot read {}", conf.display()))?;
         self.write_file("postgresql.conf", &format!("{text}\ninclude 'guiche.conf'\n"))
+    }
+
+    async fn follow(&self, primary: &str) -> Result<()> {
+        Launch::new("pg_basebackup", self.bin.join("pg_basebackup"), self.directory.join("pg_basebackup.log"))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"])
+            .arg(&self.data)
+            .args(["-d", primary])
+            .account(self.account.clone())
+            .run(TOOL_DEADLINE)
+            .await
     }
 
     /// Returns the profile's settings, then where to listen, then the caller's own. The file is a copy,
