@@ -35,3 +35,22 @@ async fn what_was_acknowledged_is_there_once_when_the_standby_takes_over() {
     reckon(&copy, &attempts).await;
     assert_eq!(guiche.get("/readyz").await.status, 200);
 }
+
+/// The server has committed and waits for its copy: that it is not told so is no reason to say that nothing was done.
+#[tokio::test]
+async fn while_the_standby_is_missing_an_outcome_is_unknown() {
+    let cluster = own_cluster(Profile::Durable, &[]).await;
+    let database = Database::create_in(&cluster).await;
+    let guiche = Launcher::on(database.api_url()).deadlines(500, 1_000, 5_000).start().await;
+    database.have_commits_wait().await;
+    guiche.credit(1, 1, "waits").await.assert_unknown();
+    database
+        .admin()
+        .await
+        .batch_execute("ALTER SYSTEM RESET synchronous_standby_names")
+        .await
+        .expect("it may");
+    database.execute("SELECT pg_reload_conf()").await;
+    until("it is there", async || database.descriptions(1).await == ["waits"]).await;
+    assert_eq!(guiche.credit(1, 1, "goes").await.balance(), 2);
+}

@@ -69,8 +69,8 @@ pub const SETTINGS: &[Setting] = {
             "DATABASE_URL",
             Required,
             Text("a URL or key=value pairs"),
-            "PostgreSQL (host=/run/postgresql … for a unix socket; sslmode=verify-full … for TLS, see docs/tls.md), unless \
-             DATABASE_URL_FILE has it",
+            "PostgreSQL (host=/run/postgresql … for a unix socket; sslmode=verify-full … for TLS, see docs/tls.md; \
+             several hosts, see docs/failover.md), unless DATABASE_URL_FILE has it",
         ),
         row(
             "DATABASE_URL_FILE",
