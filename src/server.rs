@@ -16,9 +16,10 @@ use crate::http::{self, Api, DoorOptions, KEEP_ALIVE, ReadinessProbe, by_the_doo
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
 use crate::listen::{CannotListen, Listener, Signpost, bind, bind_tcp};
 use crate::mailbox::{GathererOptions, Ledger, MailboxOptions, Mailboxes};
+use crate::observing::exposition::Format;
 use crate::observing::metrics::Metrics;
 use crate::observing::telemetry::Telemetry;
-use crate::observing::{Observer, exposition, lag};
+use crate::observing::{Observer, lag};
 use crate::readiness::{self, WrongProfile};
 use crate::signals::{self, StopRequests};
 
@@ -272,12 +273,9 @@ fn serve_metrics(address: std::net::SocketAddr, metrics: &Metrics) -> Result<Ser
         let metrics = metrics.clone();
         let handler = move |request: HttpRequest| {
             let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-            let text = metrics.encode();
-            let (media_type, text) = match accept.is_some_and(exposition::prefers_open_metrics) {
-                true => (exposition::OPEN_METRICS, text),
-                false => (exposition::TEXT, exposition::to_text(&text)),
-            };
-            async move { HttpResponse::Ok().content_type(media_type).body(text) }
+            let format = accept.map_or(Format::Text, Format::preferred);
+            let encoded = metrics.encode_as(format);
+            async move { HttpResponse::Ok().content_type(format.media_type()).body(encoded) }
         };
         App::new().route("/metrics", web::get().to(handler))
     })

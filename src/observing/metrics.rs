@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{prometheus_protobuf, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -17,7 +17,8 @@ use prometheus_client::registry::{Registry, Unit};
 use settings::{Config, Mode};
 use traces::format::{CallRecord, RequestRecord};
 
-use super::labelled::{Labelled, LabelledHistogram};
+use super::exposition::Format;
+use super::labelled::{Labelled, LabelledHistogram, natively, with_native};
 use super::process::ProcessCollector;
 use super::series::{
     ANSWERED, BOTH, CallLabels, NO_ROUTE, RequestLabels, STATEMENTS, TRANSACTIONS, known_calls,
@@ -148,16 +149,14 @@ const SECONDS: [f64; 20] = [
 ];
 
 fn seconds() -> Histogram {
-    Histogram::new(SECONDS)
+    with_native(&SECONDS)
 }
 
 impl Metrics {
     /// Makes and registers everything, under the prefix `guiche` and with the instance's name, and the
     /// process's own without a prefix.
     pub fn new(instance: &str) -> Self {
-        // The encoder writes a label's value as it is.
-        let escaped = instance.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels = [("instance_name".into(), escaped.into())];
+        let labels = [("instance_name".into(), instance.to_owned().into())];
         let mut registry = Registry::with_labels(labels.into_iter());
         registry.register_collector(Box::new(ProcessCollector));
         let own = registry.sub_registry_with_prefix("guiche");
@@ -196,8 +195,25 @@ impl Metrics {
     /// Returns the OpenMetrics text of now.
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a String takes everything that is written to it");
+        text::encode(&mut text, &self.registry).expect("a String takes everything that is written to it");
         text
+    }
+
+    /// Returns the same in this format.
+    pub fn encode_as(&self, format: Format) -> Vec<u8> {
+        match format {
+            Format::OpenMetrics => self.encode().into_bytes(),
+            Format::Text => {
+                let mut text = String::new();
+                let written = prometheus_text::encode(&mut text, &self.registry);
+                written.expect("a String takes everything that is written to it");
+                text.into_bytes()
+            }
+            Format::Protobuf => {
+                let encoded = natively(|| prometheus_protobuf::encode_to_vec(&self.registry));
+                encoded.expect("a Vec takes everything that is written to it")
+            }
+        }
     }
 }
 

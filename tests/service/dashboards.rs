@@ -70,6 +70,25 @@ async fn every_query_of_every_dashboard_has_an_answer() {
     load.stop().await;
 }
 
+/// Beside the buckets of old, for a Prometheus that asks for them.
+#[tokio::test]
+async fn native_histograms_are_there_for_who_asks() {
+    let guiche = Guiche::on(&Database::create().await).await;
+    let jobs = [("guiche", vec![guiche.metrics_address().to_string()])];
+    let prometheus = Prometheus::watch_with(&jobs, "native-histograms").await;
+    guiche.credit(1, 1, "x").await.balance();
+    let of_answers = "guiche_http_request_duration_seconds{route=\"transacoes\",status=\"200\"}";
+    for histogram in [of_answers, "guiche_mailbox_wait_seconds"] {
+        let count = format!("histogram_count({histogram})");
+        until("it is counted", async || prometheus.ask(&count).await == Some(1.0)).await;
+        let (sum, median) =
+            (format!("histogram_sum({histogram})"), format!("histogram_quantile(0.5, {histogram})"));
+        let [sum, median] = [prometheus.ask(&sum).await, prometheus.ask(&median).await].map(Option::unwrap);
+        // The buckets of old are twice as wide and more.
+        assert!((sum / 1.1..sum * 1.1).contains(&median), "{histogram}: {median} of {sum}");
+    }
+}
+
 async fn exporter_of_nginx(status: &std::path::Path) -> Observer {
     let uri = format!("--nginx.scrape-uri=unix:{}:/", status.display());
     Observer::start("prometheus-nginx-exporter", "/metrics", |launch, address, _| {

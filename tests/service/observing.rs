@@ -196,6 +196,10 @@ async fn metrics_are_told_in_the_format_that_is_asked_for() {
         open_metrics.header("content-type").is_some_and(|it| it.starts_with("application/openmetrics-text"))
     );
     assert!(open_metrics.text().ends_with("# EOF\n"));
+    let protobuf =
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    let messages = ask(&format!("{protobuf};q=0.6,text/plain;q=0.5")).await;
+    assert_eq!(messages.header("content-type").map(|it| it.replace(' ', "")).as_deref(), Some(protobuf));
     let text = ask("text/plain").await;
     assert!(text.header("content-type").is_some_and(|it| it.starts_with("text/plain; version=0.0.4")));
     for line in ["# TYPE guiche_flushes_total counter", "# TYPE process_cpu_seconds_total counter"] {

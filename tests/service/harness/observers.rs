@@ -61,6 +61,11 @@ pub(crate) struct Prometheus(Observer);
 impl Prometheus {
     /// Starts one that looks at these addresses, by job, each second.
     pub(crate) async fn watch(jobs: &[(&str, Vec<String>)]) -> Self {
+        Self::watch_with(jobs, "exemplar-storage").await
+    }
+
+    /// The same with a feature that has to be asked for.
+    pub(crate) async fn watch_with(jobs: &[(&str, Vec<String>)], feature: &str) -> Self {
         let jobs: Vec<_> = jobs.iter().map(|(name, targets)| {
             serde_json::json!({ "job_name": name, "static_configs": [{ "targets": targets }] })
         }).collect();
@@ -77,6 +82,7 @@ impl Prometheus {
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
                 .arg(format!("--web.listen-address={address}"))
+                .arg(format!("--enable-feature={feature}"))
         };
         Self(Observer::start("prometheus", "/-/ready", launch).await)
     }
