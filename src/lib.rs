@@ -14,7 +14,7 @@
 //! - [`domain`] has the values that all of them speak in.
 //! - [`observing`] takes one record of each request and of each call, and hands it to metrics, the
 //!   trace, the log and OTLP.
-//! - [`tls`] is what the last two share where they speak it.
+//! - [`tls`] is what [`ledger`] and [`observing`] share where they speak it.
 //! - [`health`] is the same binary asking an instance how it is.
 //! - [`server`] is the only place where these are put together; [`signals`] says what each signal does.
 //!
