@@ -1,5 +1,5 @@
-//! The formats of metrics, of which who asks is given the one that they prefer: Prometheus' protobuf, which alone has room for
-//! native histograms; OpenMetrics; and the older text format, which is all that many tools read.
+//! The formats of metrics, of which who asks is given the one that they prefer: Prometheus' protobuf, which alone
+//! has room for native histograms; OpenMetrics; and the older text format, which is all that many tools read.
 
 /// A format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,7 +72,8 @@ pub(super) fn natively<T>(encode: impl FnOnce() -> T) -> T {
     encoded
 }
 
-/// Makes a histogram with these bounds, and a native one beside, whose buckets grow by a tenth, unless it would have too many.
+/// Makes a histogram with these bounds, and a native one beside, whose buckets grow by a tenth, unless it would have
+/// too many.
 pub(super) fn with_native(bounds: &[f64]) -> Histogram {
     let native = NativeHistogramConfig::default().max_buckets(NATIVE_BUCKETS);
     Histogram::new_classic_and_native(bounds.iter().copied(), native)

@@ -14,22 +14,23 @@ mod loss;
 mod metrics;
 mod push;
 mod span;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use prost::Message;
 
 use settings::{Config, ConfigError, Reach};
 
 use super::metrics::Metrics;
-use client::Telling;
-use loss::{Bounded, Loss, Watched};
+use client::Destination;
+use loss::{Bounded, Loss, Sender};
 use push::Pusher;
 
 pub use span::Place;
@@ -77,33 +78,32 @@ pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporte
     if !config.otlp.is_on() {
         return Ok(None);
     }
+    let resource = ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
+    let resource = Resource { attributes: resource, ..Resource::default() };
     let reach = config.otlp.spans.as_ref();
-    let spans = reach.map(|reach| start_spans(config, reach, metrics)).transpose()?;
+    let spans = reach.map(|reach| start_spans(config, reach, &resource, metrics)).transpose()?;
     let export = config.otlp.metrics.clone();
-    let resource = || ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
-    let resource = || opentelemetry_proto::tonic::resource::v1::Resource {
-        attributes: resource(),
-        ..Default::default()
-    };
-    let pusher = export.map(|export| Pusher::start(export, resource(), metrics)).transpose()?;
+    let pusher = export.map(|export| Pusher::start(export, resource, metrics)).transpose()?;
     Ok(Some(Exporter { spans, _metrics: pusher }))
 }
 
-fn start_spans(config: &Config, reach: &Reach, metrics: &Metrics) -> Result<Spans, ConfigError> {
-    let unusable = |why: String| ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", why);
+fn start_spans(
+    config: &Config,
+    reach: &Reach,
+    resource: &Resource,
+    metrics: &Metrics,
+) -> Result<Spans, ConfigError> {
     let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
-    let client = client::client(reach)?.build().map_err(|why| unusable(client::causes(&why)))?;
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_http_client(Telling { client, loss: Arc::clone(&loss) })
-        .build()
-        .map_err(|why| unusable(why.to_string()))?;
+    let sender = Sender {
+        destination: Destination::new(reach)?,
+        resource: wire::Resource(resource.encode_to_vec()),
+        loss: Arc::clone(&loss),
+    };
     let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").filter(|size| *size > 0).unwrap_or(QUEUE);
     let batches = BatchConfigBuilder::default().with_max_queue_size(queue).build();
-    let processor = BatchSpanProcessor::builder(Watched::new(exporter, Arc::clone(&loss)));
-    let processor = Bounded::new(processor.with_batch_config(batches).build(), queue, Arc::clone(&loss));
+    let processor = BatchSpanProcessor::builder(sender).with_batch_config(batches).build();
     let mut builder =
-        SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource(config));
+        SdkTracerProvider::builder().with_span_processor(Bounded::new(processor, queue, Arc::clone(&loss)));
     if number("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
         builder = builder.with_max_links_per_span(LINKS_PER_SPAN);
     }
@@ -114,8 +114,8 @@ fn number(variable: &str) -> Option<usize> {
     std::env::var(variable).ok()?.trim().parse().ok()
 }
 
-fn resource(config: &Config) -> Resource {
-    let builder = Resource::builder();
+fn resource(config: &Config) -> opentelemetry_sdk::Resource {
+    let builder = opentelemetry_sdk::Resource::builder();
     let builder = match std::env::var_os("OTEL_SERVICE_NAME") {
         Some(_) => builder,
         None => builder.with_service_name("guiche"),

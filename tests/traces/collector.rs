@@ -30,6 +30,8 @@ pub(crate) struct Collector {
 struct Received {
     spans: Vec<ExportTraceServiceRequest>,
     metrics: Vec<ResourceMetrics>,
+    /// Requests that are to be sent again.
+    busy: usize,
     /// Of the last request.
     head: Vec<String>,
 }
@@ -95,6 +97,11 @@ impl Collector {
         self.received.lock().expect("no collector thread panics with it").metrics.clone()
     }
 
+    /// Wants so many requests once more.
+    pub(crate) fn be_busy_for(&self, requests: usize) {
+        self.received.lock().expect("no collector thread panics with it").busy = requests;
+    }
+
     /// The head of the last request.
     pub(crate) fn head(&self) -> Vec<String> {
         self.received.lock().expect("no collector thread panics with it").head.clone()
@@ -124,6 +131,12 @@ fn serve(stream: Box<dyn Stream>, kept: &Mutex<Received>) {
         let mut body = vec![0; length];
         input.read_exact(&mut body).expect("a body");
         let mut kept = kept.lock().expect("no one panics with it");
+        if kept.busy > 0 {
+            kept.busy -= 1;
+            let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+            input.get_mut().write_all(answer.as_bytes()).expect("the exporter reads its answer");
+            continue;
+        }
         match &*first {
             "POST /v1/traces HTTP/1.1\r\n" => {
                 kept.spans.push(ExportTraceServiceRequest::decode(&*body).expect("protobuf"));

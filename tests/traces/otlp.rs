@@ -220,6 +220,19 @@ async fn a_collector_that_is_away_holds_nobody_up_and_what_is_lost_is_told() {
     assert!(guiche.ended().await.success());
 }
 
+#[tokio::test]
+async fn what_a_collector_wants_again_is_sent_again() {
+    let collector = Collector::start();
+    collector.be_busy_for(2);
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set(ENDPOINT, format!("http://{}", collector.address));
+    let guiche = launcher.set("OTEL_BSP_SCHEDULE_DELAY", 50).start().await;
+    guiche.ask(&credit()).await.balance();
+    until("they are sent", async || guiche.metrics().await.with("guiche_spans_total", "fate=\"sent\"") == 2)
+        .await;
+    assert_eq!(collector.spans().len(), 2);
+}
+
 /// It takes connections, and says nothing.
 #[tokio::test]
 async fn a_collector_that_hangs_costs_no_more_than_a_second_at_the_end() {

@@ -1,5 +1,5 @@
 //! What is exported over OTLP, as OpenTelemetry's own variables say it, and which of their values this program
-//! cannot follow. The exporters read the others themselves.
+//! cannot follow. What is of spans themselves (`OTEL_BSP_*`, `OTEL_SPAN_*`, the sampler) OpenTelemetry's library reads.
 
 use std::time::Duration;
 
@@ -13,19 +13,15 @@ const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 pub struct Otlp {
     /// How spans are sent, if they are.
     pub spans: Option<Reach>,
-    /// Where metrics are sent, if anywhere.
+    /// How metrics are sent, if they are.
     pub metrics: Option<MetricsExport>,
     /// Whether a request's `traceparent` and `tracestate` are read.
     pub trace_context: bool,
 }
 
-/// Where metrics are sent, and how often.
+/// How metrics are sent, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsExport {
-    /// The whole URL.
-    pub url: String,
-    /// Headers that the collector wants.
-    pub headers: Vec<(String, String)>,
     /// From one export to the next.
     pub interval: Duration,
     /// How the collector is reached.
@@ -35,6 +31,10 @@ pub struct MetricsExport {
 /// How a collector is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
+    /// The whole URL.
+    pub url: String,
+    /// Headers that the collector wants.
+    pub headers: Vec<(String, String)>,
     /// Time for one export.
     pub timeout: Duration,
     /// By whose certificates, where its endpoint is https.
@@ -61,6 +61,7 @@ pub struct PemFile {
 
 /// What is told of one of the two signals: its own variable first, then the one of both.
 struct Signal {
+    path: &'static str,
     exporter: &'static str,
     endpoint: [&'static str; 2],
     protocol: [&'static str; 2],
@@ -75,8 +76,9 @@ struct Signal {
 }
 
 macro_rules! signal {
-    ($name:literal, by_endpoint: $by_endpoint:literal) => {
+    ($name:literal, $path:literal, by_endpoint: $by_endpoint:literal) => {
         Signal {
+            path: $path,
             exporter: concat!("OTEL_", $name, "_EXPORTER"),
             endpoint: signal!(@ $name, "ENDPOINT"),
             protocol: signal!(@ $name, "PROTOCOL"),
@@ -94,10 +96,10 @@ macro_rules! signal {
     };
 }
 
-const SPANS: Signal = signal!("TRACES", by_endpoint: true);
+const SPANS: Signal = signal!("TRACES", "/v1/traces", by_endpoint: true);
 
 /// They are shown at `METRICS_LISTEN` anyway, so they are sent only where that is asked for by name.
-const METRICS: Signal = signal!("METRICS", by_endpoint: false);
+const METRICS: Signal = signal!("METRICS", "/v1/metrics", by_endpoint: false);
 
 impl Otlp {
     /// Reads them. Spans are exported where an endpoint is named, or `OTEL_TRACES_EXPORTER=otlp`; metrics where
@@ -154,7 +156,17 @@ impl Signal {
             return Err(ConfigError::new(name, problem));
         }
         let tls = is("https://").then(|| self.tls(vars)).transpose()?;
-        Ok(Some(Reach { timeout: millis(first(vars, self.timeout), 10_000)?, tls }))
+        for name in self.compression {
+            refuse(vars, name, "none")?;
+        }
+        let url = match endpoint {
+            Some((name, whole)) if name == self.endpoint[0] => whole.to_owned(),
+            Some((_, start)) => format!("{}{}", start.trim_end_matches('/'), self.path),
+            None => format!("http://localhost:4318{}", self.path),
+        };
+        let headers = first(vars, self.headers).map(|(name, text)| pairs(name, text)).transpose()?;
+        let timeout = millis(first(vars, self.timeout), 10_000)?;
+        Ok(Some(Reach { url, headers: headers.unwrap_or_default(), timeout, tls }))
     }
 
     fn tls(&self, vars: &Vars<'_>) -> Result<CollectorTls, ConfigError> {
@@ -178,32 +190,16 @@ impl MetricsExport {
     fn read(vars: &Vars<'_>) -> Result<Option<Self>, ConfigError> {
         let Some(reach) = METRICS.reach(vars)? else { return Ok(None) };
         refuse(vars, TEMPORALITY, "cumulative")?;
-        for name in METRICS.compression {
-            refuse(vars, name, "none")?;
-        }
-        let url = match first(vars, METRICS.endpoint) {
-            Some((name, whole)) if name == METRICS.endpoint[0] => whole.to_owned(),
-            Some((_, start)) => format!("{}/v1/metrics", start.trim_end_matches('/')),
-            None => "http://localhost:4318/v1/metrics".to_owned(),
-        };
-        let headers = first(vars, METRICS.headers);
         let interval =
             vars.get("OTEL_METRIC_EXPORT_INTERVAL").map(|text| ("OTEL_METRIC_EXPORT_INTERVAL", text));
-        Ok(Some(Self {
-            url,
-            headers: headers.map(|(name, text)| pairs(name, text)).transpose()?.unwrap_or_default(),
-            interval: millis(interval, 60_000)?,
-            reach,
-        }))
+        Ok(Some(Self { interval: millis(interval, 60_000)?, reach }))
     }
 }
 
 /// Refuses any other value than the one that is built in.
 fn refuse(vars: &Vars<'_>, name: &'static str, built_in: &str) -> Result<(), ConfigError> {
     match vars.get(name).filter(|value| !value.eq_ignore_ascii_case(built_in)) {
-        Some(other) => {
-            Err(ConfigError::new(name, format!("{other:?} is not built in for metrics: expected {built_in}")))
-        }
+        Some(other) => Err(ConfigError::new(name, format!("{other:?} is not built in: expected {built_in}"))),
         None => Ok(()),
     }
 }

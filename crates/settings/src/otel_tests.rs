@@ -73,7 +73,7 @@ fn metrics_are_sent_where_they_are_asked_for_by_name() {
         (&[whole, ("OTEL_SDK_DISABLED", "TRUE")], None),
     ] {
         let read = read(given).expect("it is usable");
-        assert_eq!(read.metrics.map(|metrics| metrics.url).as_deref(), url, "{given:?}");
+        assert_eq!(read.metrics.map(|metrics| metrics.reach.url).as_deref(), url, "{given:?}");
     }
     let metrics = read(&[
         by_name,
@@ -82,7 +82,7 @@ fn metrics_are_sent_where_they_are_asked_for_by_name() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
         ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "20"),
     ]);
-    let MetricsExport { headers, interval, reach: Reach { timeout, tls: None }, .. } =
+    let MetricsExport { interval, reach: Reach { headers, timeout, tls: None, .. } } =
         metrics.expect("it is usable").metrics.expect("it is on")
     else {
         panic!("it is not by https")

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::iter::successors;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::blocking::Client;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,16 +14,75 @@ use settings::{CollectorTls, ConfigError, PemFile, Reach};
 
 use crate::tls;
 
-use super::loss::Loss;
-
-/// Begins a client that trusts whom the settings say, and nobody where the endpoint is not https.
-pub(super) fn client(reach: &Reach) -> Result<ClientBuilder, ConfigError> {
-    let tls = match &reach.tls {
-        Some(tls) => configure(tls)?,
-        None => tls::client().with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-    };
-    Ok(Client::builder().timeout(reach.timeout).tls_backend_preconfigured(tls))
+/// Where one signal is sent.
+#[derive(Debug)]
+pub(super) struct Destination {
+    client: Client,
+    url: String,
+    timeout: Duration,
 }
+
+/// It was not taken.
+pub(super) struct Refused {
+    pub(super) why: String,
+    /// The collector wants it again, after so long at least.
+    pub(super) again: Option<Duration>,
+}
+
+impl Destination {
+    pub(super) fn new(reach: &Reach) -> Result<Self, ConfigError> {
+        let unusable = |why: &dyn Error| ConfigError::new("OTEL_EXPORTER_OTLP_HEADERS", why.to_string());
+        let mut headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))]);
+        for (name, value) in &reach.headers {
+            let name = HeaderName::try_from(name).map_err(|why| unusable(&why))?;
+            headers.insert(name, HeaderValue::try_from(value).map_err(|why| unusable(&why))?);
+        }
+        let tls = match &reach.tls {
+            Some(tls) => configure(tls)?,
+            // Nobody is trusted where the endpoint is not https.
+            None => tls::client().with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+        };
+        let client = Client::builder().default_headers(headers).tls_backend_preconfigured(tls).build();
+        let client = client.map_err(|why| unusable(&why))?;
+        Ok(Self { client, url: reach.url.clone(), timeout: reach.timeout })
+    }
+
+    /// Returns the time that an export may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends a message once.
+    pub(super) fn post(&self, message: Vec<u8>, timeout: Duration) -> Result<(), Refused> {
+        let sent = self.client.post(&self.url).timeout(timeout).body(message).send();
+        let answer = sent.map_err(|why| Refused { why: causes(&why), again: None })?;
+        let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+        let again = RETRYABLE.contains(&answer.status().as_u16());
+        let again = again.then(|| Duration::from_secs(wait.unwrap_or(0)));
+        answer.error_for_status().map(drop).map_err(|why| Refused { why: causes(&why), again })
+    }
+
+    /// Sends a message, again where the collector asks for that, as long as there is time.
+    pub(super) fn post_until_taken(&self, message: &[u8]) -> Result<(), String> {
+        let deadline = Instant::now() + self.timeout;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let left = || deadline.saturating_duration_since(Instant::now());
+            let Err(Refused { why, again }) = self.post(message.to_vec(), left()) else { return Ok(()) };
+            let wait = again.map(|asked| asked.max(pause));
+            let Some(wait) = wait.filter(|wait| *wait < left()) else { return Err(why) };
+            thread::sleep(wait);
+            pause *= 2;
+        }
+    }
+}
+
+/// Statuses by which a collector wants a message again (OTLP/HTTP, "Retryable Response Codes").
+const RETRYABLE: [u16; 4] = [429, 502, 503, 504];
+
+/// The pause before the first repetition; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 fn configure(tls: &CollectorTls) -> Result<ClientConfig, ConfigError> {
     let roots = match &tls.roots {
@@ -49,29 +108,7 @@ fn unusable(file: &PemFile, why: &dyn std::fmt::Display) -> ConfigError {
 }
 
 /// Says why something could not be sent, down to the last cause.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+fn causes(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source()).map(ToString::to_string);
     causes.collect::<Vec<_>>().join(": ")
-}
-
-/// Sends spans for OpenTelemetry's exporter, whose own errors leave the cause out.
-#[derive(Debug)]
-pub(super) struct Telling {
-    pub(super) client: Client,
-    pub(super) loss: Arc<Loss>,
-}
-
-impl HttpClient for Telling {
-    fn send_bytes<'a, 'b>(
-        &'a self,
-        request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
-    where
-        'a: 'b,
-    {
-        Box::pin(async move {
-            let sent = self.client.send_bytes(request).await;
-            sent.inspect_err(|why| self.loss.because(causes(&**why)))
-        })
-    }
 }

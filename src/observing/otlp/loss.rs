@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::super::labelled::Labelled;
+use super::client::Destination;
+use super::wire::{self, Resource};
 
 /// How long nothing more is said of losses once they have been told.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -22,19 +23,12 @@ pub(super) struct Loss {
     /// Lost since it was last told.
     untold: AtomicU64,
     told: Mutex<Option<Instant>>,
-    /// Why the last batch could not be sent.
-    cause: Mutex<Option<String>>,
 }
 
 impl Loss {
     pub(super) fn new(fates: Labelled<3>) -> Self {
         let (waiting, untold) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { fates, waiting, untold, told: Mutex::default(), cause: Mutex::default() }
-    }
-
-    /// Keeps why a batch could not be sent, until it is counted as lost.
-    pub(super) fn because(&self, cause: String) {
-        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+        Self { fates, waiting, untold, told: Mutex::default() }
     }
 
     fn sent(&self, spans: usize) {
@@ -105,49 +99,26 @@ impl SpanProcessor for Bounded {
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.queue.shutdown_with_timeout(timeout)
     }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.queue.set_resource(resource);
-    }
 }
 
 /// Sends spans, and counts what became of them.
 #[derive(Debug)]
-pub(super) struct Watched<E> {
-    exporter: E,
-    loss: Arc<Loss>,
+pub(super) struct Sender {
+    pub(super) destination: Destination,
+    pub(super) resource: Resource,
+    pub(super) loss: Arc<Loss>,
 }
 
-impl<E> Watched<E> {
-    pub(super) fn new(exporter: E, loss: Arc<Loss>) -> Self {
-        Self { exporter, loss }
-    }
-}
-
-impl<E: SpanExporter> SpanExporter for Watched<E> {
+impl SpanExporter for Sender {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
-        let result = self.exporter.export(batch).await;
+        let result = self.destination.post_until_taken(&wire::request(&self.resource, &batch));
         match &result {
-            Ok(()) => self.loss.sent(spans),
+            Ok(()) => self.loss.sent(batch.len()),
             Err(why) => {
-                self.loss.waiting.fetch_sub(spans, Ordering::Relaxed);
-                let cause = self.loss.cause.lock().unwrap_or_else(PoisonError::into_inner).take();
-                self.loss.lost("refused", spans, &cause.unwrap_or_else(|| why.to_string()));
+                self.loss.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+                self.loss.lost("refused", batch.len(), why);
             }
         }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
+        result.map_err(OTelSdkError::InternalFailure)
     }
 }

@@ -9,13 +9,11 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use reqwest::blocking::Client;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use settings::{ConfigError, MetricsExport};
 
 use super::super::metrics::Metrics;
 use super::LAST_WORDS;
-use super::client::{self, causes};
+use super::client::Destination;
 use super::metrics::metrics;
 
 /// Metrics that are being sent. Dropping it sends them once more.
@@ -32,20 +30,12 @@ impl Pusher {
         resource: Resource,
         metrics: &Metrics,
     ) -> Result<Self, ConfigError> {
-        let unusable = |why: String| ConfigError::new("OTEL_EXPORTER_OTLP_HEADERS", why);
-        let mut headers =
-            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))]);
-        for (name, value) in &export.headers {
-            let name = HeaderName::try_from(name).map_err(|why| unusable(why.to_string()))?;
-            headers.insert(name, HeaderValue::try_from(value).map_err(|why| unusable(why.to_string()))?);
-        }
-        let client = client::client(&export.reach)?.default_headers(headers).build();
-        let client = client.map_err(|why| unusable(why.to_string()))?;
-        let post = Post { client, url: export.url, resource, metrics: metrics.clone() };
+        let destination = Destination::new(&export.reach)?;
+        let post = Post { destination, resource, metrics: metrics.clone() };
         let (stop, told) = channel();
         let (done, ended) = channel();
         let run = move || {
-            post.until(&told, export.interval, export.reach.timeout);
+            post.until(&told, export.interval);
             // Nobody waits any more where that took too long.
             let _ = done.send(());
         };
@@ -64,21 +54,21 @@ impl Drop for Pusher {
 }
 
 struct Post {
-    client: Client,
-    url: String,
+    destination: Destination,
     resource: Resource,
     metrics: Metrics,
 }
 
 impl Post {
-    fn until(&self, told: &Receiver<()>, interval: Duration, timeout: Duration) {
+    fn until(&self, told: &Receiver<()>, interval: Duration) {
+        let timeout = self.destination.timeout();
         let mut taken = true;
         while told.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
             let result = self.send(timeout);
             self.metrics.spans.exports.inc(if result.is_ok() { "sent" } else { "refused" });
             match (&result, taken) {
                 (Err(why), true) => {
-                    tracing::warn!(why = causes(why), "metrics do not reach the collector; told once");
+                    tracing::warn!(why, "metrics do not reach the collector; told once");
                 }
                 (Ok(()), false) => tracing::info!("metrics reach the collector again"),
                 _ => {}
@@ -86,12 +76,12 @@ impl Post {
             taken = result.is_ok();
         }
         if let Err(why) = self.send(timeout.min(LAST_WORDS)) {
-            tracing::warn!(why = causes(&why), "the last metrics could not be sent");
+            tracing::warn!(why, "the last metrics could not be sent");
         }
     }
 
     /// Sends what is counted by now. What is not taken is not sent again: the next numbers hold it.
-    fn send(&self, timeout: Duration) -> reqwest::Result<()> {
+    fn send(&self, timeout: Duration) -> Result<(), String> {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as u64;
         let scope = InstrumentationScope {
             name: "guiche".to_owned(),
@@ -104,6 +94,6 @@ impl Post {
         let resource_metrics =
             vec![ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }];
         let body = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
-        self.client.post(&self.url).timeout(timeout).body(body).send()?.error_for_status().map(drop)
+        self.destination.post(body, timeout).map_err(|refused| refused.why)
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Starts a program, which is to answer 200 for the path `ready` at the address that `launch` tells it, and may write to a
-    /// directory of its own. A port that was free a moment ago may be taken by now: then another one is tried.
+    /// Starts a program, which is to answer 200 for the path `ready` at the address that `launch` tells it, and may
+    /// write to a directory of its own. A port that was free a moment ago may be taken by now: then another one is tried.
     pub(crate) async fn start(
         name: &str,
         ready: &str,
