@@ -93,7 +93,7 @@ async fn a_batch_is_bounded() {
     assert_eq!(queue.balances().await, Vec::from_iter(1..=11));
     let metrics = guiche.metrics().await;
     assert_eq!(metrics.get("guiche_flushes_total"), 1 + 3, "1, then 4, 4 and 2");
-    assert_eq!(metrics.with("guiche_batch_transactions_bucket", "le=\"4.0\""), 4, "none above 4");
+    assert_eq!(metrics.with("guiche_batch_transactions_bucket", "le=\"4\""), 4, "none above 4");
     let expected: Vec<String> = (0..=10).map(|number| format!("n{number}")).collect();
     assert_eq!(database.descriptions(1).await, expected);
 }
