@@ -143,16 +143,26 @@ fn only_this_machine_is_answered_and_only_by_its_address() {
     let host = served.address();
     let page = served.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("connect-src 'self'"), "{page}");
-    let update = served.ask("GET /data?after=0 HTTP/1.1\r\nHost: localhost:1\r\n\r\n");
-    let (_, body) = update.split_once("\r\n\r\n").expect("a body");
-    let update: serde_json::Value = serde_json::from_str(body).expect("it is JSON");
+    let mut events = TcpStream::connect(host).expect("it listens");
+    events
+        .write_all(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost:1\r\n\r\n")
+        .expect("it takes questions");
+    let mut lines = BufReader::new(events).lines().map(|line| line.expect("text"));
+    assert!(
+        lines
+            .by_ref()
+            .take_while(|line| !line.is_empty())
+            .any(|line| line == "Content-Type: text/event-stream")
+    );
+    let event = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).expect("an event");
+    let update: serde_json::Value = serde_json::from_str(&event).expect("it is JSON");
     assert_eq!(update["data"]["sides"][0][1], START + 900);
     for (asked, status) in [
         ("GET / HTTP/1.1\r\nHost: somewhere.example\r\n\r\n", "403"),
         ("GET / HTTP/1.1\r\n\r\n", "403"),
         ("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", "405"),
         ("GET /etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", "404"),
-        ("GET /data?after=x HTTP/1.1\r\nHost: localhost\r\n\r\n", "404"),
+        ("GET /events?after=x HTTP/1.1\r\nHost: localhost\r\n\r\n", "404"),
     ] {
         let answer = served.ask(asked);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{asked}: {answer}");

@@ -1,7 +1,7 @@
 //! `guiche traces --follow`: the page of what instances write now, served on this machine.
 //!
-//! One thread reads what is new in the files. Whoever looks at the page asks for what has changed, and is answered
-//! once something has: nothing is made of the lines while nobody looks.
+//! One thread reads what is new in the files. Whoever looks at the page is told what has changed: nothing is made of the
+//! lines while nobody looks.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,19 +16,19 @@ use super::follow::Followed;
 use super::input::ReadError;
 use super::page::Page;
 use super::reading::Wishes;
-use super::serving::{Asked, answer, asked};
+use super::serving::{Asked, answer, asked, begin_events, tell};
 use super::window::Window;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long a question for what has changed waits at most.
+/// How long nothing is told at most: who has gone is noticed by that.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was made is followed by a pause this many times as long: it takes a tenth of a core at most.
 const PAUSES: u32 = 9;
 
-/// Questions that are answered at once; further ones are refused.
+/// Who looks at once, at most; others are refused.
 const CONNECTIONS_MAX: usize = 16;
 
 /// Which files are followed, and how they are shown.
@@ -144,10 +144,14 @@ impl Live {
     fn answer(&self, stream: &TcpStream) -> io::Result<()> {
         match asked(stream)? {
             Asked::Page => answer(stream, 200, "text/html; charset=utf-8", &self.page()?),
-            Asked::Update(after) => match self.update(after)? {
-                Some(update) => answer(stream, 200, "application/json", &update),
-                None => answer(stream, 204, "application/json", b""),
-            },
+            Asked::Events(mut version) => {
+                begin_events(stream)?;
+                loop {
+                    let update = self.update(version)?;
+                    tell(stream, update.as_ref().map(|(_, update)| update.as_slice()))?;
+                    version = update.map_or(version, |(version, _)| version);
+                }
+            }
             Asked::Else(status, why) => answer(stream, status, "text/plain", why.as_bytes()),
         }
     }
@@ -158,8 +162,8 @@ impl Live {
         Ok(page)
     }
 
-    /// Returns what there is once that is another version than `after`; `None` where nothing changes for long.
-    fn update(&self, after: u64) -> io::Result<Option<Arc<Vec<u8>>>> {
+    /// Returns what there is, and its version, once that is another than `after`; `None` where nothing changes for long.
+    fn update(&self, after: u64) -> io::Result<Option<(u64, Arc<Vec<u8>>)>> {
         let window = locked(&self.window);
         let same = |window: &mut Window| window.version == after;
         let waited = self.changed.wait_timeout_while(window, PATIENCE, same);
@@ -176,7 +180,7 @@ impl Live {
             let next = Instant::now() + (begun.elapsed() * PAUSES).max(INTERVAL);
             *made = Made { version, update: Arc::new(update), next };
         }
-        Ok(Some(Arc::clone(&made.update)))
+        Ok(Some((made.version, Arc::clone(&made.update))))
     }
 
     /// Makes a page of the lines that there are now; returns their version.

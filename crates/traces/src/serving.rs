@@ -1,4 +1,4 @@
-//! As much of HTTP as one page needs that asks for what is new.
+//! As much of HTTP as one page needs that is told what is new.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -15,8 +15,8 @@ const HEAD_BYTES: u64 = 16 << 10;
 pub(super) enum Asked {
     /// The page.
     Page,
-    /// What has changed since that version.
-    Update(u64),
+    /// From that version on, what changes: server-sent events.
+    Events(u64),
     /// Something that is not there: the answer's status, and why.
     Else(u16, &'static str),
 }
@@ -48,8 +48,8 @@ pub(super) fn asked(stream: &TcpStream) -> io::Result<Asked> {
         return Ok(Asked::Else(405, "there is nothing but to GET\n"));
     }
     let path = words.next().unwrap_or_default();
-    Ok(match path.strip_prefix("/data?after=").map(str::parse) {
-        Some(Ok(version)) => Asked::Update(version),
+    Ok(match path.strip_prefix("/events?after=").map(str::parse) {
+        Some(Ok(version)) => Asked::Events(version),
         None if path == "/" => Asked::Page,
         _ => Asked::Else(404, "the page is /\n"),
     })
@@ -65,11 +65,29 @@ fn is_address(host: &str) -> bool {
 /// # Errors
 /// When nobody takes the answer.
 pub(super) fn answer(mut stream: &TcpStream, status: u16, kind: &str, body: &[u8]) -> io::Result<()> {
-    let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status} \r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "HTTP/1.1 {status} \r\n{}Content-Length: {}\r\n\r\n", headers(kind), body.len())?;
     stream.write_all(body)
+}
+
+/// Begins to tell events. Who loses them asks again after a second.
+///
+/// # Errors
+/// When nobody listens.
+pub(super) fn begin_events(mut stream: &TcpStream) -> io::Result<()> {
+    write!(stream, "HTTP/1.1 200 \r\n{}\r\nretry: 1000\n\n", headers("text/event-stream"))
+}
+
+/// Tells an event, a line; or, without one, that there is still somebody who would.
+///
+/// # Errors
+/// When nobody listens any more.
+pub(super) fn tell(mut stream: &TcpStream, event: Option<&[u8]>) -> io::Result<()> {
+    let Some(event) = event else { return stream.write_all(b":\n\n") };
+    stream.write_all(&[b"data: ", event, b"\n\n"].concat())
+}
+
+fn headers(kind: &str) -> String {
+    format!(
+        "Content-Type: {kind}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n"
+    )
 }

@@ -1,21 +1,21 @@
 // Where the page is served (guiche traces --follow) it is kept up to date, and the view stays where it is.
 
-async function keepUp() {
+function keepUp() {
   const says = document.getElementById("live");
-  says.textContent = "· live";
-  for (;;) {
-    // Nothing is made for a page that nobody sees.
-    if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
-    try {
-      const answer = await fetch(`data?after=${data.live}`);
-      if (answer.status === 200) refresh(await answer.json());
-      says.textContent = answer.ok ? "· live" : "· it answers wrongly";
-      if (answer.ok) continue;
-    } catch {
+  let events;
+  const listen = () => {
+    events?.close();
+    if (document.hidden) return; // nothing is made for a page that nobody sees
+    events = new EventSource(`events?after=${data.live}`);
+    events.onopen = () => { says.textContent = "· live"; };
+    events.onmessage = (event) => refresh(JSON.parse(event.data));
+    events.onerror = () => {
       says.textContent = "· not connected: this is what was there last";
-    }
-    await new Promise((done) => setTimeout(done, 1000));
-  }
+      if (events.readyState === EventSource.CLOSED) setTimeout(listen, 1000);
+    };
+  };
+  document.addEventListener("visibilitychange", listen);
+  listen();
 }
 
 // Takes over what is new. Who looks at all of it, or at its end, goes on to do so; others stay where they are.
