@@ -15,12 +15,17 @@
 import { check } from 'k6';
 import { Counter } from 'k6/metrics';
 import { randomClient } from './lib/bank.js';
-import { settle } from './lib/settle.js';
+import { newKey, settle } from './lib/settle.js';
 
 export const options = {
-  vus: Number(__ENV.USERS || 8),
-  duration: `${Number(__ENV.SECONDS || 10)}s`,
-  gracefulStop: '90s', // whoever is at it goes on until it knows
+  scenarios: {
+    keyed: {
+      executor: 'constant-vus',
+      vus: Number(__ENV.USERS || 8),
+      duration: `${Number(__ENV.SECONDS || 10)}s`,
+      gracefulStop: '90s', // whoever is at it goes on until it knows
+    },
+  },
   thresholds: { checks: ['rate==1'] },
   userAgent: 'guiche keyed',
 };
@@ -30,7 +35,7 @@ const applied = new Counter('applied');
 export default function () {
   const client = randomClient();
   const body = { valor: 1, tipo: 'c', descricao: 'keyed' };
-  const key = crypto.randomUUID();
+  const key = newKey();
   const first = settle(client, body, { key });
   if (check(first, { 'a credit is applied': ({ status }) => status === 200 })) applied.add(1);
   check(settle(client, body, { key }), { 'the second answer is the first': ({ body: again }) => again === first.body });
