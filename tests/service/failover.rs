@@ -44,13 +44,7 @@ async fn while_the_standby_is_missing_an_outcome_is_unknown() {
     let guiche = Launcher::on(database.api_url()).deadlines(500, 1_000, 5_000).start().await;
     database.have_commits_wait().await;
     guiche.credit(1, 1, "waits").await.assert_unknown();
-    database
-        .admin()
-        .await
-        .batch_execute("ALTER SYSTEM RESET synchronous_standby_names")
-        .await
-        .expect("it may");
-    database.execute("SELECT pg_reload_conf()").await;
+    database.have_commits_go_on().await;
     until("it is there", async || database.descriptions(1).await == ["waits"]).await;
     assert_eq!(guiche.credit(1, 1, "goes").await.balance(), 2);
 }

@@ -203,13 +203,7 @@ async fn what_was_committed_and_not_answered_is_learned_by_asking_again() {
         database.admin().await.query(sql, &[]).await.expect("it is ended");
         caller.receive().await.expect("an answer").assert_unknown();
     }
-    database
-        .admin()
-        .await
-        .batch_execute("ALTER SYSTEM RESET synchronous_standby_names")
-        .await
-        .expect("it may");
-    database.execute("SELECT pg_reload_conf()").await;
+    database.have_commits_go_on().await;
     let rows = database.rows_of(1).await.len();
     let first = guiche.ask(&lost[0]).await;
     let balance = first.balance();

@@ -30,9 +30,7 @@ pub async fn seed(client: &Client, clients: u32, limit: i64) -> Result<()> {
         "INSERT INTO clientes (id, limite, saldo)
          SELECT id, {limit}, 0 FROM generate_series({SHIPPED_CLIENTS} + 1, {clients}) AS id ON CONFLICT DO NOTHING"
     );
-    client.batch_execute(&sql).await.context("cannot make the clients")?;
-    // Frozen now, no vacuum rewrites them under a load.
-    client.batch_execute("VACUUM (FREEZE, ANALYZE) clientes").await.context("cannot vacuum the clients")
+    fill(client, &sql, "clientes").await.context("cannot make the clients")
 }
 
 /// Lays down at least `rows` transactions, the same number for each client up to `clients`, in pairs of a credit and
@@ -46,21 +44,15 @@ pub async fn lay_down(client: &Client, clients: u32, rows: u64) -> Result<u64> {
         return Ok(0);
     }
     // In the order of time, as the service writes them: the clients in turn, so that no two rows of one are neighbours.
-    // Their numbers go on behind whatever is there. Its lists of numbers are spilled, and a session may spill little
-    // (sql/settings).
+    // Their numbers go on behind whatever is there.
     let sql = format!(
-        "SET temp_file_limit = -1;
-         INSERT INTO transacoes (cliente_id, id, valor, tipo, descricao, realizada_em)
+        "INSERT INTO transacoes (cliente_id, id, valor, tipo, descricao, realizada_em)
          SELECT cliente, (SELECT max(ultima) FROM clientes) + vez, 1,
                 CASE vez % 2 WHEN 1 THEN 'c' ELSE 'd' END::\"char\", 'historia', now()
          FROM (SELECT vez, generate_series(1, {clients}) AS cliente FROM generate_series(1, {pairs} * 2) AS vez) x;
          UPDATE clientes SET ultima = (SELECT max(ultima) FROM clientes) + {pairs} * 2 WHERE id <= {clients}"
     );
-    client.batch_execute(&sql).await.context("cannot lay down a history")?;
-    client
-        .batch_execute("VACUUM (FREEZE, ANALYZE) clientes, transacoes")
-        .await
-        .context("cannot vacuum the history")?;
+    fill(client, &sql, "clientes, transacoes").await.context("cannot lay down a history")?;
     Ok(pairs * 2 * u64::from(clients))
 }
 
@@ -75,13 +67,18 @@ pub async fn remember(client: &Client, clients: u32, keys: u64) -> Result<()> {
     }
     // In the order of the index, whose pages then become as full as those of an index that is built at once.
     let sql = format!(
-        "SET temp_file_limit = -1;
-         INSERT INTO chaves (valor, saldo, limite, criada_em, cliente_id, resultado, tipo, descricao, chave)
+        "INSERT INTO chaves (valor, saldo, limite, criada_em, cliente_id, resultado, tipo, descricao, chave)
          SELECT 1, 0, {LIMIT}, now(), cliente, 0, 'c', 'historia', chave
          FROM (SELECT 1 + i % {clients} AS cliente, gen_random_uuid()::text AS chave
                FROM generate_series(1, {keys}) AS i) x
          ORDER BY MarcaDaChave(chave, cliente)"
     );
-    client.batch_execute(&sql).await.context("cannot have keys remembered")?;
-    client.batch_execute("VACUUM (FREEZE, ANALYZE) chaves").await.context("cannot vacuum the keys")
+    fill(client, &sql, "chaves").await.context("cannot have keys remembered")
+}
+
+/// Fills tables by `sql`, and freezes what is in them: no vacuum rewrites it under a load.
+async fn fill(client: &Client, sql: &str, tables: &str) -> Result<()> {
+    // Long lists are spilled, and a session may spill little (sql/settings).
+    client.batch_execute(&format!("SET temp_file_limit = -1; {sql}")).await?;
+    client.batch_execute(&format!("VACUUM (FREEZE, ANALYZE) {tables}")).await.context("cannot vacuum")
 }

@@ -115,8 +115,8 @@ async fn settle(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Makes the clients, their limits, their history and their keys, and a checkpoint, so that none comes in the measured interval.
-/// Returns how many transactions there are then.
+/// Makes the clients, their limits, their history and their keys, and a checkpoint, so that none comes in the measured
+/// interval. Returns how many transactions there are then.
 pub(super) async fn make_bank(client: &Client, setup: &Setup) -> Result<u64> {
     let clients = setup.clients;
     if clients > SHIPPED_CLIENTS || setup.limits == ClientLimits::Large {

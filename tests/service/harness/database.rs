@@ -253,6 +253,12 @@ impl Database {
         probing.await.expect("it ends with its session");
     }
 
+    /// Has them wait no more, those that do included.
+    pub(crate) async fn have_commits_go_on(&self) {
+        self.execute("ALTER SYSTEM RESET synchronous_standby_names").await;
+        self.execute("SELECT pg_reload_conf()").await;
+    }
+
     /// Waits until a commit of the service waits for the standby.
     pub(crate) async fn until_a_commit_waits(&self) {
         until("the commit waits for the standby", async || {
