@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 pub(crate) struct Paper;
 
 impl Ledger for Paper {
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+    fn connect(&self, _server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
         Box::pin(async { Ok(Box::new(Paper) as Box<dyn LedgerConnection>) })
     }
 }

@@ -254,16 +254,13 @@ impl PgLedger {
 }
 
 impl Ledger for PgLedger {
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
-        Box::pin(async { Ok(Box::new(self.take().await?) as Box<dyn LedgerConnection>) })
+    fn connect(&self, server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+        let ledger = self.servers().get(server).unwrap_or(self);
+        Box::pin(async { Ok(Box::new(ledger.take().await?) as Box<dyn LedgerConnection>) })
     }
 
     fn server_of(&self, client: ClientId) -> usize {
         servers::server_of(client, self.options.servers.all().len())
-    }
-
-    fn connect_to(&self, server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
-        self.servers().get(server).unwrap_or(self).connect()
     }
 
     fn calls_of_one_client(&self) -> Option<usize> {

@@ -132,7 +132,7 @@ impl Call {
             oldest_wait: micros(self.oldest_wait),
             ..CallRecord::default()
         };
-        let connection = caller.ledger.connect_to(caller.server).await;
+        let connection = caller.ledger.connect(caller.server).await;
         let waited = self.cut_at.elapsed();
         record.connection = micros(waited);
         match connection {

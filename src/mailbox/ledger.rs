@@ -7,24 +7,16 @@ use crate::domain::{BankStatement, ClientId, Outcome, Transaction};
 
 /// Where transactions are kept. One lives on each arbiter.
 pub trait Ledger {
-    /// Takes a connection, waiting for one where all are in use.
+    /// Takes a connection to one of its servers, waiting for one where all are in use.
     ///
     /// # Errors
     /// [`LedgerError::NotSent`] when none can be had in time.
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
+    fn connect(&self, server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
 
     /// Returns which of its servers has the client, from 0; known from when the mailboxes are open, and the same until
     /// the end.
     fn server_of(&self, _client: ClientId) -> usize {
         0
-    }
-
-    /// Takes a connection to one of its servers.
-    ///
-    /// # Errors
-    /// As [`Ledger::connect`].
-    fn connect_to(&self, _server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
-        self.connect()
     }
 
     /// Returns how many calls it takes at once, where each may carry only one client's transactions; `None` where a

@@ -68,7 +68,7 @@ impl World {
 struct FakeLedger(World);
 
 impl Ledger for FakeLedger {
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+    fn connect(&self, _server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
         Box::pin(async {
             if self.0.with(|state| state.refuse_connections) {
                 return Err(LedgerError::NotSent("refused by the test".into()));

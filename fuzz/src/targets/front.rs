@@ -143,7 +143,7 @@ async fn serve(book: Book) -> Serve {
 struct Book(Rc<RefCell<Brought>>);
 
 impl Ledger for Book {
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+    fn connect(&self, _server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
         Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn LedgerConnection>) })
     }
 }

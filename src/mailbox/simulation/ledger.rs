@@ -81,7 +81,7 @@ impl World {
 pub(super) struct SimulatedLedger(pub(super) SharedWorld);
 
 impl Ledger for SimulatedLedger {
-    fn connect(&self) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
+    fn connect(&self, _server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
         Box::pin(async {
             if self.0.borrow().connections_wait {
                 ask(&self.0, Asked::Connection).await?;
