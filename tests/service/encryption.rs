@@ -17,8 +17,7 @@ async fn install(own: &Certificate, cluster: &Cluster, database: &Database) {
         fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("it is the server's alone");
         chown(&to, Some(owner.uid()), Some(owner.gid())).expect("it is given to the server");
     }
-    database.execute("ALTER SYSTEM SET ssl = on").await;
-    database.execute("SELECT pg_reload_conf()").await;
+    database.alter_system("SET ssl = on").await;
 }
 
 /// Whether all sessions of the service are encrypted; none that are in part.

@@ -18,8 +18,7 @@ async fn what_was_acknowledged_is_there_once_when_the_standby_takes_over() {
     let database = Database::create_in(&primary).await;
     let standby = standby_of(&primary).await;
     let copy = database.copied_to(&standby);
-    database.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'").await;
-    database.execute("SELECT pg_reload_conf()").await;
+    database.alter_system("SET synchronous_standby_names = 'standby'").await;
     let synchronous = "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
     until("commits wait for the standby", async || database.value(synchronous).await).await;
 

@@ -237,11 +237,16 @@ impl Database {
         self.value(&self.count_sessions(condition)).await
     }
 
+    /// Changes a setting of its whole server, whose processes read it soon.
+    pub(crate) async fn alter_system(&self, change: &str) {
+        self.execute(&format!("ALTER SYSTEM {change}")).await;
+        self.execute("SELECT pg_reload_conf()").await;
+    }
+
     /// Has every commit of its server from now on wait for a standby that never answers.
     pub(crate) async fn have_commits_wait(&self) {
         const WAITING: &str = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        self.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
-        self.execute("SELECT pg_reload_conf()").await;
+        self.alter_system("SET synchronous_standby_names = 'nobody'").await;
         // They wait once the checkpointer has read it, whose word it is.
         let probe = self.admin().await;
         let probing = tokio::spawn(async move {
@@ -255,8 +260,7 @@ impl Database {
 
     /// Has them wait no more, those that do included.
     pub(crate) async fn have_commits_go_on(&self) {
-        self.execute("ALTER SYSTEM RESET synchronous_standby_names").await;
-        self.execute("SELECT pg_reload_conf()").await;
+        self.alter_system("RESET synchronous_standby_names").await;
     }
 
     /// Waits until a commit of the service waits for the standby.
