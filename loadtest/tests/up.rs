@@ -120,7 +120,7 @@ fn it_can_be_watched() {
     let up = Up::start(&["--watch=127.0.0.1:0"]);
     let page = up.page.expect("it says where");
     // The first statements were read when it was seen to be ready.
-    until("requests are on the page", || ask(page, "/data?after=0").contains("\"lanes\":[[1,0]"));
+    until("requests are on the page", || ask(page, "/").contains("\"lanes\":[[1,0]"));
     up.signal(Signal::SIGTERM);
     let (status, complaints) = up.end();
     assert!(status.success(), "{complaints}");
