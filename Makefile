@@ -64,7 +64,7 @@ up: $(servers) build ## start the whole topology on this machine, until Ctrl-C
 	@target/release/loadtest up $(stack) $(ARGS)
 
 .PHONY: test
-test: compiler servers k6 schemathesis wrk browser valgrind promtool ## run all tests, and say which test programs took longest
+test: compiler servers k6 schemathesis wrk browser perfetto valgrind promtool ## run all tests, and say which test programs took longest
 	@echo '==> cargo build: the tests and the programs that they start'
 	@cargo build --workspace --lib --bins --tests $(features)
 	@echo '==> cargo test'
@@ -123,6 +123,6 @@ null_ledger: compiler
 	@echo '==> cargo build --release, with a ledger that answers at once'
 	@cargo build --release --package guiche --example null_ledger
 
-.PHONY: compiler servers k6 schemathesis wrk browser valgrind promtool linters fuzzer
-compiler servers k6 schemathesis wrk browser valgrind promtool linters fuzzer:
+.PHONY: compiler servers k6 schemathesis wrk browser perfetto valgrind promtool linters fuzzer
+compiler servers k6 schemathesis wrk browser perfetto valgrind promtool linters fuzzer:
 	@.ci/install $@

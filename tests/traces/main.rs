@@ -9,6 +9,7 @@
 //! - [`live`]: the page while instances write;
 //! - [`outputs`]: what it writes, and what it leaves alone;
 //! - [`page`]: the HTML page in a headless Chromium;
+//! - [`perfetto`]: the export in Perfetto and its trace processor;
 //! - [`otlp`]: what reaches an OpenTelemetry collector (cargo feature `otlp`), also by TLS.
 
 #[path = "../service/harness/mod.rs"]
@@ -31,5 +32,6 @@ mod otlp_metrics;
 mod otlp_tls;
 mod outputs;
 mod page;
+mod perfetto;
 mod sample;
 mod written;
