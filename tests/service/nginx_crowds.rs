@@ -45,7 +45,7 @@ fn with(file: &str, directive: &str, value: &str) -> String {
 
 /// Has it be a crowd where the number of connections matches `pattern`.
 fn crowded_at(file: &str, pattern: &str) -> String {
-    let (before, rest) = file.split_once("\"~^([3-9]").expect("the file says from when on it is a crowd");
+    let (before, rest) = file.split_once("\"~^(2[5-9]").expect("the file says from when on it is a crowd");
     let (_, after) = rest.split_once("\" 1;").expect("a pattern ends");
     format!("{before}\"{pattern}\" 1;{after}")
 }
@@ -82,6 +82,7 @@ async fn a_crowd_hears_what_anybody_hears() {
             (Request::transaction(1, 1, "c", "crowd"), 200),
             (Request::statement(1), 200),
             (Request::post("/clientes/1/transacoes", "{"), 400),
+            (Request::post("/clientes/1/transacoes", "x".repeat(5_000)), 413),
             (Request::statement(6), 404),
             (Request::new("DELETE", "/clientes/1/extrato"), 405),
         ] {
