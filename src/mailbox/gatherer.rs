@@ -14,14 +14,15 @@ use std::sync::Arc;
 use settings::Mode;
 use tokio::sync::Notify;
 
-use super::call::{Call, CutReason};
+use super::call::CutReason;
 use super::caller::Caller;
+use super::flight::Flight;
 use super::idle::Slot;
 use super::job::Job;
 use super::mailbox::{Mailbox, Settled};
 use super::part::Part;
 use super::queue::Cut;
-use super::{Bound, Ledger, RowWait};
+use super::{Bound, Ledger};
 use crate::domain::ClientId;
 use crate::observing::Observer;
 
@@ -58,33 +59,24 @@ pub(super) trait Owner: Send + Sync {
 /// Gathers for those actors of one thread, which it never leaves, whose clients are on one server.
 pub(super) struct Gatherer {
     options: GathererOptions,
-    caller: Caller,
+    pub(super) caller: Caller,
     owner: Arc<dyn Owner>,
     /// Its position among the registry's threads.
     position: usize,
     /// Mailboxes that have something to send and nothing in flight, longest ready first.
     pub(super) ready: RefCell<VecDeque<Rc<Mailbox>>>,
-    /// Calls sent and not yet answered, and the requests that they carry.
+    /// Calls on their way, and the requests that they carry; each [`Flight`] counts itself.
     pub(super) calls: Cell<usize>,
     pub(super) carried: Cell<usize>,
     /// Clients that wait apart.
     pub(super) apart: Cell<usize>,
     /// Tells the gatherer to look again.
-    wake: Notify,
+    pub(super) wake: Notify,
 }
 
 thread_local! {
     /// The thread's gatherers, each at its server's place.
     pub(super) static CURRENT: RefCell<Vec<Rc<Gatherer>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A call on its way. Dropping it, however that happens, makes room for the next call and lets its
-/// mailboxes go on.
-struct Flight {
-    gatherer: Rc<Gatherer>,
-    call: Call,
-    /// Whether it is one client's alone, which waits for its row.
-    apart: bool,
 }
 
 impl Gatherer {
@@ -170,7 +162,7 @@ impl Gatherer {
     /// Carries one request by itself, past the mailboxes (`direct`).
     pub(super) async fn carry_directly(self: Rc<Self>, client: ClientId, job: Job) {
         let part = Part::past_the_mailbox(client, Cut::of(job));
-        self.depart(vec![part], CutReason::Direct).carry().await;
+        Flight::of(&self, vec![part], CutReason::Direct).carry().await;
     }
 
     /// Sends batches for as long as the thread runs.
@@ -188,7 +180,7 @@ impl Gatherer {
 
     /// Returns the options, as they are for a ledger that takes only one client a call where it is such a one. Who
     /// has said so before has said the rest, too.
-    fn options(&self) -> GathererOptions {
+    pub(super) fn options(&self) -> GathererOptions {
         match self.caller.ledger.calls_of_one_client() {
             Some(calls) if self.options.clients_per_call > 1 => GathererOptions {
                 clients_per_call: 1,
@@ -221,7 +213,7 @@ impl Gatherer {
         }
         let full = room == 0 || parts.len() == options.clients_per_call;
         let reason = if full { CutReason::Bound } else { CutReason::QueueEmpty };
-        (!parts.is_empty()).then(|| self.depart(parts, reason))
+        (!parts.is_empty()).then(|| Flight::of(self, parts, reason))
     }
 
     /// Cuts a run of at most `room` transactions; `None` if the mailbox's actor has ended.
@@ -235,26 +227,16 @@ impl Gatherer {
         self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
     }
 
-    fn depart(self: &Rc<Self>, parts: Vec<Part>, cut: CutReason) -> Flight {
-        let row_wait = if self.options().row_waits > 0 { RowWait::Brief } else { RowWait::Long };
-        let call = Call::new(parts, cut, row_wait, &self.caller.observer);
-        self.calls.set(self.calls.get() + 1);
-        self.carried.set(self.carried.get() + call.size());
-        Flight { gatherer: Rc::clone(self), call, apart: false }
-    }
-
     fn may_wait_apart(&self) -> bool {
         self.apart.get() < self.options().row_waits
     }
 
     fn fly_apart(self: &Rc<Self>, part: Part) {
-        self.apart.set(self.apart.get() + 1);
-        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long, &self.caller.observer);
-        tokio::task::spawn_local(Flight { gatherer: Rc::clone(self), call, apart: true }.carry());
+        tokio::task::spawn_local(Flight::apart(self, part).carry());
     }
 
     /// Has a client whose row somebody else holds wait apart from the others, unless too many do.
-    fn wait_apart(self: &Rc<Self>, mut part: Part) {
+    pub(super) fn wait_apart(self: &Rc<Self>, mut part: Part) {
         let Some(mailbox) = part.mailbox.clone() else { return };
         part.row_held = false;
         if self.may_wait_apart() {
@@ -276,11 +258,16 @@ impl Gatherer {
 
     /// A run is over. The mailbox is ready again, or idle, or, where the client turned out not to
     /// exist, forgotten at once.
-    fn settle(self: &Rc<Self>, mailbox: &Rc<Mailbox>, part: &Part) {
+    pub(super) fn settle(self: &Rc<Self>, mailbox: &Rc<Mailbox>, part: &Part) {
         self.has_settled(mailbox, mailbox.settle(part.jobs), part.unknown_client);
     }
 
-    fn has_settled(self: &Rc<Self>, mailbox: &Rc<Mailbox>, settled: Settled, unknown_client: bool) {
+    pub(super) fn has_settled(
+        self: &Rc<Self>,
+        mailbox: &Rc<Mailbox>,
+        settled: Settled,
+        unknown_client: bool,
+    ) {
         let Mailbox { client, slot, .. } = &**mailbox;
         match settled {
             Settled::Ready => self.list(mailbox),
@@ -302,39 +289,5 @@ impl Gatherer {
         }
         self.ready.borrow_mut().push_back(Rc::clone(mailbox));
         self.wake.notify_one();
-    }
-}
-
-impl Flight {
-    async fn carry(mut self) {
-        self.call.carry(&self.gatherer.caller).await;
-        for part in self.call.take_held() {
-            self.gatherer.wait_apart(part);
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let gatherer = &self.gatherer;
-        if self.apart {
-            gatherer.apart.set(gatherer.apart.get() - 1);
-        } else {
-            gatherer.calls.set(gatherer.calls.get() - 1);
-            gatherer.carried.set(gatherer.carried.get() - self.call.size());
-        }
-        for part in self.call.parts() {
-            if let Some(mailbox) = &part.mailbox {
-                if part.aside {
-                    gatherer.has_settled(mailbox, mailbox.leave(part.jobs), false);
-                    continue;
-                }
-                let known = self.call.row_was_held().filter(|_| self.apart);
-                // A run whose callers have all left says nothing of the row.
-                mailbox.row_held.set(known.unwrap_or(self.apart));
-                gatherer.settle(mailbox, part);
-            }
-        }
-        gatherer.wake.notify_one();
     }
 }

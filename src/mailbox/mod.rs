@@ -9,7 +9,7 @@
 //! handler ◀── outcome ── oneshot ◀── commit ── one call ◀───── gatherer
 //! ```
 //!
-//! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`,
+//! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`, `flight`,
 //! `call` with its `part`s and its `caller`. `job` is what travels, `ledger` where it is applied, `refusal` what
 //! else may come of it, `unknown` what the log says where nobody knows, `idle` the list of those who may make room
 //! for others.
@@ -59,6 +59,7 @@
 mod actor;
 mod call;
 mod caller;
+mod flight;
 mod gatherer;
 mod idle;
 mod job;

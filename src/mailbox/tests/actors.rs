@@ -1,5 +1,7 @@
 //! Actors come and go.
 
+use std::collections::HashMap;
+
 use super::*;
 
 #[actix_rt::test]
