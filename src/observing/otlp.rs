@@ -26,7 +26,7 @@ use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use prost::Message;
 
-use settings::{Config, ConfigError, Reach};
+use settings::{Config, ConfigError};
 
 use super::metrics::Metrics;
 use client::Destination;
@@ -80,25 +80,21 @@ pub(super) fn start(config: &Config, metrics: &Metrics) -> Result<Option<Exporte
     }
     let resource = ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
     let resource = Resource { attributes: resource, ..Resource::default() };
-    let reach = config.otlp.spans.as_ref();
-    let spans = reach.map(|reach| start_spans(config, reach, &resource, metrics)).transpose()?;
-    let export = config.otlp.metrics.clone();
-    let pusher = export.map(|export| Pusher::start(export, resource, metrics)).transpose()?;
+    let (spans, export) = (config.otlp.spans.as_ref(), config.otlp.metrics.as_ref());
+    let spans_to = spans.map(|reach| Destination::new(reach, None)).transpose()?;
+    let pusher = export.map(|export| {
+        let destination = Destination::new(&export.reach, spans_to.as_ref())?;
+        Pusher::start(destination, export.interval, resource.clone(), metrics)
+    });
+    let pusher = pusher.transpose()?;
+    let spans = spans_to.map(|destination| start_spans(config, destination, &resource, metrics));
     Ok(Some(Exporter { spans, _metrics: pusher }))
 }
 
-fn start_spans(
-    config: &Config,
-    reach: &Reach,
-    resource: &Resource,
-    metrics: &Metrics,
-) -> Result<Spans, ConfigError> {
+fn start_spans(config: &Config, destination: Destination, resource: &Resource, metrics: &Metrics) -> Spans {
     let loss = Arc::new(Loss::new(metrics.spans.fates.clone()));
-    let sender = Sender {
-        destination: Destination::new(reach)?,
-        resource: wire::Resource(resource.encode_to_vec()),
-        loss: Arc::clone(&loss),
-    };
+    let sender =
+        Sender { destination, resource: wire::Resource(resource.encode_to_vec()), loss: Arc::clone(&loss) };
     let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").filter(|size| *size > 0).unwrap_or(QUEUE);
     let batches = BatchConfigBuilder::default().with_max_queue_size(queue).build();
     let processor = BatchSpanProcessor::builder(sender).with_batch_config(batches).build();
@@ -107,7 +103,7 @@ fn start_spans(
     if number("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
         builder = builder.with_max_links_per_span(LINKS_PER_SPAN);
     }
-    Ok(Spans { provider: builder.build(), loss, trace_context: config.otlp.trace_context })
+    Spans { provider: builder.build(), loss, trace_context: config.otlp.trace_context }
 }
 
 fn number(variable: &str) -> Option<usize> {

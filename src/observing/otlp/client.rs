@@ -18,8 +18,7 @@ use crate::tls;
 #[derive(Debug)]
 pub(super) struct Destination {
     client: Client,
-    url: String,
-    timeout: Duration,
+    reach: Reach,
 }
 
 /// It was not taken.
@@ -30,32 +29,23 @@ pub(super) struct Refused {
 }
 
 impl Destination {
-    pub(super) fn new(reach: &Reach) -> Result<Self, ConfigError> {
-        let unusable = |why: &dyn Error| ConfigError::new("OTEL_EXPORTER_OTLP_HEADERS", why.to_string());
-        let mut headers =
-            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))]);
-        for (name, value) in &reach.headers {
-            let name = HeaderName::try_from(name).map_err(|why| unusable(&why))?;
-            headers.insert(name, HeaderValue::try_from(value).map_err(|why| unusable(&why))?);
-        }
-        let tls = match &reach.tls {
-            Some(tls) => configure(tls)?,
-            // Nobody is trusted where the endpoint is not https.
-            None => tls::client().with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-        };
-        let client = Client::builder().default_headers(headers).tls_backend_preconfigured(tls).build();
-        let client = client.map_err(|why| unusable(&why))?;
-        Ok(Self { client, url: reach.url.clone(), timeout: reach.timeout })
+    /// Makes it, with the client of the `other` signal where both have the same headers and certificates.
+    pub(super) fn new(reach: &Reach, other: Option<&Self>) -> Result<Self, ConfigError> {
+        let is_alike =
+            |other: &&Self| (&other.reach.headers, &other.reach.tls) == (&reach.headers, &reach.tls);
+        let client =
+            other.filter(is_alike).map_or_else(|| client(reach), |other| Ok(other.client.clone()))?;
+        Ok(Self { client, reach: reach.clone() })
     }
 
     /// Returns the time that an export may take.
     pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+        self.reach.timeout
     }
 
     /// Sends a message once.
     pub(super) fn post(&self, message: Vec<u8>, timeout: Duration) -> Result<(), Refused> {
-        let sent = self.client.post(&self.url).timeout(timeout).body(message).send();
+        let sent = self.client.post(&self.reach.url).timeout(timeout).body(message).send();
         let answer = sent.map_err(|why| Refused { why: causes(&why), again: None })?;
         let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
         let again = RETRYABLE.contains(&answer.status().as_u16());
@@ -65,7 +55,7 @@ impl Destination {
 
     /// Sends a message, again where the collector asks for that, as long as there is time.
     pub(super) fn post_until_taken(&self, message: &[u8]) -> Result<(), String> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.reach.timeout;
         let mut pause = FIRST_PAUSE;
         loop {
             let left = || deadline.saturating_duration_since(Instant::now());
@@ -83,6 +73,23 @@ const RETRYABLE: [u16; 4] = [429, 502, 503, 504];
 
 /// The pause before the first repetition; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+fn client(reach: &Reach) -> Result<Client, ConfigError> {
+    let unusable = |why: &dyn Error| ConfigError::new("OTEL_EXPORTER_OTLP_HEADERS", why.to_string());
+    let mut headers =
+        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))]);
+    for (name, value) in &reach.headers {
+        let name = HeaderName::try_from(name).map_err(|why| unusable(&why))?;
+        headers.insert(name, HeaderValue::try_from(value).map_err(|why| unusable(&why))?);
+    }
+    let tls = match &reach.tls {
+        Some(tls) => configure(tls)?,
+        // Nobody is trusted where the endpoint is not https.
+        None => tls::client().with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+    };
+    let client = Client::builder().default_headers(headers).tls_backend_preconfigured(tls).build();
+    client.map_err(|why| unusable(&why))
+}
 
 fn configure(tls: &CollectorTls) -> Result<ClientConfig, ConfigError> {
     let roots = match &tls.roots {

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use settings::{ConfigError, MetricsExport};
+use settings::ConfigError;
 
 use super::super::metrics::Metrics;
 use super::LAST_WORDS;
@@ -26,16 +26,16 @@ pub(in super::super) struct Pusher {
 impl Pusher {
     /// Begins to send, from a thread of its own.
     pub(super) fn start(
-        export: MetricsExport,
+        destination: Destination,
+        interval: Duration,
         resource: Resource,
         metrics: &Metrics,
     ) -> Result<Self, ConfigError> {
-        let destination = Destination::new(&export.reach)?;
         let post = Post { destination, resource, metrics: metrics.clone() };
         let (stop, told) = channel();
         let (done, ended) = channel();
         let run = move || {
-            post.until(&told, export.interval);
+            post.until(&told, interval);
             // Nobody waits any more where that took too long.
             let _ = done.send(());
         };
