@@ -16,7 +16,7 @@ use super::follow::Followed;
 use super::input::ReadError;
 use super::page::Page;
 use super::reading::Wishes;
-use super::serving::{Asked, answer, asked, begin_events, tell};
+use super::serving::{Asked, answer, asked, begin_events, event, tell};
 use super::window::Window;
 
 /// How often the files are looked at.
@@ -67,6 +67,7 @@ struct Live {
 /// What was made of the lines last.
 struct Made {
     version: u64,
+    /// The event that tells of it, as it is sent to all who look.
     update: Arc<Vec<u8>>,
     /// When the next may be.
     next: Instant,
@@ -175,8 +176,7 @@ impl Live {
         if made.version <= after || is_old {
             thread::sleep(made.next.saturating_duration_since(Instant::now()));
             let begun = Instant::now();
-            let mut update = Vec::new();
-            let version = self.make(|made| made.write_update(&mut update))?;
+            let (update, version) = event(|update| self.make(|made| made.write_update(update)))?;
             let next = Instant::now() + (begun.elapsed() * PAUSES).max(INTERVAL);
             *made = Made { version, update: Arc::new(update), next };
         }

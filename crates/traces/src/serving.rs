@@ -77,13 +77,23 @@ pub(super) fn begin_events(mut stream: &TcpStream) -> io::Result<()> {
     write!(stream, "HTTP/1.1 200 \r\n{}\r\nretry: 1000\n\n", headers("text/event-stream"))
 }
 
-/// Tells an event, a line; or, without one, that there is still somebody who would.
+/// Returns an event, whose data `write` writes in one line, and what else that returns.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn event<T>(write: impl FnOnce(&mut Vec<u8>) -> io::Result<T>) -> io::Result<(Vec<u8>, T)> {
+    let mut event = b"data: ".to_vec();
+    let written = write(&mut event)?;
+    event.extend(b"\n\n");
+    Ok((event, written))
+}
+
+/// Tells an event; or, without one, that there is still somebody who would.
 ///
 /// # Errors
 /// When nobody listens any more.
 pub(super) fn tell(mut stream: &TcpStream, event: Option<&[u8]>) -> io::Result<()> {
-    let Some(event) = event else { return stream.write_all(b":\n\n") };
-    stream.write_all(&[b"data: ", event, b"\n\n"].concat())
+    stream.write_all(event.unwrap_or(b":\n\n"))
 }
 
 fn headers(kind: &str) -> String {
