@@ -7,19 +7,14 @@
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, HookError};
+use settings::{PLANNED, session_options};
 
-/// What would have calls fail, sessions end or never begin; and how statements are planned.
-const ALWAYS: [(&str, &str); 7] = [
+/// What would have calls fail, sessions end or never begin.
+const ALWAYS: [(&str, &str); 4] = [
     ("default_transaction_isolation", "read committed"),
     ("idle_session_timeout", "0"),
     ("exit_on_error", "off"),
     ("local_preload_libraries", ""),
-    // Each statement of the functions is planned once per session, for any parameters (planning anew costs about
-    // as much as running it), and by index: the plan may be made while the tables are empty and is still right
-    // when they are not.
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
 ];
 
 /// What makes 200 mean that it is on disk.
@@ -37,13 +32,12 @@ pub(super) struct Pinned(Vec<(&'static str, &'static str)>);
 impl Pinned {
     /// Those of an instance that promises durability, or not.
     pub(super) fn new(durable: bool) -> Self {
-        Self(ALWAYS.into_iter().chain(durable.then_some(DURABLE)).collect())
+        Self(ALWAYS.into_iter().chain(PLANNED).chain(durable.then_some(DURABLE)).collect())
     }
 
     /// Returns them as PostgreSQL takes them at a session's start.
     pub(super) fn options(&self) -> String {
-        let option = |(name, value): &(&str, &str)| format!("-c {name}={} ", value.replace(' ', "\\ "));
-        self.0.iter().map(option).collect()
+        session_options(&self.0)
     }
 
     /// Changes what a session needs otherwise where the database is on several servers: a call is sent to its client's

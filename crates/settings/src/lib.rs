@@ -7,6 +7,8 @@ mod config;
 mod database_url;
 mod error;
 mod otel;
+mod session;
+mod setting;
 mod table;
 mod vars;
 
@@ -16,4 +18,6 @@ pub use config::{Config, TraceFiles};
 pub use database_url::DatabaseUrl;
 pub use error::ConfigError;
 pub use otel::{CollectorTls, MetricsExport, Otlp, PemFile, Reach};
-pub use table::{Fallback, SETTINGS, Setting, Values, check, settings_text};
+pub use session::{PLANNED, session_options};
+pub use setting::{Fallback, Setting, Values};
+pub use table::{SETTINGS, check, settings_text};

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::table::{Fallback, setting};
+use super::setting::Fallback;
+use super::table::setting;
 
 /// A look-up of settings by name: what is unset has the table's default, what is not usable is
 /// told with what the table says it may be.

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use settings::{PLANNED, session_options};
 
 use super::{Cluster, SUPERUSER, TOOL_DEADLINE, connect, install};
 use crate::process::Launch;
 
-/// What the sessions of a front on its servers start with.
-const SHARD_OPTIONS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
-                             -c statement_timeout=5000 -c lock_timeout=4500";
+/// What the sessions of a front on its servers start with, beside how they plan: how long a call may take there, and
+/// wait for a row, in milliseconds.
+const SHARD_TIMEOUTS: [(&str, &str); 2] = [("statement_timeout", "5000"), ("lock_timeout", "4500")];
 
 impl Cluster {
     /// Makes a database from the files of `sql/`, for the cluster's profile.
@@ -48,10 +49,11 @@ impl Cluster {
         for file in install::front_files()?.into_iter().chain([install::role_file()?]) {
             self.psql(name, &file).await?;
         }
+        let options = session_options(PLANNED.iter().chain(&SHARD_TIMEOUTS));
         let servers = shards
             .iter()
             .enumerate()
-            .map(|(number, shard)| format!("p{number} '{shard} options=''{SHARD_OPTIONS}'''"));
+            .map(|(number, shard)| format!("p{number} '{shard} options=''{options}'''"));
         let sql = format!(
             "CREATE SERVER rinha FOREIGN DATA WRAPPER plproxy OPTIONS ({});
              CREATE USER MAPPING FOR PUBLIC SERVER rinha OPTIONS (user 'guiche');
