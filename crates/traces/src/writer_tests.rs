@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::super::format::RequestRecord;
+use super::super::format::{RequestRecord, Why};
 use super::*;
 
 const LINES: u64 = 4_000;
@@ -80,17 +80,17 @@ fn what_could_not_be_written_is_told_when_it_can_be_again() {
     let request = |at| Line::Request(RequestRecord { at, ..RequestRecord::default() });
     // A file that has no room for a line, and cannot be moved aside: a directory is in the way.
     let file = RotatedFile::new(&path, 1, 2);
-    let mut output = Output::new(file, header, Arc::default(), Arc::default());
+    let mut chunks = Chunks::new(file, header, Arc::default(), Arc::default());
     fs::create_dir_all(directory.join("trace.1/taken")).expect("writable");
     fs::write(&path, "x").expect("writable");
-    output.add(&request(1));
-    output.write_chunk();
-    output.add(&request(2));
-    output.tell_dropped();
-    output.write_chunk();
+    chunks.add(&request(1));
+    chunks.write_chunk();
+    chunks.add(&request(2));
+    chunks.tell_dropped();
+    chunks.write_chunk();
     fs::remove_dir_all(directory.join("trace.1")).expect("it is ours");
-    output.add(&request(3));
-    output.finish();
+    chunks.add(&request(3));
+    chunks.finish();
     let file = fs::read_to_string(&path).expect("it was written");
     fs::remove_dir_all(&directory).expect("it is ours");
     let lines = lines(&file);
