@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use traces::format::CallRecord;
 use tracing::Instrument;
 
-use super::caller::{Apart, Caller, Out, StatementReply};
+use super::dispatcher::{Apart, Dispatcher, Out, StatementReply};
 use super::job::{Reply, Timing};
 use super::part::Part;
 use super::{LedgerConnection, LedgerError, Refusal, RowWait, Run, unknown};
@@ -117,14 +117,14 @@ impl Call {
     }
 
     /// Takes a connection, sends everything, answers everybody, and tells the observer.
-    pub(super) async fn carry(&mut self, caller: &Caller) {
-        self.out = Some(caller.out(matches!(self.cut, CutReason::RowHeld)));
+    pub(super) async fn carry(&mut self, dispatcher: &Dispatcher) {
+        self.out = Some(dispatcher.out(matches!(self.cut, CutReason::RowHeld)));
         let span = self.scope.log().clone();
-        self.send(caller).instrument(span).await;
+        self.send(dispatcher).instrument(span).await;
         self.out = None;
     }
 
-    async fn send(&mut self, caller: &Caller) {
+    async fn send(&mut self, dispatcher: &Dispatcher) {
         let mut record = CallRecord {
             id: self.number,
             cut: <&str>::from(self.cut).into(),
@@ -132,29 +132,29 @@ impl Call {
             oldest_wait: micros(self.oldest_wait),
             ..CallRecord::default()
         };
-        let connection = caller.ledger.connect(caller.server).await;
+        let connection = dispatcher.ledger.connect(dispatcher.server).await;
         let waited = self.cut_at.elapsed();
         record.connection = micros(waited);
         match connection {
-            Ok(connection) => self.exchange(caller, &*connection, waited, &mut record).await,
-            Err(error) => self.refuse_all(caller, error, &mut record),
+            Ok(connection) => self.exchange(dispatcher, &*connection, waited, &mut record).await,
+            Err(error) => self.refuse_all(dispatcher, error, &mut record),
         }
         record.total = micros(self.cut_at.elapsed());
-        caller.observer.call(&mut record, &mut self.scope);
+        dispatcher.observer.call(&mut record, &mut self.scope);
     }
 
     /// Sends transactions and statements at once: on one connection the statements are read after
     /// the commit.
     async fn exchange(
         &mut self,
-        caller: &Caller,
+        dispatcher: &Dispatcher,
         connection: &dyn LedgerConnection,
         waited: Duration,
         record: &mut CallRecord<'_>,
     ) {
         let cut_at = self.cut_at;
         let timing = Timing { connection: waited, ..Timing::default() };
-        let (mut runs, mut replies) = self.begin_transactions(caller);
+        let (mut runs, mut replies) = self.begin_transactions(dispatcher);
         let (readers, waiting) = self.begin_statements();
         record.queries = u64::from(!readers.is_empty());
         let sent_at = Instant::now();
@@ -167,7 +167,7 @@ impl Call {
             if runs.is_empty() {
                 return Written::default();
             }
-            let (applied, apart) = caller.apply(connection, &mut runs, &mut replies, row_wait).await;
+            let (applied, apart) = dispatcher.apply(connection, &mut runs, &mut replies, row_wait).await;
             let database = sent_at.elapsed();
             let Some(applied) = applied else {
                 // All of it waits apart.
@@ -178,15 +178,15 @@ impl Call {
             if let Err(error @ LedgerError::OutcomeUnknown(_)) = &applied {
                 unknown::tell_call(number, scope.place(), error, &runs, &replies);
             }
-            let unknown = match caller.judge(applied, written) {
+            let unknown = match dispatcher.judge(applied, written) {
                 Ok(applied) => {
                     let timing = Timing { database, report: applied.report, batch: replies.len(), ..timing };
-                    caller.answer(&runs, replies, applied, timing, cut_at)
+                    dispatcher.answer(&runs, replies, applied, timing, cut_at)
                 }
                 Err(refusal) => {
                     written.unanswered = replies.len() as u64;
                     for reply in &replies {
-                        caller.observer.mailbox.waited(cut_at.saturating_duration_since(reply.arrived));
+                        dispatcher.observer.mailbox.waited(cut_at.saturating_duration_since(reply.arrived));
                     }
                     replies.into_iter().for_each(|reply| reply.refuse(refusal));
                     Vec::new()
@@ -194,7 +194,7 @@ impl Call {
             };
             Written { unknown, apart, row_was_held }
         };
-        let read = caller.read_statements(connection, &readers, waiting, timing, cut_at);
+        let read = dispatcher.read_statements(connection, &readers, waiting, timing, cut_at);
         let (written, (unknown_by_read, failed)) = tokio::join!(write, read);
         self.stage = Stage::Over;
         // What became of its transactions is said first.
@@ -217,15 +217,15 @@ impl Call {
     }
 
     /// Nothing was sent: says so to everybody.
-    fn refuse_all(&mut self, caller: &Caller, error: LedgerError, record: &mut CallRecord<'_>) {
-        caller.note_failure(&error);
+    fn refuse_all(&mut self, dispatcher: &Dispatcher, error: LedgerError, record: &mut CallRecord<'_>) {
+        dispatcher.note_failure(&error);
         record.failure = Some(error.fate().into());
         let refusal = Refusal::from(error);
         self.parts.iter_mut().for_each(|part| part.refuse(refusal));
     }
 
     /// Turns what was cut into runs, leaving out callers who have gone.
-    fn begin_transactions(&mut self, caller: &Caller) -> (Vec<Run>, Vec<Reply<Outcome>>) {
+    fn begin_transactions(&mut self, dispatcher: &Dispatcher) -> (Vec<Run>, Vec<Reply<Outcome>>) {
         let mut runs = Vec::with_capacity(self.parts.len());
         let mut replies = Vec::with_capacity(self.size);
         for part in &mut self.parts {
@@ -235,7 +235,7 @@ impl Call {
                     transactions.push(transaction);
                     replies.push(reply);
                 } else {
-                    caller.observer.mailbox.abandoned.inc();
+                    dispatcher.observer.mailbox.abandoned.inc();
                 }
             }
             if !transactions.is_empty() {

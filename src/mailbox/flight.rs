@@ -20,7 +20,7 @@ impl Flight {
     /// One of the gatherer's calls.
     pub(super) fn of(gatherer: &Rc<Gatherer>, parts: Vec<Part>, cut: CutReason) -> Self {
         let row_wait = if gatherer.options().row_waits > 0 { RowWait::Brief } else { RowWait::Long };
-        let call = Call::new(parts, cut, row_wait, &gatherer.caller.observer);
+        let call = Call::new(parts, cut, row_wait, &gatherer.dispatcher.observer);
         gatherer.calls.set(gatherer.calls.get() + 1);
         gatherer.carried.set(gatherer.carried.get() + call.size());
         Self { gatherer: Rc::clone(gatherer), call, apart: false }
@@ -29,13 +29,13 @@ impl Flight {
     /// A call beside those, of one client that waits for its row.
     pub(super) fn apart(gatherer: &Rc<Gatherer>, part: Part) -> Self {
         gatherer.apart.set(gatherer.apart.get() + 1);
-        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long, &gatherer.caller.observer);
+        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long, &gatherer.dispatcher.observer);
         Self { gatherer: Rc::clone(gatherer), call, apart: true }
     }
 
     /// Has it sent and answered; what turns out to wait for a row waits apart from now on.
     pub(super) async fn carry(mut self) {
-        self.call.carry(&self.gatherer.caller).await;
+        self.call.carry(&self.gatherer.dispatcher).await;
         for part in self.call.take_held() {
             self.gatherer.wait_apart(part);
         }
@@ -54,7 +54,7 @@ impl Drop for Flight {
         for part in self.call.parts() {
             if let Some(mailbox) = &part.mailbox {
                 if part.aside {
-                    gatherer.has_settled(mailbox, mailbox.leave(part.jobs), false);
+                    gatherer.goes_on(mailbox, mailbox.leave(part.jobs), false);
                     continue;
                 }
                 let known = self.call.row_was_held().filter(|_| self.apart);

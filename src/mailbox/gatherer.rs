@@ -15,7 +15,7 @@ use settings::Mode;
 use tokio::sync::Notify;
 
 use super::call::CutReason;
-use super::caller::Caller;
+use super::dispatcher::Dispatcher;
 use super::flight::Flight;
 use super::idle::Slot;
 use super::job::Job;
@@ -59,7 +59,7 @@ pub(super) trait Owner: Send + Sync {
 /// Gathers for those actors of one thread, which it never leaves, whose clients are on one server.
 pub(super) struct Gatherer {
     options: GathererOptions,
-    pub(super) caller: Caller,
+    pub(super) dispatcher: Dispatcher,
     owner: Arc<dyn Owner>,
     /// Its position among the registry's threads.
     position: usize,
@@ -88,19 +88,19 @@ impl Gatherer {
         position: usize,
         observer: Observer,
     ) {
-        let caller = Caller::new(Rc::from(ledger), 0, observer);
-        CURRENT.set(vec![Self::start_with(options, caller, owner, position)]);
+        let dispatcher = Dispatcher::new(Rc::from(ledger), 0, observer);
+        CURRENT.set(vec![Self::start_with(options, dispatcher, owner, position)]);
     }
 
     fn start_with(
         options: GathererOptions,
-        caller: Caller,
+        dispatcher: Dispatcher,
         owner: Arc<dyn Owner>,
         position: usize,
     ) -> Rc<Self> {
         let gatherer = Rc::new(Self {
             options,
-            caller,
+            dispatcher,
             owner,
             position,
             ready: RefCell::default(),
@@ -116,11 +116,12 @@ impl Gatherer {
     /// Returns the current thread's gatherer of the client's server, if the thread has any.
     pub(super) fn of(client: ClientId) -> Option<Rc<Self>> {
         CURRENT.with_borrow_mut(|all| {
-            let server = all.first()?.caller.ledger.server_of(client);
+            let server = all.first()?.dispatcher.ledger.server_of(client);
             while all.len() <= server {
-                let Self { options, caller, owner, position, .. } = &*all[0];
-                let caller = Caller::new(Rc::clone(&caller.ledger), all.len(), caller.observer.clone());
-                all.push(Self::start_with(*options, caller, Arc::clone(owner), *position));
+                let Self { options, dispatcher, owner, position, .. } = &*all[0];
+                let dispatcher =
+                    Dispatcher::new(Rc::clone(&dispatcher.ledger), all.len(), dispatcher.observer.clone());
+                all.push(Self::start_with(*options, dispatcher, Arc::clone(owner), *position));
             }
             all.get(server).cloned()
         })
@@ -137,9 +138,9 @@ impl Gatherer {
             self.fly_apart(Part::aside(mailbox, Cut::of(job)));
             return;
         }
-        self.caller.observer.mailbox.depth.inc();
+        self.dispatcher.observer.mailbox.depth.inc();
         if mailbox.push(job) {
-            self.list(mailbox);
+            self.is_ready(mailbox);
         }
     }
 
@@ -147,7 +148,7 @@ impl Gatherer {
     /// dropping what waits.
     pub(super) fn close(&self, mailbox: &Mailbox, panicked: bool) {
         let closed = mailbox.close();
-        let observer = &self.caller.observer;
+        let observer = &self.dispatcher.observer;
         observer.mailbox.depth.dec_by(closed.lost as i64);
         if !closed.is_out {
             self.owner.has_ended(mailbox.client, &mailbox.slot);
@@ -181,7 +182,7 @@ impl Gatherer {
     /// Returns the options, as they are for a ledger that takes only one client a call where it is such a one. Who
     /// has said so before has said the rest, too.
     pub(super) fn options(&self) -> GathererOptions {
-        match self.caller.ledger.calls_of_one_client() {
+        match self.dispatcher.ledger.calls_of_one_client() {
             Some(calls) if self.options.clients_per_call > 1 => GathererOptions {
                 clients_per_call: 1,
                 calls_in_flight: calls,
@@ -224,7 +225,7 @@ impl Gatherer {
     }
 
     fn has_left_queue(&self, cut: &Cut) {
-        self.caller.observer.mailbox.depth.dec_by(cut.len() as i64);
+        self.dispatcher.observer.mailbox.depth.dec_by(cut.len() as i64);
     }
 
     fn may_wait_apart(&self) -> bool {
@@ -250,27 +251,22 @@ impl Gatherer {
                 self.fly_apart(Part::aside(&mailbox, statements));
             }
         } else {
-            part.shed(&self.caller, Bound::RowWaits);
+            part.shed(&self.dispatcher, Bound::RowWaits);
             mailbox.row_held.set(false);
             self.settle(&mailbox, &part);
         }
     }
 
-    /// A run is over. The mailbox is ready again, or idle, or, where the client turned out not to
-    /// exist, forgotten at once.
+    /// A run is over.
     pub(super) fn settle(self: &Rc<Self>, mailbox: &Rc<Mailbox>, part: &Part) {
-        self.has_settled(mailbox, mailbox.settle(part.jobs), part.unknown_client);
+        self.goes_on(mailbox, mailbox.settle(part.jobs), part.unknown_client);
     }
 
-    pub(super) fn has_settled(
-        self: &Rc<Self>,
-        mailbox: &Rc<Mailbox>,
-        settled: Settled,
-        unknown_client: bool,
-    ) {
+    /// The mailbox is ready again, or idle, or, where the client turned out not to exist, forgotten at once.
+    pub(super) fn goes_on(self: &Rc<Self>, mailbox: &Rc<Mailbox>, settled: Settled, unknown_client: bool) {
         let Mailbox { client, slot, .. } = &**mailbox;
         match settled {
-            Settled::Ready => self.list(mailbox),
+            Settled::Ready => self.is_ready(mailbox),
             Settled::Idle if unknown_client => self.owner.is_unknown(*client, slot),
             Settled::Idle => self.owner.idles(*client, slot),
             // Only now may the client have a new actor: two runs of it are never out at once, and what the
@@ -280,7 +276,8 @@ impl Gatherer {
         }
     }
 
-    fn list(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
+    /// Lists a mailbox that has something to send; what it has goes apart at once where its client's row is held.
+    fn is_ready(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
         if mailbox.row_held.get() {
             if let Some(cut) = self.cut(mailbox, self.options.batch_max) {
                 self.wait_apart(Part::of(Rc::clone(mailbox), cut));

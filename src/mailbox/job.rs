@@ -93,21 +93,21 @@ impl Ticket {
 }
 
 /// Makes a transaction's job and the caller's end of it.
-pub(super) fn transaction(transaction: Transaction, ticket: Ticket) -> (Job, Answer<Outcome>) {
+pub(super) fn transaction(transaction: Transaction, ticket: Ticket) -> (Job, Awaited<Outcome>) {
     let (reply, answer) = channel(ticket);
     (Job::Transaction(transaction, reply), answer)
 }
 
 /// Makes a statement's job and the caller's end of it.
-pub(super) fn statement(ticket: Ticket) -> (Job, Answer<Option<Arc<BankStatement>>>) {
+pub(super) fn statement(ticket: Ticket) -> (Job, Awaited<Option<Arc<BankStatement>>>) {
     let (reply, answer) = channel(ticket);
     (Job::Statement(reply), answer)
 }
 
-fn channel<T>(ticket: Ticket) -> (Reply<T>, Answer<T>) {
+fn channel<T>(ticket: Ticket) -> (Reply<T>, Awaited<T>) {
     let (sender, receiver) = oneshot::channel();
     let reply = Reply { sender, arrived: Instant::now(), ticket: ticket.clone() };
-    (reply, Answer { receiver, ticket, in_doubt: false })
+    (reply, Awaited { receiver, ticket, in_doubt: false })
 }
 
 /// The mailbox's end: answers the caller at most once. Dropped unanswered, the caller is told so.
@@ -145,15 +145,15 @@ impl<T> Reply<T> {
     }
 }
 
-/// The caller's end.
-pub(super) struct Answer<T> {
+/// The caller's end: the answer that it waits for.
+pub(super) struct Awaited<T> {
     receiver: oneshot::Receiver<Result<Timed<T>, Refusal>>,
     pub(super) ticket: Ticket,
     /// Set where the caller is told that its outcome is not known, and not by its call.
     pub(super) in_doubt: bool,
 }
 
-impl<T> Answer<T> {
+impl<T> Awaited<T> {
     /// Waits for the answer, at most `deadline`.
     pub(super) async fn wait(&mut self, deadline: Duration) -> Result<Timed<T>, Refusal> {
         let refusal = match tokio::time::timeout(deadline, &mut self.receiver).await {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`, `flight`,
-//! `call` with its `part`s and its `caller`. `job` is what travels, `ledger` where it is applied, `refusal` what
+//! `call` with its `part`s and the `dispatcher`. `job` is what travels, `ledger` where it is applied, `refusal` what
 //! else may come of it, `unknown` what the log says where nobody knows, `idle` the list of those who may make room
 //! for others.
 //!
@@ -58,7 +58,7 @@
 
 mod actor;
 mod call;
-mod caller;
+mod dispatcher;
 mod flight;
 mod gatherer;
 mod idle;
@@ -220,7 +220,7 @@ impl Mailboxes {
         &self,
         client: ClientId,
         job: Job,
-        answer: &mut job::Answer<T>,
+        answer: &mut job::Awaited<T>,
     ) -> Result<Timed<T>, Refusal> {
         match self.inner.options.mode {
             Mode::Direct => {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::caller::Caller;
+use super::dispatcher::Dispatcher;
 use super::mailbox::Mailbox;
 use super::queue::Cut;
 use super::{Bound, Refusal, Ticket};
@@ -63,8 +63,8 @@ impl Part {
     }
 
     /// Refuses them because a bound is reached, and counts them.
-    pub(super) fn shed(&mut self, caller: &Caller, bound: Bound) {
-        (0..self.jobs).for_each(|_| caller.observer.mailbox.sheds.inc(bound.name()));
+    pub(super) fn shed(&mut self, dispatcher: &Dispatcher, bound: Bound) {
+        (0..self.jobs).for_each(|_| dispatcher.observer.mailbox.sheds.inc(bound.name()));
         self.refuse(Refusal::Shed(bound));
     }
 

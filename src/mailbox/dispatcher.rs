@@ -1,4 +1,4 @@
-//! What a call needs of its thread: the ledger, the observer, and how answers are judged and handed out.
+//! What a call needs of its thread to be made: the ledger, the observer, and how answers are judged and handed out.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ pub(super) type Apart = (Run, Vec<Reply<Outcome>>);
 pub(super) type StatementReply = Reply<Option<Arc<BankStatement>>>;
 
 /// Makes the calls of one thread to one server.
-pub(super) struct Caller {
+pub(super) struct Dispatcher {
     pub(super) observer: Observer,
     pub(super) ledger: Rc<dyn Ledger>,
     pub(super) server: usize,
     outage: OutageLog,
 }
 
-impl Caller {
+impl Dispatcher {
     pub(super) fn new(ledger: Rc<dyn Ledger>, server: usize, observer: Observer) -> Self {
         Self { observer, ledger, server, outage: OutageLog::default() }
     }
