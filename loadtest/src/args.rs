@@ -1,9 +1,11 @@
 //! The part of the command line that says which stack to start.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
-use anyhow::{Error, Result, bail, ensure};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 
+use crate::lock::Machine;
 use crate::watch::{Watch, WatchArgs};
 use testbed::settings;
 use testbed::signals::interrupted;
@@ -117,6 +119,33 @@ impl StackArgs {
         let watch = self.watch.start(args.stack.guiche.as_deref(), None, say).await?;
         args.stack.api_env.extend(watch.as_ref().map(Watch::setting));
         Ok((args, watch))
+    }
+
+    /// Starts it for `what`, plays on it and stops it again, whatever came of it; each step is told. The settings of the
+    /// instances in `env` hold where the command line has no others.
+    ///
+    /// # Errors
+    /// When somebody measures, it does not start or stay, it was interrupted, or `play` fails.
+    pub async fn play_on<T>(
+        &self,
+        what: &str,
+        env: &[(&str, &str)],
+        play: impl AsyncFnOnce(&Running, &dyn Fn(&str)) -> Result<T>,
+    ) -> Result<T> {
+        let begin = Instant::now();
+        let say = |step: &str| out!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
+        let _machine = Machine::take(what)?;
+        let (mut args, _watch) = self.watched(&say).await?;
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        args.stack.api_env.splice(..0, env);
+        let running = args.start(&say).await?;
+        let played = tokio::select! {
+            played = play(&running, &say) => played,
+            (_, error) = running.ended() => Err(error.context(format!("a part of the stack ended during {what}"))),
+            signal = interrupted() => Err(anyhow!("stopped by {signal}")),
+        };
+        say("stopping");
+        running.stop_after(what, played).await
     }
 
     /// Starts it, and tells each step to `progress`.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::args::{AgainstArgs, LengthArgs};
-use crate::contest::timestamp;
+use crate::files::report_directory;
 use crate::measure::declaration::Declaration;
 use crate::measure::plan::{Choice, Plan};
 use crate::measure::progress::Progress;
@@ -100,8 +100,7 @@ impl BenchArgs {
 /// When any run failed or left wrong books, after everything else was run; at once when the first
 /// one failed, or when it was interrupted.
 pub async fn run(args: &BenchArgs) -> Result<()> {
-    let name = format!("reports/bench-{}", timestamp());
-    let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
+    let directory = report_directory(args.report.as_deref(), "bench");
     ensure!(!args.length.resume || args.report.is_some(), "--resume needs --report: what is to go on?");
     let mut plan = Plan::new(&Declaration::bench()?, &args.choice())?;
     if let Some(url) = &args.target {

@@ -32,17 +32,14 @@ pub mod score;
 pub mod summary;
 pub mod target;
 
-use std::time::Instant;
-
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::k6::K6;
-use crate::lock::Machine;
 pub use args::ContestArgs;
-pub(crate) use args::timestamp;
 use play::Session;
 use result::ContestResult;
 use target::Target;
+use testbed::Running;
 use testbed::signals::interrupted;
 
 /// Runs the command to its end.
@@ -74,9 +71,7 @@ pub async fn run(args: &ContestArgs) -> Result<()> {
     let page = report::write(&result, &directory)?;
     out!("\n{}", report::text(&result)?.trim_end());
     out!("Report: {}", page.canonicalize().unwrap_or(page).display());
-    if !result.problems.is_empty() {
-        bail!("the contest is lost:\n  {}", result.problems.join("\n  "));
-    }
+    ensure!(result.problems.is_empty(), "the contest is lost:\n  {}", result.problems.join("\n  "));
     Ok(())
 }
 
@@ -85,28 +80,17 @@ async fn against_own_stack<'a>(
     args: &ContestArgs,
     session: impl Fn(Target, Option<String>) -> Session<'a>,
 ) -> Result<ContestResult> {
-    let begin = Instant::now();
-    let say = |step: &str| out!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let _machine = Machine::take("the contest")?;
-    let (mut stack, _watch) = args.stack.watched(&say).await?;
     // The instances say of each answer where its time went; what the command line says counts.
-    stack.stack.api_env.insert(0, ("SERVER_TIMING".to_owned(), "on".to_owned()));
-    let running = stack.start(&say).await?;
-    say(&format!(
-        "ready after {:.1} s: {}; playing {} requests",
-        running.cold_start().as_secs_f64(),
-        running.url(),
-        score::grouped(args.plan().expected_total())
-    ));
-    let played = async {
+    let env = [("SERVER_TIMING", "on")];
+    let play = async |running: &Running, say: &dyn Fn(&str)| {
+        say(&format!(
+            "ready after {:.1} s: {}; playing {} requests",
+            running.cold_start().as_secs_f64(),
+            running.url(),
+            score::grouped(args.plan().expected_total())
+        ));
         let session = session(Target::new(&running.url())?, Some(running.admin_url().await?));
-        play::play(&Session { running: Some(&running), ..session }).await
+        play::play(&Session { running: Some(running), ..session }).await
     };
-    let played = tokio::select! {
-        result = played => result,
-        (_, error) = running.ended() => Err(error.context("a part of the stack ended during the contest")),
-        signal = interrupted() => Err(anyhow!("stopped by {signal}")),
-    };
-    say("stopping");
-    running.stop_after("the contest", played).await
+    args.stack.play_on("the contest", &env, play).await
 }

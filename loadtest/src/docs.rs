@@ -7,11 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use minijinja::context;
 
 use crate::contest::result::ContestResult;
 use crate::contest::score::grouped;
+use crate::files::{read_json, save};
 use crate::measure::result::Measurement;
 use crate::measure::{report, words};
 use crate::report::document;
@@ -56,10 +57,7 @@ impl Documents {
         for path in results(&root.join("docs/results"))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with("contest-") {
-                let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-                let result: ContestResult =
-                    serde_json::from_str(&text).with_context(|| format!("{name} is of no contest"))?;
-                contests.push(result);
+                contests.push(read_json::<ContestResult>(&path, "a contest’s result")?);
             } else {
                 measurements.push(report::read(&path)?);
             }
@@ -78,7 +76,7 @@ impl Documents {
             out!("{}", path.display());
         }
         for (path, text) in &self.texts {
-            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            save(path, text)?;
             out!("{}", path.display());
         }
         Ok(())
@@ -92,9 +90,7 @@ impl Documents {
         let reports: Vec<(PathBuf, String)> = reports.collect::<Result<_>>()?;
         for (path, text) in self.texts.iter().chain(&reports) {
             let found = fs::read_to_string(path).unwrap_or_default();
-            if found != *text {
-                bail!("{} is not what docs/results says: run `make docs`", path.display());
-            }
+            ensure!(found == *text, "{} is not what docs/results says: run `make docs`", path.display());
         }
         Ok(())
     }

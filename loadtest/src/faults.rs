@@ -21,7 +21,7 @@ use testbed::nginx::Balancing;
 use testbed::stack::{Stack, StackOptions};
 use tokio::task::LocalSet;
 
-use crate::contest::args::timestamp;
+use crate::files::{report_directory, save, timestamp};
 use crate::report::text::{markdown_table, table};
 use callers::Callers;
 use checker::{Violation, judge};
@@ -89,10 +89,7 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
     }
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     out!("seed {seed}");
-    let directory = args
-        .report
-        .clone()
-        .unwrap_or_else(|| testbed::repository_root().join(format!("reports/faults-{}", timestamp())));
+    let directory = report_directory(args.report.as_deref(), "faults");
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let (faults, left_out) = choose(&args.fault)?;
     // Behind proxies a stack is another one: what dies behind one is not refused at once.
@@ -134,7 +131,7 @@ pub async fn run(args: &FaultsArgs) -> Result<()> {
         table::waits(&strikes),
     );
     let path = directory.join("report.md");
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    save(&path, &text)?;
     out!("Report: {}", path.display());
     verdict(&violations, Some(&directory))?;
     failures.into_iter().next().map_or(Ok(()), Err)
@@ -252,8 +249,7 @@ fn draw(history: &History, violations: &[Violation], beside: &Path) -> Result<()
         return Ok(());
     }
     let path = beside.with_extension("html");
-    fs::write(&path, picture::draw(history, violations))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    save(&path, &picture::draw(history, violations))?;
     out!("Drawn: {}", path.display());
     Ok(())
 }

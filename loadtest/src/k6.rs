@@ -14,7 +14,6 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
-use tokio::time::MissedTickBehavior;
 
 use testbed::process::{Launch, tail};
 use testbed::programs::version;
@@ -153,8 +152,7 @@ impl K6 {
         let mut lines = BufReader::with_capacity(PIPE_BYTES, reader).split(b'\n');
         let k6 = self.launch(run, &path, &directory).spawn()?;
         let (pid, mut cpu) = (k6.pid(), Duration::ZERO);
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut ticks = crate::ticks(TICK);
         let status = loop {
             tokio::select! {
                 line = lines.next_segment() => {

@@ -1,5 +1,6 @@
 //! Response times, whoever measured them, and where they went.
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// Response times in milliseconds, connecting included.
@@ -16,6 +17,24 @@ pub struct Latency {
     pub p99: f64,
     /// The slowest.
     pub max: f64,
+}
+
+impl Latency {
+    /// Returns what `at` says of these shares of the answers, 0 to 1.
+    pub fn of(at: impl Fn(f64) -> f64) -> Latency {
+        Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max: at(1.0) }
+    }
+}
+
+/// Returns within which of some times, from the shortest to the longest, that share of them came, 0 to 1.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// Returns what counts response times in microseconds, three digits of each; what is longer than 100 s counts as that.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 100_000_000, 3).expect("the bounds and the digits are valid constants")
 }
 
 /// Where the time of answers went inside the instances: means in milliseconds.

@@ -7,6 +7,7 @@
 //! - [`latency`] and [`progress`] are what both know of response times and show meanwhile.
 //! - [`stalls`] says what slow answers waited for.
 //! - [`watch`] serves the page of a stack that is traced.
+//! - `files` has where reports go, how they are written and read.
 //! - [`lock`] sees to it that one of them measures at a time.
 //! - [`report`] has what all reports have in common, [`docs`] the figures in the documents.
 
@@ -18,12 +19,20 @@ macro_rules! out {
     }};
 }
 
+/// Returns a clock that ticks so often; nobody is told later of ticks that nobody waited for.
+fn ticks(every: std::time::Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    ticks
+}
+
 pub mod args;
 pub mod bench;
 pub mod contest;
 pub mod docs;
 pub mod experiment;
 pub mod faults;
+mod files;
 pub mod k6;
 pub mod latency;
 pub mod lock;

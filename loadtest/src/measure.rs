@@ -17,7 +17,7 @@
 //! | [`setup`], [`axis`]       | the settings of a case in words, and what sets them                  |
 //! | [`tools`], [`cores`]      | what a run needs, and who runs on which core                         |
 //! | [`outside`]               | what somebody else has started                                       |
-//! | [`load`], [`slow`], [`witness`], [`instructions`] | what came back, which of it slowly; what an instance does by itself |
+//! | [`slow`], [`witness`], [`instructions`] | which answers came slowly; what an instance does by itself |
 //! | [`traced`], [`trace`]     | the traces of runs                                                   |
 //! | [`kept`]                  | what is kept while it is made, and goes on                           |
 //! | [`result`], [`figures`]   | what came of all runs: `results.json`; the one table of figures      |
@@ -42,7 +42,6 @@ pub mod index;
 pub mod instructions;
 pub mod interval;
 pub mod kept;
-pub mod load;
 pub mod outside;
 pub mod plan;
 pub mod progress;
@@ -66,9 +65,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use crate::files::now;
 use crate::lock::Machine;
 use instructions::Callgrind;
 use plan::Plan;
@@ -133,8 +131,7 @@ async fn measure(
     progress: &mut Progress,
 ) -> Result<()> {
     if result.conditions.started_at.is_empty() {
-        let started_at = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339);
-        result.conditions.started_at = started_at.context("the clock shows no year of our era")?;
+        result.conditions.started_at = now()?;
     }
     for (position, planned) in plan.comparisons.iter().enumerate() {
         compare(tools, plan, position, result, progress).await?;

@@ -2,29 +2,24 @@
 //! right.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use minijinja::context;
 
 use crate::args::StackArgs;
 use crate::contest::costs::Meter;
 use crate::contest::report::services;
-use crate::contest::timestamp;
+use crate::files::report_directory;
 use crate::k6::{Channel, Event, K6, Run, Sample};
-use crate::lock::Machine;
+use crate::latency::histogram;
 use crate::report::document;
 use crate::report::text::{grouped, markdown_table, significant, table};
 use testbed::Running;
 use testbed::check::Books;
-use testbed::signals::interrupted;
 
 /// The report's words.
 const TEMPLATE: &str = include_str!("../templates/k6.md");
-
-/// The longest response time that is told from longer ones, in µs.
-const LONGEST_US: u64 = 100_000_000;
 
 /// Which script, and against what.
 #[derive(Clone, Debug, clap::Args)]
@@ -83,25 +78,14 @@ pub async fn run(args: &ScriptArgs) -> Result<()> {
     let script = std::path::absolute(&args.script)?;
     ensure!(script.is_file(), "there is no script {}", args.script.display());
     let k6 = K6::find(args.k6.as_deref())?;
-    let name = format!("reports/k6-{}", timestamp());
-    let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
+    let directory = report_directory(args.report.as_deref(), "k6");
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let _machine = Machine::take("a script of k6")?;
-    let begin = Instant::now();
-    let say = |step: &str| out!("{:6.1} s  {step}", begin.elapsed().as_secs_f64());
-    let (stack, _watch) = args.stack.watched(&say).await?;
-    let running = stack.start(&say).await?;
-    say(&format!("ready: {}; k6 plays {}", running.url(), script.display()));
-    let played = tokio::select! {
-        played = play(&k6, &script, &args.arguments, &running, &directory) => played,
-        (_, error) = running.ended() => Err(error.context("a part of the stack ended meanwhile")),
-        signal = interrupted() => Err(anyhow!("stopped by {signal}")),
+    let play = async |running: &Running, say: &dyn Fn(&str)| {
+        say(&format!("ready: {}; k6 plays {}", running.url(), script.display()));
+        play(&k6, &script, &args.arguments, running, &directory).await
     };
-    say("stopping");
-    let problems = running.stop_after("the script", played).await?;
-    if !problems.is_empty() {
-        bail!("the books are wrong:\n  {}", problems.join("\n  "));
-    }
+    let problems = args.stack.play_on("a script of k6", &[], play).await?;
+    ensure!(problems.is_empty(), "the books are wrong:\n  {}", problems.join("\n  "));
     Ok(())
 }
 
@@ -113,8 +97,7 @@ async fn play(
     running: &Running,
     directory: &Path,
 ) -> Result<Vec<String>> {
-    let times = Histogram::new_with_bounds(1, LONGEST_US, 3).context("a histogram has bounds")?;
-    let (mut responses, mut meter) = (Responses { times, failed: 0 }, Meter::default());
+    let (mut responses, mut meter) = (Responses { times: histogram(), failed: 0 }, Meter::default());
     meter.sample(running.usage());
     let log = directory.join("k6.log");
     let env = vec![("BASE_URL", running.url())];

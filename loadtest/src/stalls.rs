@@ -124,7 +124,7 @@ impl Group {
     /// Returns what they waited for.
     fn causes(&self, evidence: &Evidence, usual: &Evidence) -> Vec<Finding> {
         let (span, ms) = ((self.from_s, self.to_s), (self.to_s - self.from_s) * 1e3);
-        let seen = Cause::ALL.into_iter().filter_map(|cause| {
+        let seen = Cause::seen().filter_map(|cause| {
             let (looks, usual) = (evidence.of(cause), share(usual.of(cause), cause, None));
             let held = share(looks, cause, Some(span));
             let within = looks.iter().filter(|look| look.to_s > span.0 && look.from_s < span.1);

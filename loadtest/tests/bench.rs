@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use loadtest::measure::declaration::Declaration;
 use loadtest::measure::instructions::Callgrind;
-use loadtest::measure::load::Times;
-use loadtest::measure::plan::{Choice, Plan};
+use loadtest::measure::plan::{Choice, Plan, Times};
 use loadtest::measure::report;
 use loadtest::measure::run;
 use loadtest::measure::setup::Setup;

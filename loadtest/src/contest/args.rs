@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use time::OffsetDateTime;
-use time::macros::format_description;
-
 use super::plan::Plan;
 use crate::args::StackArgs;
+use crate::files::timestamp;
 
 /// How to play the contest.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,10 +51,4 @@ impl ContestArgs {
             testbed::repository_root().join(format!("reports/contest-{}-{kind}", timestamp()))
         })
     }
-}
-
-/// Returns the time, in UTC, as a part of a file's name.
-pub(crate) fn timestamp() -> String {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    OffsetDateTime::now_utc().format(&format).unwrap_or_else(|_| "undated".to_owned())
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Operation;
 use super::score::Tally;
 use crate::k6::Sample;
-use crate::latency::Spent;
+use crate::latency::{Spent, histogram, quantile};
 use crate::stalls::{self, Answer, SLOW_MS, Stalls, watch::Evidence};
 
 /// The metric of the script that has one sample for each response.
@@ -16,9 +16,6 @@ const RESPONSE_TIME: &str = "response_time";
 
 /// k6's own, with one sample for each request that it could not start in time.
 const DROPPED: &str = "dropped_iterations";
-
-/// The longest response time that is told from longer ones, in µs: k6 gives up after a minute.
-const LONGEST_US: u64 = 100_000_000;
 
 /// A curve's points: the share of responses that took at most as long.
 const PERCENTILES: [f64; 16] =
@@ -184,17 +181,13 @@ impl Bucket {
     fn summarize(&self, second: u64) -> Second {
         let mut times = self.times_ms.clone();
         times.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            let rank = (share * times.len() as f64).ceil() as usize;
-            times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-        };
         Second {
             second,
             responses: self.responses.clone(),
             not_right: self.not_right,
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            max_ms: at(1.0),
+            p50_ms: quantile(&times, 0.5),
+            p99_ms: quantile(&times, 0.99),
+            max_ms: quantile(&times, 1.0),
         }
     }
 }
@@ -206,10 +199,6 @@ fn is_resolved(percent: f64, values: u64) -> bool {
 
 fn milliseconds(micros: u64) -> f64 {
     micros as f64 / 1_000.0
-}
-
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds and the digits are valid constants")
 }
 
 #[cfg(test)]

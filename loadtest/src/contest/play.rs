@@ -4,8 +4,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::costs::Meter;
 use super::live::Live;
@@ -16,6 +14,7 @@ use super::result::{Audit, Conditions, ContestResult, StackConditions};
 use super::score::Score;
 use super::summary::Summary;
 use super::target::Target;
+use crate::files::now;
 use crate::k6::{Channel, Event, K6, Run};
 use crate::stalls::watch;
 use testbed::Running;
@@ -54,10 +53,7 @@ pub async fn play(session: &Session<'_>) -> Result<ContestResult> {
         Some(url) => Books::read(url).await?.rows,
         None => 0,
     };
-    let started_at = OffsetDateTime::now_utc()
-        .truncate_to_second()
-        .format(&Rfc3339)
-        .context("the clock shows no year of our era")?;
+    let started_at = now()?;
 
     let mut watch = Watch::new(session);
     let envelope = session.running.and_then(Running::envelope);
@@ -153,6 +149,7 @@ impl<'a> Watch<'a> {
             self.meter.sample(running.usage());
         }
     }
+
     fn take(&mut self, event: Event<'_>) {
         match event {
             Event::Sample(sample) => self.live.add(&sample),

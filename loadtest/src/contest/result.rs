@@ -94,65 +94,50 @@ impl ContestResult {
     /// Looks for everything that must not be: fines, wrong answers, a load that was not the
     /// planned one, books that do not add up. Sets [`ContestResult::problems`].
     pub fn judge(&mut self) {
-        self.score = Score::of(&self.summary.tally());
-        self.problems = [self.fines(), self.faults(), self.load(), self.bookkeeping()].concat();
-    }
-
-    fn fines(&self) -> Vec<String> {
-        let tally = self.summary.tally();
-        let mut fines = Vec::new();
-        if self.score.sla_fine_cents > 0 {
-            fines.push(format!(
-                "only {:.2}% of the responses were right and within 250 ms: fined {}",
-                self.score.right_and_fast_percent,
-                usd(self.score.sla_fine_cents)
-            ));
-        }
-        if tally.inconsistent > 0 {
-            fines.push(format!(
-                "{} responses were inconsistent: fined {}",
-                grouped(tally.inconsistent),
-                usd(self.score.inconsistency_fine_cents)
-            ));
-        }
-        fines
-    }
-
-    /// Says that answers were wrong: a few are not fined, but no correct service gives any.
-    fn faults(&self) -> Vec<String> {
-        let wrong = self.summary.tally().wrong;
-        (wrong > 0).then(|| format!("{} responses were wrong", grouped(wrong))).into_iter().collect()
-    }
-
-    fn load(&self) -> Vec<String> {
-        let (sent, expected) = (self.summary.tally().total(), self.plan.expected_total());
-        let mut problems = Vec::new();
-        if sent.abs_diff(expected) > COUNT_TOLERANCE {
-            problems.push(format!(
-                "{} requests were answered instead of {}: this was not the contest's load",
-                grouped(sent),
-                grouped(expected)
-            ));
-        }
-        if self.summary.dropped_iterations > 0 {
-            problems.push(format!(
-                "k6 dropped {} requests that it could not start in time",
-                grouped(self.summary.dropped_iterations)
-            ));
-        }
-        problems
+        let (tally, dropped) = (self.summary.tally(), self.summary.dropped_iterations);
+        let (score, sent, expected) = (Score::of(&tally), tally.total(), self.plan.expected_total());
+        let wrong = [
+            (
+                score.sla_fine_cents > 0,
+                format!(
+                    "only {:.2}% of the responses were right and within 250 ms: fined {}",
+                    score.right_and_fast_percent,
+                    usd(score.sla_fine_cents)
+                ),
+            ),
+            (
+                tally.inconsistent > 0,
+                format!(
+                    "{} responses were inconsistent: fined {}",
+                    grouped(tally.inconsistent),
+                    usd(score.inconsistency_fine_cents)
+                ),
+            ),
+            // A few are not fined, but no correct service gives any.
+            (tally.wrong > 0, format!("{} responses were wrong", grouped(tally.wrong))),
+            (
+                sent.abs_diff(expected) > COUNT_TOLERANCE,
+                format!(
+                    "{} requests were answered instead of {}: this was not the contest's load",
+                    grouped(sent),
+                    grouped(expected)
+                ),
+            ),
+            (
+                dropped > 0,
+                format!("k6 dropped {} requests that it could not start in time", grouped(dropped)),
+            ),
+        ];
+        let wrong = wrong.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
+        self.score = score;
+        self.problems = wrong.chain(self.bookkeeping()).collect();
     }
 
     fn bookkeeping(&self) -> Vec<String> {
-        let Some(audit) = &self.books else { return Vec::new() };
-        let mut problems = audit.books.problems();
-        let summary = &self.summary;
-        problems.extend(Books::problem_of_rows(
-            audit.new_rows,
-            summary.acknowledged,
-            summary.outcome_unknown,
-        ));
-        problems
+        let Some(Audit { books, new_rows }) = &self.books else { return Vec::new() };
+        let Summary { acknowledged, outcome_unknown, .. } = self.summary;
+        let rows = Books::problem_of_rows(*new_rows, acknowledged, outcome_unknown);
+        books.problems().into_iter().chain(rows).collect()
     }
 }
 

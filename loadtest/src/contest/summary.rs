@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Operation;
 use super::score::Tally;
+use crate::files::read_json;
 use crate::latency::Latency;
 
 /// The outcome of one run of the script.
@@ -35,10 +36,7 @@ impl Summary {
     /// # Errors
     /// When there is no such file (the script did not reach its end), or when it is another's.
     pub fn read(path: &Path) -> Result<Summary> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("the script left no summary in {}", path.display()))?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} is no summary of the contest", path.display()))
+        read_json(path, "the script’s summary")
     }
 
     /// Returns all responses, by verdict.

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 
 use super::result::Run;
 use super::setup::Setup;
-use crate::latency::Latency;
+use crate::latency::{Latency, quantile};
 
 /// One for each instance, which has one call in flight.
 const SESSIONS: u64 = 2;
@@ -35,12 +35,10 @@ pub(super) async fn play(
     )?;
     let mut took_ms = [first, second].concat();
     took_ms.sort_by(f64::total_cmp);
-    let at = |share: f64| took_ms.get((took_ms.len() as f64 * share) as usize).copied().unwrap_or_default();
-    let max = took_ms.last().copied().unwrap_or_default();
     Ok(Run {
         seconds: duration.as_secs_f64(),
         requests: took_ms.len() as u64 * u64::from(size),
-        latency_ms: Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max },
+        latency_ms: Latency::of(|share| quantile(&took_ms, share)),
         ..Run::default()
     })
 }

@@ -26,31 +26,18 @@ const P99: &str = "p99";
 
 /// Returns all pictures of a report, in order.
 pub fn pictures(result: &Measurement) -> Vec<Picture<'_>> {
-    let on_axes = result.comparisons.iter().find(|comparison| comparison.axes.is_some());
-    match on_axes {
-        Some(comparison) => vec![
-            Picture {
-                file: "throughput.svg",
-                title: "Throughput and response time",
-                note: String::new(),
-                chart: Chart::Groups(throughput(comparison)),
-            },
-            Picture {
-                file: "waits.svg",
-                title: "Who waited on what",
-                note: words::others(comparison).unwrap_or_default(),
-                chart: Chart::Groups(waits(comparison)),
-            },
+    let picture = |file, title, note: Option<String>, chart| Picture {
+        file,
+        title,
+        note: note.unwrap_or_default(),
+        chart: Chart::Groups(chart),
+    };
+    match result.comparisons.iter().find(|comparison| comparison.axes.is_some()) {
+        Some(one) => vec![
+            picture("throughput.svg", "Throughput and response time", None, throughput(one)),
+            picture("waits.svg", "Who waited on what", words::others(one), waits(one)),
         ],
-        None => modes(result)
-            .map(|chart| Picture {
-                file: "bench.svg",
-                title: "",
-                note: String::new(),
-                chart: Chart::Groups(chart),
-            })
-            .into_iter()
-            .collect(),
+        None => modes(result).map(|chart| picture("bench.svg", "", None, chart)).into_iter().collect(),
     }
 }
 

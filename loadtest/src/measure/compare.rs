@@ -139,12 +139,9 @@ fn row(figure: &Figure, a: &Case, b: &Case) -> Option<Vec<String>> {
     } else {
         format!("{} {}", figure.name, figure.unit)
     };
-    let ends = if found.least < found.most {
-        [found.least, found.most].map(significant)
-    } else {
-        ["–", "–"].map(str::to_owned)
-    };
-    let [least, most] = ends;
+    let is_range = found.least < found.most;
+    let [least, most] =
+        [found.least, found.most].map(|end| if is_range { significant(end) } else { "–".to_owned() });
     let ratio = significant(found.ratio);
     Some(vec![a.label.clone(), name, shown(a), shown(b), ratio, least, most, found.says()])
 }

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use maud::{Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::error::Category;
 
 use super::result::{Measurement, RESULTS};
 use super::{charts, words};
+use crate::files::save;
 use crate::report::document::PAGE;
 use crate::report::page::page;
 
@@ -44,8 +45,7 @@ pub fn write(reports: &Path) -> Result<PathBuf> {
     found.entries.sort_by(|a, b| b.result.conditions.started_at.cmp(&a.result.conditions.started_at));
     found.skipped.sort();
     let path = reports.join("experiments.html");
-    let text = of(&found).into_string();
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    save(&path, &of(&found).into_string())?;
     Ok(path)
 }
 
@@ -126,11 +126,6 @@ mod tests {
     use crate::measure::fixture::{Scratch, experiment};
     use crate::measure::report;
 
-    fn save(path: &Path, text: &str) {
-        fs::create_dir_all(path.parent().expect("a directory")).expect("it can be made");
-        fs::write(path, text).expect("it can be written");
-    }
-
     #[test]
     fn reports_are_listed_and_others_are_named() {
         let scratch = Scratch::new("index");
@@ -139,8 +134,8 @@ mod tests {
         (older.title, older.conditions.started_at) = ("The older".into(), "2025-12-31T00:00:00Z".into());
         report::write(&older, &reports.join("a 1")).expect("a report");
         report::write(&experiment(), &reports.join("series/hot")).expect("a report");
-        save(&reports.join("bench/results.json"), "{\"goals\": []}");
-        save(&reports.join("broken/results.json"), "{\"name\": ");
+        save(&reports.join("bench/results.json"), "{\"goals\": []}").expect("it can be written");
+        save(&reports.join("broken/results.json"), "{\"name\": ").expect("it can be written");
         fs::create_dir(reports.join("empty")).expect("it can be made");
         let page = write(reports).expect("an index");
         let page = fs::read_to_string(page).expect("the page");

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::report;
 use super::result::{Conditions, Measurement, RESULTS};
 use super::setup::TRACE;
-use crate::report::document::save;
+use crate::files::save;
 use testbed::machine;
 
 /// Everything that was measured so far, beside the report that comes at the end.

@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::load::Times;
-use super::plan::Plan;
+use super::plan::{Plan, Times};
 use super::result::Run;
 use super::run::GENERATOR_BUSY;
 use super::setup::{Arrivals, Setup};

@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use super::axis::{Axis as Declared, Value};
 use super::declaration::{Compared, Declaration, Whole};
 use super::instructions;
-use super::load::Times;
 use super::result::{Axis, Case, Comparison, Conditions, Measurement};
 use super::setup::{Arrivals, Setup};
 use crate::args::LengthArgs;
@@ -132,6 +131,15 @@ impl Plan {
         }
         all
     }
+}
+
+/// How long a run loads.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Before the measured interval.
+    pub warm_up: Duration,
+    /// The measured interval.
+    pub measured: Duration,
 }
 
 impl Times {

@@ -1,7 +1,6 @@
 //! A measurement on paper: the report, and the raw data.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -9,7 +8,8 @@ use minijinja::context;
 
 use super::result::{Measurement, RESULTS};
 use super::{charts, index, slow, table, traced, words};
-use crate::report::document::{self, save};
+use crate::files::{read_json, save};
+use crate::report::document;
 use crate::report::text::markdown_table;
 
 /// The report's words.
@@ -98,8 +98,7 @@ fn tables(comparison: &super::result::Comparison, result: &Measurement) -> minij
 /// When there is nothing, or nothing of a measurement.
 pub fn read(path: &Path) -> Result<Measurement> {
     let path = if path.is_dir() { path.join(RESULTS) } else { path.to_owned() };
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not of a measurement", path.display()))
+    read_json(&path, "a measurement’s results")
 }
 
 /// Writes all reports again, and the indices beside those of experiments.

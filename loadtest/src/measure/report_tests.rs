@@ -1,5 +1,7 @@
 //! Reports of measurements with known figures.
 
+use std::fs;
+
 use super::*;
 use crate::measure::fixture::{Scratch, bench, experiment};
 

@@ -7,13 +7,12 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use super::batches;
 use super::cores::Cores;
 use super::interval::{self, Mark, Totals};
-use super::load::{self, Times};
+use super::plan::Times;
 use super::result::Run;
 use super::sampler::Sampler;
 use super::setup::{Arrivals, ClientLimits, Setup};
@@ -23,9 +22,8 @@ use super::users;
 use super::witness;
 use super::wrk;
 use crate::contest::costs::Meter;
-use crate::k6::{self, Channel, K6};
+use crate::k6::K6;
 use crate::stalls::watch::Watch;
-use follower::Follower;
 pub(super) use judge::GENERATOR_BUSY;
 use testbed::bank::{self, SHIPPED_CLIENTS};
 use testbed::check::Books;
@@ -275,51 +273,6 @@ impl Context<'_> {
 
     fn k6(&self) -> Result<&K6> {
         self.tools.k6.as_ref().context("k6 is not there")
-    }
-
-    /// Sends a load of which k6 says itself when the measured interval begins and ends. Half-way through
-    /// the warm-up the CPU is scaled down: until then sessions of the database have begun and have compiled
-    /// their functions, some 10 ms of CPU each, for which the scaled one would take seconds.
-    async fn play_marked(&self, client: &Client, sampler: Sampler) -> Result<Run> {
-        let stack = self.stack;
-        let watch = Some(Watch::start(None, stack.envelope.as_ref()));
-        let summary = stack.dir().join("outcome.json");
-        let run = k6::Run {
-            script: "experiment.js".as_ref(),
-            arguments: &[],
-            channel: Channel::Console,
-            env: users::env(self.setup, &stack.url(), self.times, &summary),
-            log: &stack.dir().join("k6.log"),
-            cpus: self.generator_cpus(),
-        };
-        let (marks, mut marked) = mpsc::unbounded_channel();
-        let mut follower = Follower {
-            context: self,
-            marks,
-            meter: Meter::default(),
-            scaled: Ok(()),
-            seen: Vec::new(),
-            slow: Vec::new(),
-        };
-        let playing = async move {
-            self.k6()?.run(&run, &mut |event| follower.follow(event)).await?;
-            follower.scaled?;
-            let seen = follower.seen.into_iter().collect::<Result<Vec<Mark>>>()?;
-            let [begun, ended] = <[Mark; 2]>::try_from(seen)
-                .map_err(|_| anyhow::anyhow!("k6 never said that the measured interval began and ended"))?;
-            Ok(((begun, ended), follower.meter, follower.slow))
-        };
-        let reading = async {
-            // Without a mark k6 has failed, and says why.
-            marked.recv().await;
-            let before = Totals::read(stack, client, false).await?;
-            marked.recv().await;
-            anyhow::Ok((before, Totals::read(stack, client, false).await?))
-        };
-        let ((ends, meter, slow), (before, after)) = tokio::try_join!(playing, reading)?;
-        let seconds = self.times.measured.as_secs_f64();
-        let run = Run { seconds, slow: Some(slow), ..load::read(&summary)? };
-        interval::observed(stack, run, ends, (&before, &after), meter, (sampler, watch)).await
     }
 }
 

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 use testbed::cluster::connect;
 
@@ -178,8 +177,7 @@ async fn follow(
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = crate::ticks(interval);
     ticks.tick().await;
     loop {
         let asked_s = begin.elapsed().as_secs_f64();

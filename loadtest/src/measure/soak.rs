@@ -13,7 +13,7 @@ use super::figures::Spread;
 use super::run::{make_bank, options};
 use super::setup::{Arrivals, Setup};
 use super::wrk::{Load, Wrk};
-use crate::contest::timestamp;
+use crate::files::report_directory;
 use crate::lock::Machine;
 use crate::report::document::{self, Chart, Picture};
 use crate::report::lines::{Axis, Line, LineChart, Scale};
@@ -85,8 +85,7 @@ pub async fn run(args: &SoakArgs) -> Result<()> {
     );
     let rows = (args.minutes * 60.0 / f64::from(args.every)).round();
     ensure!((1.0..=100_000.0).contains(&rows), "--minutes {} is no row, or too many", args.minutes);
-    let name = format!("reports/soak-{}", timestamp());
-    let directory = args.report.clone().unwrap_or_else(|| testbed::repository_root().join(name));
+    let directory = report_directory(args.report.as_deref(), "soak");
     let wrk = Wrk::find()?;
     let _machine = Machine::take("a soak")?;
     let stack = Stack::start(options(&setup, None)?, &|step| out!("{step}")).await?;

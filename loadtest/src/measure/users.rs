@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::load::Times;
+use super::plan::Times;
 use super::result::Run;
 use super::setup::{Arrivals, Setup};
 use crate::contest::live::Live;
@@ -77,14 +77,14 @@ pub async fn contest_rate(
 
 /// Returns what these responses come to. A slow answer is slow, and shows in the times; it is not wrong.
 fn outcome(live: &Live) -> Run {
-    let (tally, at) = (live.tally(), |share| live.quantile_ms(share));
+    let tally = live.tally();
     Run {
         requests: tally.total(),
         right: tally.right + tally.slow,
         wrong: tally.wrong + tally.inconsistent,
         dropped: live.dropped(),
         slow: Some(live.slow().to_vec()),
-        latency_ms: Latency { p50: at(0.5), p95: at(0.95), p98: at(0.98), p99: at(0.99), max: at(1.0) },
+        latency_ms: Latency::of(|share| live.quantile_ms(share)),
         ..Run::default()
     }
 }

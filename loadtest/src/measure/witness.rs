@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use testbed::http::Endpoint;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::stalls::Answer;
 use crate::stalls::watch::now_s;
@@ -19,8 +18,7 @@ const CREDIT: &str = r#"{"valor":1,"tipo":"c","descricao":"witness"}"#;
 
 /// Asks for ever, for clients 1 to `clients` in turn. No answer is one, too: it took as long as was waited for it.
 pub async fn ask(endpoint: &Endpoint, clients: u32, answers: &RefCell<Vec<Answer>>) -> ! {
-    let mut ticks = interval(Duration::from_secs(1) / PER_SECOND);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = crate::ticks(Duration::from_secs(1) / PER_SECOND);
     let mut turns = (1..=clients).cycle();
     loop {
         ticks.tick().await;

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use tokio::time::MissedTickBehavior;
+use anyhow::{Context, Result, ensure};
 
-use super::load;
 use super::result::Run;
 use super::setup::{Setup, name_of};
+use crate::files::read_json;
 use testbed::process::{Launch, tail};
 use testbed::programs::version;
 use testbed::usage::Usage;
@@ -69,8 +68,7 @@ impl Wrk {
         let (log, result) = (directory.join("wrk.log"), directory.join("wrk.json"));
         let begin = Instant::now();
         let process = self.launch(load, &log, &result).spawn()?;
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut ticks = crate::ticks(TICK);
         let mut cpu_share = 0.0;
         let status = loop {
             tokio::select! {
@@ -84,14 +82,11 @@ impl Wrk {
                     observe();
                 }
             }
-            if begin.elapsed() > load.duration + GRACE {
-                bail!("wrk does not end{}", tail(&log));
-            }
+            ensure!(begin.elapsed() <= load.duration + GRACE, "wrk does not end{}", tail(&log));
         };
-        if !status.success() {
-            bail!("wrk failed ({status}){}", tail(&log));
-        }
-        let outcome = load::read(&result).with_context(|| format!("wrk was played{}", tail(&log)))?;
+        ensure!(status.success(), "wrk failed ({status}){}", tail(&log));
+        let outcome: Run =
+            read_json(&result, "an outcome").with_context(|| format!("wrk was played{}", tail(&log)))?;
         Ok(Run { generator_cpu_share: cpu_share, ..outcome })
     }
 
@@ -112,5 +107,29 @@ impl Wrk {
             .env("SEED", load.seed.to_string())
             .env("RESULT", result)
             .cpus(load.cpus.map(str::to_owned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::measure::fixture::Scratch;
+
+    const TEXT: &str = r#"{"requests": 157, "seconds": 1.000400, "wrong": 10, "not_success": 40,
+ "latency_ms": {"p50": 0.700, "p98": 2.000, "p99": 2.500, "max": 9.000}}"#;
+
+    #[test]
+    fn the_outcome_is_read() {
+        let scratch = Scratch::new("outcome");
+        let path = scratch.path().join("wrk.json");
+        fs::write(&path, TEXT).expect("it is writable");
+        let outcome: Run = read_json(&path, "an outcome").expect("it is complete");
+        assert_eq!((outcome.requests, outcome.seconds), (157, 1.000_4));
+        assert_eq!((outcome.not_success, outcome.wrong), (40, 10));
+        assert_eq!((outcome.latency_ms.p50, outcome.latency_ms.max), (0.7, 9.0));
+        fs::write(&path, "Running 10s test").expect("it is writable");
+        assert!(read_json::<Run>(&path, "an outcome").is_err());
     }
 }

@@ -1,10 +1,9 @@
 //! A report on paper: Markdown from a template, and one HTML page made from that Markdown that needs nothing
 //! else, its charts in it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use maud::{PreEscaped, html};
 use minijinja::Environment;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
@@ -12,6 +11,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use super::groups::GroupChart;
 use super::lines::LineChart;
 use super::page::{page, table};
+use crate::files::save;
 
 /// The page's file.
 pub const PAGE: &str = "report.html";
@@ -120,17 +120,6 @@ pub fn write(directory: &Path, markdown: &str, pictures: &[Picture<'_>]) -> Resu
     let path = directory.join(PAGE);
     save(&path, &of(markdown, pictures)?)?;
     Ok(path)
-}
-
-/// Writes a file; its directory is made if it is missing.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn save(path: &Path, text: &str) -> Result<()> {
-    path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(path, text))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Returns text that means nothing but itself in Markdown.

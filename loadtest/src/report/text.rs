@@ -1,5 +1,7 @@
 //! Numbers and tables as text.
 
+use indicatif::{HumanCount, HumanFloatCount};
+
 /// A megabyte as Compose's `MB` means it.
 pub const BYTES_PER_MB: u64 = 1024 * 1024;
 
@@ -23,24 +25,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Returns a number with a comma between its thousands.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    HumanCount(number).to_string()
 }
 
 /// Shows a number with as few digits as tell it: `0.1`, `20`, `99.9`, `1,000`.
 pub fn number(value: f64) -> String {
-    let rounded = (value * 1_000.0).round() / 1_000.0;
-    if rounded.abs() >= 1_000.0 && rounded.fract() == 0.0 {
-        return grouped(rounded.abs() as u64);
-    }
-    rounded.to_string()
+    format!("{:.3}", HumanFloatCount(value))
 }
 
 /// Shows a number with three digits that count: `0.123`, `4.37`, `640`, `12,300`.
@@ -51,15 +41,7 @@ pub fn significant(value: f64) -> String {
     let digits = 2 - value.abs().log10().floor() as i32;
     let unit = 10f64.powi(-digits);
     let rounded = (value / unit).round() * unit;
-    if rounded.abs() >= 1_000.0 {
-        let sign = if rounded < 0.0 { "-" } else { "" };
-        return format!("{sign}{}", grouped(rounded.abs().round() as u64));
-    }
-    let text = format!("{rounded:.*}", usize::try_from(digits).unwrap_or(0));
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
+    format!("{:.*}", usize::try_from(digits).unwrap_or(0), HumanFloatCount(rounded))
 }
 
 /// Returns how many times something is: `0.11`, `4.4`, `37`, `1,200`.

@@ -1,10 +1,11 @@
 //! What an answer may wait for.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoEnumIterator;
 
 /// What was waited for. The first ones are seen by looking on, see [`watch`](super::watch); the last
 /// ones are only told by the instances (`Server-Timing`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A row that another held.
@@ -64,23 +65,10 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Those that can be seen.
-    pub const ALL: [Cause; 14] = [
-        Cause::Row,
-        Cause::Commit,
-        Cause::Inside,
-        Cause::Work,
-        Cause::Silence,
-        Cause::SliceOfApi1,
-        Cause::SliceOfApi2,
-        Cause::SliceOfNginx,
-        Cause::SliceOfDatabase,
-        Cause::Disk,
-        Cause::Cpu,
-        Cause::Memory,
-        Cause::Steal,
-        Cause::Asleep,
-    ];
+    /// Returns those that can be seen by looking on.
+    pub fn seen() -> impl Iterator<Item = Cause> {
+        Cause::iter().take_while(|cause| *cause != Cause::Mailbox)
+    }
 
     /// Whether the database's sessions show it, and not the machine.
     pub fn is_of_sessions(self) -> bool {

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testbed::envelope::{Envelope, ThrottleMeter};
 use testbed::machine::Pressure;
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::Cause;
 use crate::measure::sampler::{Looker, Sample};
@@ -181,8 +180,7 @@ fn readings(meter: &ThrottleMeter, ended: &AtomicBool) -> Vec<Reading> {
 
 /// Asks for the sessions for ever.
 async fn ask(url: String, outside: Vec<std::path::PathBuf>, looks: Arc<Mutex<Vec<Asked>>>) {
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = crate::ticks(INTERVAL);
     let with_last = |change: &dyn Fn(&mut Asked)| {
         looks.lock().unwrap_or_else(PoisonError::into_inner).last_mut().map(change)
     };

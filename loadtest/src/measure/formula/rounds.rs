@@ -5,6 +5,7 @@
 //! values' mean (Student's t) is beyond it.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::statistics::Statistics;
 
 /// Where the interval's upper end is among all values that the mean may have.
 const UPPER: f64 = 0.975;
@@ -30,9 +31,7 @@ pub(super) fn judge(values: &[f64], median: f64, bound: f64, holds: &dyn Fn(f64)
     if rounds < 2 {
         return Told::Once(holds(median));
     }
-    let mean = values.iter().sum::<f64>() / rounds as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = (squares / (rounds - 1) as f64).sqrt();
+    let (mean, deviation) = (values.mean(), values.std_dev());
     let half = |rounds: usize| quantile((rounds - 1) as f64) * deviation / (rounds as f64).sqrt();
     // Equal numbers have a mean that is next to them.
     if deviation <= 1e-9 * mean.abs() {
@@ -68,21 +67,16 @@ pub(in crate::measure) fn ratio(a: &[f64], b: &[f64]) -> Option<Ratio> {
         return None;
     }
     let [a, b] = [a, b].map(|values| values.iter().map(|value| value.ln()).collect::<Vec<f64>>());
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let difference = mean(&b) - mean(&a);
+    let difference = b.as_slice().mean() - a.as_slice().mean();
     let ratio = difference.exp();
     if a.len() < 2 || b.len() < 2 {
         return Some(Ratio { ratio, least: ratio, most: ratio, told: Told::Once(difference > 0.0) });
     }
-    let variance = |values: &[f64]| {
-        let mean = mean(values);
-        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
-    };
     // With so many rounds more of each.
     let half = |more: usize| {
         let parts = [&a, &b].map(|values| {
             let rounds = (values.len() + more) as f64;
-            (variance(values) / rounds, rounds - 1.0)
+            (values.as_slice().variance() / rounds, rounds - 1.0)
         });
         let squared: f64 = parts.iter().map(|(part, _)| part).sum();
         let freedom = squared.powi(2) / parts.iter().map(|(part, free)| part.powi(2) / free).sum::<f64>();
