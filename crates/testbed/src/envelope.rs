@@ -1,7 +1,7 @@
 //! The contest's limits, enforced by the kernel: one cgroup per service.
 //!
 //! The library knows where the hierarchies are mounted and how both versions write a limit. What
-//! a service used is read from the cgroup's own files ([`files`]), which count every process that ever was in it.
+//! a service used is read from the cgroup's own files (`files`), which count every process that ever was in it.
 
 mod files;
 
