@@ -140,7 +140,7 @@ impl Gatherer {
         }
         self.dispatcher.observer.mailbox.depth.inc();
         if mailbox.push(job) {
-            self.is_ready(mailbox);
+            self.becomes_ready(mailbox);
         }
     }
 
@@ -266,7 +266,7 @@ impl Gatherer {
     pub(super) fn goes_on(self: &Rc<Self>, mailbox: &Rc<Mailbox>, settled: Settled, unknown_client: bool) {
         let Mailbox { client, slot, .. } = &**mailbox;
         match settled {
-            Settled::Ready => self.is_ready(mailbox),
+            Settled::Ready => self.becomes_ready(mailbox),
             Settled::Idle if unknown_client => self.owner.is_unknown(*client, slot),
             Settled::Idle => self.owner.idles(*client, slot),
             // Only now may the client have a new actor: two runs of it are never out at once, and what the
@@ -277,7 +277,7 @@ impl Gatherer {
     }
 
     /// Lists a mailbox that has something to send; what it has goes apart at once where its client's row is held.
-    fn is_ready(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
+    fn becomes_ready(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
         if mailbox.row_held.get() {
             if let Some(cut) = self.cut(mailbox, self.options.batch_max) {
                 self.wait_apart(Part::of(Rc::clone(mailbox), cut));
