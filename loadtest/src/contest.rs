@@ -35,6 +35,7 @@ pub mod target;
 use anyhow::{Result, bail, ensure};
 
 use crate::k6::K6;
+use crate::report::text::grouped;
 pub use args::ContestArgs;
 use play::Session;
 use result::ContestResult;
@@ -87,7 +88,7 @@ async fn against_own_stack<'a>(
             "ready after {:.1} s: {}; playing {} requests",
             running.cold_start().as_secs_f64(),
             running.url(),
-            score::grouped(args.plan().expected_total())
+            grouped(args.plan().expected_total())
         ));
         let session = session(Target::new(&running.url())?, Some(running.admin_url().await?));
         play::play(&Session { running: Some(running), ..session }).await

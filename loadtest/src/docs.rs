@@ -11,12 +11,11 @@ use anyhow::{Context, Result, ensure};
 use minijinja::context;
 
 use crate::contest::result::ContestResult;
-use crate::contest::score::grouped;
 use crate::files::{read_json, save};
 use crate::measure::result::Measurement;
 use crate::measure::{report, words};
 use crate::report::document;
-use crate::report::text::markdown_table;
+use crate::report::text::{grouped, markdown_table};
 
 const TEMPLATE: &str = include_str!("../templates/measurements.md");
 

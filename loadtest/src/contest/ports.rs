@@ -10,7 +10,7 @@
 use std::fs;
 
 use super::plan::Plan;
-use super::score::grouped;
+use crate::report::text::grouped;
 
 /// How long a closed connection keeps its port (Linux's `TCP_TIMEWAIT_LEN`).
 const REST_SECONDS: u64 = 60;

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::live::Live;
 use super::plan::Plan;
-use super::score::{Tally, grouped};
+use super::score::Tally;
 use crate::progress::{Display, clock};
+use crate::report::text::grouped;
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

@@ -9,12 +9,12 @@ use super::costs::ServiceCost;
 use super::live::Second;
 use super::plan::Operation;
 use super::result::{Conditions, ContestResult};
-use super::score::{Tally, grouped, usd};
+use super::score::{Tally, usd};
 use crate::files::save;
 use crate::latency::Latency;
 use crate::report::document::{self, Chart, Picture, SUM};
 use crate::report::lines::{Axis, Line, LineChart, Scale};
-use crate::report::text::{BYTES_PER_MB, markdown_table, megabytes, table};
+use crate::report::text::{BYTES_PER_MB, grouped, markdown_table, megabytes, table};
 use crate::stalls::Stalls;
 
 /// The report's words, and those of a terminal.

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::costs::ServiceCost;
 use super::live::{Point, Second};
 use super::plan::{Operation, Plan};
-use super::score::{Score, grouped, usd};
+use super::score::{Score, usd};
 use super::summary::Summary;
+use crate::report::text::grouped;
 use crate::stalls::Stalls;
 use testbed::check::Books;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::report::text::grouped;
+use crate::report::text::grouped;
 
 /// The prize before any fine, in cents of a dollar.
 const PRIZE_CENTS: i64 = 100_000 * 100;
