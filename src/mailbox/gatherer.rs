@@ -6,6 +6,8 @@
 //! only a few transactions are in flight waiting would save nothing, so a few more calls may
 //! overlap ([`GathererOptions::overlap_below`]).
 
+mod flight;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,7 +18,6 @@ use tokio::sync::Notify;
 
 use super::call::CutReason;
 use super::dispatcher::Dispatcher;
-use super::flight::Flight;
 use super::idle::Slot;
 use super::job::Job;
 use super::mailbox::{Mailbox, Settled};
@@ -25,6 +26,7 @@ use super::queue::Cut;
 use super::{Bound, Ledger};
 use crate::domain::ClientId;
 use crate::observing::Observer;
+use flight::Flight;
 
 /// Settings of a thread's gatherer.
 #[derive(Clone, Copy, Debug)]

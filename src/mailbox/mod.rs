@@ -9,7 +9,7 @@
 //! handler ◀── outcome ── oneshot ◀── commit ── one call ◀───── gatherer
 //! ```
 //!
-//! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer`, `flight`,
+//! To be read in this order: this file, `registry`, `actor`, `mailbox` with its `queue`, `gatherer` with its `flight`,
 //! `call` with its `part`s and the `dispatcher`. `job` is what travels, `ledger` where it is applied, `refusal` what
 //! else may come of it, `unknown` what the log says where nobody knows, `idle` the list of those who may make room
 //! for others.
@@ -59,7 +59,6 @@
 mod actor;
 mod call;
 mod dispatcher;
-mod flight;
 mod gatherer;
 mod idle;
 mod job;

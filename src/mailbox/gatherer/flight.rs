@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::RowWait;
-use super::call::{Call, CutReason};
-use super::gatherer::Gatherer;
-use super::part::Part;
+use super::super::RowWait;
+use super::super::call::{Call, CutReason};
+use super::super::part::Part;
+use super::Gatherer;
 
 /// A call on its way. Dropping it, however that happens, makes room for the next call and lets its
 /// mailboxes go on.
