@@ -46,6 +46,6 @@ pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
 /// # Errors
 /// When there is no such file, or it is another's.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {what}, {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}, {what}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not {what}", path.display()))
 }
