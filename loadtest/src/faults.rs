@@ -4,6 +4,7 @@
 pub mod callers;
 pub mod checker;
 pub mod disaster;
+pub mod grow;
 pub mod history;
 pub mod picture;
 pub mod strike;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
+use testbed::bank::SHIPPED_CLIENTS;
 use testbed::http::Endpoint;
 use testbed::nginx::Balancing;
 use testbed::stack::{Stack, StackOptions};
@@ -178,7 +180,8 @@ impl Session<'_> {
             stack.cluster.delay_fsync(Duration::ZERO).await?;
         }
         let endpoint = Endpoint::Tcp(stack.nginx.address);
-        let callers = Callers::start(endpoint, self.args.callers, self.args.keyed, self.seed);
+        let callers =
+            Callers::start(endpoint, SHIPPED_CLIENTS, self.args.callers, self.args.keyed, self.seed);
         let mut strikes = Vec::new();
         let failure = self.strike_all(&mut stack, &callers, &mut strikes).await.err();
         let calls = callers.stop().await;

@@ -8,7 +8,7 @@ use loadtest::bench::{self, BenchArgs};
 use loadtest::contest::{self, ContestArgs};
 use loadtest::docs::{self, DocsArgs};
 use loadtest::experiment::{self, ExperimentArgs};
-use loadtest::faults::{self, FaultsArgs};
+use loadtest::faults::{self, FaultsArgs, grow};
 use loadtest::measure::compare::{self, CompareArgs};
 use loadtest::measure::report::{self, ReportArgs};
 use loadtest::measure::soak;
@@ -41,6 +41,8 @@ enum Command {
     Docs(DocsArgs),
     /// Break a running stack in one way after the other, and prove that nothing is lost or doubled
     Faults(FaultsArgs),
+    /// Give a bank on Citus another worker while it is loaded, and prove that nobody is refused and nothing is lost
+    Grow(grow::GrowArgs),
     /// Load one stack for long, and show minute by minute that nothing grows and nothing slows down
     Soak(soak::SoakArgs),
     /// Play declared experiments: who waits for whom, in a scaled-down envelope, with k6
@@ -59,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Faults(args) => faults::run(&args).await,
+        Command::Grow(args) => grow::run(&args).await,
         Command::Soak(args) => soak::run(&args).await,
         Command::Experiment(args) => experiment::run(&args).await,
     };

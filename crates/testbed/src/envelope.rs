@@ -33,10 +33,24 @@ impl Envelope {
     /// # Errors
     /// When this is not permitted here, or limits are not taken; nothing is left behind then.
     pub fn create(name: &str, split: &Split, instances: usize) -> Result<Envelope> {
+        let of_service = |service: Service| {
+            (service, format!("{name}-{}", service.name()), split.share(service, instances))
+        };
+        Envelope::of(Service::of(instances).into_iter().map(of_service))
+    }
+
+    /// Makes the cgroup `path` of one more database server and sets its limits.
+    ///
+    /// # Errors
+    /// As for [`Envelope::create`].
+    pub fn of_server(path: String, share: Share) -> Result<Envelope> {
+        Envelope::of(std::iter::once((Service::Database, path, share)))
+    }
+
+    fn of(mut shares: impl Iterator<Item = (Service, String, Share)>) -> Result<Envelope> {
         let mut envelope = Envelope { boxes: Vec::new() };
-        let result = Service::of(instances).into_iter().try_for_each(|service| {
-            let path = format!("{name}-{}", service.name());
-            let made = create(&path, split.share(service, instances));
+        let result = shares.try_for_each(|(service, path, share)| {
+            let made = create(&path, share);
             envelope.boxes.push((service, load(&path)));
             made.with_context(|| format!("the cgroup {path}"))
         });

@@ -234,6 +234,15 @@ impl Stack {
         }
     }
 
+    /// Starts another worker of Citus, which has no client yet.
+    ///
+    /// # Errors
+    /// When it does not start, or the coordinator does not take it.
+    pub async fn grow(&mut self) -> Result<()> {
+        let placement = Placement { options: &self.options, envelope: self.envelope.as_ref() };
+        self.shards.grow(&placement, &self.dir, &self.cluster).await
+    }
+
     /// Stops everything after a load, whatever came of it, and gives back what did. `load` says in
     /// an error what it was: `a run`.
     ///

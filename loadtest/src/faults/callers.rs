@@ -10,9 +10,6 @@ use tokio::task::JoinSet;
 
 use super::history::{Asked, Call, Told};
 
-/// The bank's clients.
-const CLIENTS: i32 = 5;
-
 /// How long somebody waits who was refused, or could not be heard.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -27,6 +24,7 @@ pub struct Callers {
 
 struct Shared {
     endpoint: Endpoint,
+    clients: u32,
     keyed: bool,
     begin: Instant,
     calls: RefCell<Vec<Call>>,
@@ -35,11 +33,12 @@ struct Shared {
 }
 
 impl Callers {
-    /// Starts so many, on this thread. If they are `keyed`, each transaction has a key, under which it is asked
-    /// for again until its outcome is known.
-    pub fn start(endpoint: Endpoint, callers: usize, keyed: bool, seed: u64) -> Callers {
+    /// Starts so many, on this thread, for the clients up to `clients`. If they are `keyed`, each transaction has a
+    /// key, under which it is asked for again until its outcome is known.
+    pub fn start(endpoint: Endpoint, clients: u32, callers: usize, keyed: bool, seed: u64) -> Callers {
         let shared = Rc::new(Shared {
             endpoint,
+            clients,
             keyed,
             begin: Instant::now(),
             calls: RefCell::default(),
@@ -84,7 +83,7 @@ impl Shared {
 
     async fn call(self: Rc<Self>, mut random: fastrand::Rng) {
         while !self.done.get() {
-            let client = random.i32(1..=CLIENTS);
+            let client = random.i32(1..=self.clients as i32);
             let asked = if random.u8(..5) == 0 {
                 Asked::Statement
             } else {

@@ -71,26 +71,36 @@ impl Cluster {
     /// As for [`Cluster::create_database`].
     pub async fn create_coordinator(&self, name: &str, workers: &[Cluster]) -> Result<()> {
         check_name(name)?;
-        for node in workers.iter().chain([self]) {
-            node.admin(&format!("CREATE DATABASE {name}")).await?;
-            let client = connect(&node.admin_url(name)).await?;
-            client.batch_execute("CREATE EXTENSION citus").await.context("there is no Citus")?;
-            // A node reaches itself, too, where no password is asked for.
-            let socket_dir = node.socket_dir();
-            node.admin(&format!("ALTER SYSTEM SET citus.local_hostname = '{}'", socket_dir.display()))
-                .await?;
-            node.admin("SELECT pg_reload_conf()").await?;
-        }
-        let client = connect(&self.admin_url(name)).await?;
-        let nodes = workers.iter().map(|worker| ("citus_add_node", worker));
-        for (function, node) in [("citus_set_coordinator_host", self)].into_iter().chain(nodes) {
-            let sql = format!("SELECT {function}('{}', {})", node.socket_dir().display(), node.port);
-            client.batch_execute(&sql).await.with_context(|| sql)?;
+        self.add_node(name, self, "citus_set_coordinator_host").await?;
+        for worker in workers {
+            self.add_worker(name, worker).await?;
         }
         for file in install::distributed_files()? {
             self.psql(name, &file).await?;
         }
         Ok(())
+    }
+
+    /// Adds a worker, which has no database of that name yet, to a coordinator's. It gets tables and functions, and
+    /// clients once some are moved there.
+    ///
+    /// # Errors
+    /// As for [`Cluster::create_coordinator`].
+    pub async fn add_worker(&self, name: &str, worker: &Cluster) -> Result<()> {
+        self.add_node(name, worker, "citus_add_node").await
+    }
+
+    async fn add_node(&self, name: &str, node: &Cluster, function: &str) -> Result<()> {
+        node.admin(&format!("CREATE DATABASE {name}")).await?;
+        let client = connect(&node.admin_url(name)).await?;
+        client.batch_execute("CREATE EXTENSION citus").await.context("there is no Citus")?;
+        // A node reaches itself, too, where no password is asked for.
+        let socket_dir = node.socket_dir();
+        node.admin(&format!("ALTER SYSTEM SET citus.local_hostname = '{}'", socket_dir.display())).await?;
+        node.admin("SELECT pg_reload_conf()").await?;
+        let client = connect(&self.admin_url(name)).await?;
+        let sql = format!("SELECT {function}('{}', {})", socket_dir.display(), node.port);
+        client.batch_execute(&sql).await.with_context(|| sql)
     }
 
     /// Makes sure that an extension of PostgreSQL is installed; `remedy` says how else.

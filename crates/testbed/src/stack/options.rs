@@ -132,6 +132,9 @@ pub struct StackOptions {
     /// What sends each call to its client's server.
     #[arg(long, value_enum, default_value_t, requires = "shards")]
     pub engine: Engine,
+    /// What each of these servers may use, in cores, and a gigabyte: they are bounded apart from all else.
+    #[arg(long, value_name = "CPUS", requires = "shards")]
+    pub shard_cpus: Option<f64>,
     /// Further options of the cluster; its profile, cgroups and CPUs come from above.
     #[command(flatten)]
     pub pg: ClusterOptions,
@@ -182,6 +185,7 @@ impl Default for StackOptions {
             history: 0,
             shards: None,
             engine: Engine::default(),
+            shard_cpus: None,
             pg: ClusterOptions::default(),
             guiche: None,
             dir: rundir::fresh_path(),

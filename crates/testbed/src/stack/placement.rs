@@ -12,7 +12,10 @@ use crate::http::Endpoint;
 use crate::instance::{Instance, configured};
 use crate::process::Launch;
 use crate::rundir::RunDir;
-use crate::split::Service;
+use crate::split::{Service, Share};
+
+/// What each of several database servers may have: within the contest's 330 MB one was killed when clients moved.
+const SHARD_MEMORY: u64 = 1 << 30;
 
 /// Where each service runs: its cgroups and its CPUs.
 pub(super) struct Placement<'a> {
@@ -30,10 +33,26 @@ impl Placement<'_> {
     }
 
     pub(super) async fn start_cluster(&self, directory: &Path) -> Result<Cluster> {
+        self.start_cluster_in(directory, self.cgroups(Service::Database)).await
+    }
+
+    /// Starts the database server `number` of those behind the one that the service talks to, from 1.
+    pub(super) async fn start_shard(&self, dir: &RunDir, number: usize) -> Result<Cluster> {
+        let path = dir.path().join(format!("shard{number}"));
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let Some(cpus) = self.options.shard_cpus else { return self.start_cluster(&path).await };
+        let share = Share { cpus, memory_bytes: SHARD_MEMORY };
+        let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
+        let envelope = Envelope::of_server(format!("{name}-shard{number}"), share)?;
+        envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
+        self.start_cluster_in(&path, envelope.procs(Service::Database)).await
+    }
+
+    async fn start_cluster_in(&self, directory: &Path, cgroups: Vec<PathBuf>) -> Result<Cluster> {
         let options = ClusterOptions {
             profile: self.options.profile,
             settings: self.options.server_settings(),
-            cgroups: self.cgroups(Service::Database),
+            cgroups,
             cpus: self.options.pin.of(Service::Database),
             ..self.options.pg.clone()
         };

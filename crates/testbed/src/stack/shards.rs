@@ -53,10 +53,7 @@ impl Shards {
         let mut shards = Shards(Vec::new());
         for number in 1..=count {
             progress(&format!("starting database server {number} of {count} behind it"));
-            let path = dir.path().join(format!("shard{number}"));
-            std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-            let shard = placement.start_cluster(&path).await?;
-            shards.0.push(shard);
+            shards.0.push(placement.start_shard(dir, number.into()).await?);
         }
         progress(&format!(
             "making the database {DATABASE} of them, profile {}, {}",
@@ -67,6 +64,19 @@ impl Shards {
             Engine::Citus => front.create_coordinator(DATABASE, &shards.0).await?,
         }
         Ok(shards)
+    }
+
+    /// Starts another worker of Citus, which has no client yet.
+    pub(super) async fn grow(
+        &mut self,
+        placement: &Placement<'_>,
+        dir: &RunDir,
+        front: &Cluster,
+    ) -> Result<()> {
+        let worker = placement.start_shard(dir, self.0.len() + 1).await?;
+        front.add_worker(DATABASE, &worker).await?;
+        self.0.push(worker);
+        Ok(())
     }
 
     /// Makes a bank of its own on each, with the clients that PL/Proxy looks for there.
