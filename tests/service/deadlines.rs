@@ -76,7 +76,7 @@ async fn a_question_that_is_lost_leaves_the_outcome_unknown_and_nothing_applied(
         guiche.credit(1, 10, "lost").await.assert_unknown();
         until("the connection is discarded", async || proxy.open() < open).await;
         // What waits on the way never arrives.
-        proxy.cut();
+        proxy.cut().await;
         proxy.questions(Flow::Free);
         guiche.until_it_answers().await;
 

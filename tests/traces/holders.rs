@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use testbed::rundir::RunDir;
 use tokio::task::JoinSet;
+use tokio_postgres::Statement as Prepared;
 use traces::format::{Line, Locks, Xid};
 
 use crate::harness::{Address, Connection, Database, Guiche, PATIENCE, Request};
@@ -79,15 +80,19 @@ fn calls(instance: &str, file: &Path) -> Vec<(Call, Locks)> {
 /// A session in a statement that it began at that time, in microseconds.
 type Statement = (i64, u64);
 
-/// Looks which statement waits for which. What has come to its end meanwhile is left out.
-async fn look(session: &tokio_postgres::Client) -> Vec<(Statement, Statement)> {
-    let statements = async || -> HashMap<i64, u64> {
-        let rows = session.query(SESSIONS, &[]).await.expect("sessions are looked at");
+/// Looks which statement waits for which. What has come to its end meanwhile is left out. The three looks are sent at
+/// once: on a busy machine a wait would be over before the second was on its way.
+async fn look(
+    session: &tokio_postgres::Client,
+    [sessions, waiting]: &[Prepared; 2],
+) -> Vec<(Statement, Statement)> {
+    let (before, rows, after) =
+        tokio::join!(session.query(sessions, &[]), session.query(waiting, &[]), session.query(sessions, &[]));
+    let [before, after] = [before, after].map(|rows| -> HashMap<i64, u64> {
+        let rows = rows.expect("sessions are looked at");
         rows.iter().map(|row| (row.get::<_, i32>(0).into(), row.get::<_, i64>(1) as u64)).collect()
-    };
-    let before = statements().await;
-    let rows = session.query(WAITING, &[]).await.expect("locks are looked at");
-    let after = statements().await;
+    });
+    let rows = rows.expect("locks are looked at");
     let statement = |pid: i32| {
         let pid = i64::from(pid);
         before.get(&pid).filter(|began| after.get(&pid) == Some(began)).map(|began| (pid, *began))
@@ -128,11 +133,13 @@ async fn agrees(mode: &str) {
     let stop = Arc::default();
     let callers = load([0, 1].map(|number| pair.instances[number].address().clone()), &stop);
     let session = pair.database.admin().await;
+    let [sessions, waiting] = [SESSIONS, WAITING].map(|sql| session.prepare(sql));
+    let looks = [sessions.await, waiting.await].map(|look| look.expect("it is SQL"));
     let mut seen = HashSet::new();
     let started = Instant::now();
     // As many waits as are worth a figure, too: a connection's first call takes long, with nobody in the way.
     while seen.len() < 30 || started.elapsed() < Duration::from_millis(800) {
-        seen.extend(look(&session).await);
+        seen.extend(look(&session, &looks).await);
         assert!(started.elapsed() < PATIENCE, "{mode}: sessions were seen to wait {} times", seen.len());
     }
     stop.store(true, Ordering::Relaxed);

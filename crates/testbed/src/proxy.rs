@@ -7,8 +7,8 @@ mod way;
 mod wire;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -42,8 +42,8 @@ struct Shared {
     seed: u64,
     questions: Way,
     answers: Way,
-    /// How often everything was cut.
-    cuts: watch::Sender<u64>,
+    /// Tells the connections of now that they are cut.
+    cut: Mutex<watch::Sender<()>>,
     accepted: AtomicUsize,
     open: AtomicUsize,
     room: Semaphore,
@@ -62,7 +62,7 @@ impl Proxy {
             seed,
             questions: Way::default(),
             answers: Way::default(),
-            cuts: watch::Sender::default(),
+            cut: Mutex::default(),
             accepted: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             room: Semaphore::new(CONNECTIONS),
@@ -87,9 +87,11 @@ impl Proxy {
         self.shared.answers.set(flow);
     }
 
-    /// Closes all connections, with what was under way on them.
-    pub fn cut(&self) {
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    /// Closes all connections, with what was under way on them, and returns once they are closed.
+    pub async fn cut(&self) {
+        let before = std::mem::take(&mut *self.shared.cut.lock().expect("nobody panics with it"));
+        before.send_replace(());
+        before.closed().await;
     }
 
     /// Closes all connections and refuses new ones.
@@ -174,8 +176,9 @@ impl Shared {
 
     /// Carries bytes both ways until both sides have ended, or the link is cut.
     async fn relay(&self, caller: Box<dyn Wire>, number: usize) -> io::Result<()> {
+        // Dropped last of all, when both ends are closed.
+        let mut cut = self.cut.lock().expect("nobody panics with it").subscribe();
         let open = Open(&self.open);
-        let mut cuts = self.cuts.subscribe();
         let seed = self.seed.wrapping_add(number as u64);
         let mut passing = std::pin::pin!(async {
             // Where nothing passes, nobody is reached either.
@@ -196,7 +199,7 @@ impl Shared {
         // First of all the cut, so that nothing passes for what is changed after it.
         tokio::select! {
             biased;
-            _ = cuts.changed() => Ok(()),
+            _ = cut.changed() => Ok(()),
             over = &mut passing => over,
         }
     }

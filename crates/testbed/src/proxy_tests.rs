@@ -101,7 +101,7 @@ async fn bytes_pass_both_ways_and_ends_do() {
 #[tokio::test]
 async fn a_cut_closes_what_is_open_and_nothing_later() {
     for mut link in Link::both().await {
-        link.proxy.cut();
+        link.proxy.cut().await;
         assert_eq!(end(&mut link.caller).await, Ok(()));
         assert_eq!(end(&mut link.server).await, Ok(()));
         (link.caller, link.server) = connect(&link.proxy, &link.listener).await;
@@ -194,7 +194,7 @@ async fn the_end_of_a_stalled_caller_is_noticed_and_does_not_pass() {
         drop(link.caller);
         until(|| link.proxy.open() == 0).await;
         assert!(hears_nothing(&mut link.server).await);
-        link.proxy.cut();
+        link.proxy.cut().await;
         assert_eq!(end(&mut link.server).await, Ok(()));
     }
 }
