@@ -164,6 +164,11 @@ impl Grown {
         self.over(span).filter(|call| call.is_answered()).count() as f64 * 1e6 / (span[1] - span[0]) as f64
     }
 
+    /// Returns how many a second were answered before it grew.
+    fn rate_before(&self) -> f64 {
+        self.rate([self.marks[0], self.marks[1]])
+    }
+
     fn spans(&self) -> impl Iterator<Item = (&'static str, [u64; 2])> {
         PARTS.into_iter().zip(self.marks.windows(2).map(|marks| [marks[0], marks[1]]))
     }
@@ -173,7 +178,7 @@ impl Grown {
 fn rows(grown: &Grown) -> Vec<Vec<String>> {
     let header =
         ["part", "seconds", "requests", "failed", "answers/s, of before", "p50 ms", "p99 ms", "slowest ms"];
-    let before = grown.rate([grown.marks[0], grown.marks[1]]);
+    let before = grown.rate_before();
     let row = |(name, span): (&str, [u64; 2])| {
         let mut times: Vec<f64> = grown.over(span).map(|call| (call.end - call.start) as f64 / 1e3).collect();
         times.sort_by(f64::total_cmp);
@@ -199,7 +204,7 @@ fn summary(grown: &Grown) -> String {
 
 /// Writes the report; returns its page.
 fn report(grown: &Grown, args: &GrowArgs, directory: &Path) -> Result<PathBuf> {
-    let before = grown.rate([grown.marks[0], grown.marks[1]]);
+    let before = grown.rate_before();
     let line = |(name, [from, to]): (&'static str, [u64; 2])| {
         let steps = (from..to).step_by(STEP as usize).filter(|at| at + STEP <= to || to - from < STEP);
         let points = steps.map(|at| {

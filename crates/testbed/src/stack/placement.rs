@@ -42,9 +42,7 @@ impl Placement<'_> {
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let Some(cpus) = self.options.shard_cpus else { return self.start_cluster(&path).await };
         let share = Share { cpus, memory_bytes: SHARD_MEMORY };
-        let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
-        let envelope = Envelope::of_server(format!("{name}-shard{number}"), share)?;
-        envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
+        let envelope = adopted(dir, |name| Envelope::of_server(format!("{name}-shard{number}"), share))?;
         self.start_cluster_in(&path, envelope.procs(Service::Database)).await
     }
 
@@ -85,14 +83,18 @@ pub(super) fn make_envelope(options: &StackOptions, dir: &RunDir) -> (Option<Env
     if !options.envelope {
         return (None, Limits::NotAsked);
     }
-    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
-    match Envelope::create(&name, &options.split, options.instances) {
-        Ok(envelope) => {
-            envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
-            (Some(envelope), Limits::Enforced)
-        }
+    match adopted(dir, |name| Envelope::create(name, &options.split, options.instances)) {
+        Ok(envelope) => (Some(envelope), Limits::Enforced),
         Err(error) => (None, Limits::NotPermitted(error.root_cause().to_string())),
     }
+}
+
+/// Makes cgroups that are named after the run, and whose janitor is the run's.
+fn adopted(dir: &RunDir, make: impl FnOnce(&str) -> Result<Envelope>) -> Result<Envelope> {
+    let name = dir.path().file_name().unwrap_or_default().to_string_lossy();
+    let envelope = make(&name)?;
+    envelope.directories().iter().for_each(|directory| dir.adopt_cgroup(directory));
+    Ok(envelope)
 }
 
 /// Returns a free port of 127.0.0.1.
