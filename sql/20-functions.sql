@@ -318,13 +318,15 @@ END $$;
 
 -- Of a server that is one of several, which one (`servidor`, from 0) of how many: what its database was told with
 -- ALTER DATABASE … SET guiche.parte = '0/2', which no session can say otherwise. No row where it was told nothing. The
--- server in front of them has a row for each, with its address (plproxy/20-functions.sql).
-CREATE OR REPLACE FUNCTION Servidores()
-RETURNS TABLE(servidor int, de int, endereco text)
+-- server in front of them has a row for each, with its address (plproxy/20-functions.sql). `desde`: from which hashes of
+-- ids on it has the clients, where not id modulo `de` says who has which (citus/35-distribute.sql).
+DROP FUNCTION IF EXISTS Servidores();  -- as above
+CREATE FUNCTION Servidores()
+RETURNS TABLE(servidor int, de int, endereco text, desde int[])
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT split_part(v.valor, '/', 1)::int, split_part(v.valor, '/', 2)::int, NULL::text
+    SELECT split_part(v.valor, '/', 1)::int, split_part(v.valor, '/', 2)::int, NULL::text, NULL::int[]
     FROM pg_db_role_setting s
     CROSS JOIN LATERAL unnest(s.setconfig) AS c(texto)
     CROSS JOIN LATERAL split_part(c.texto, '=', 2) AS v(valor)
@@ -339,8 +341,6 @@ RETURNS TABLE(cliente_id int)
 LANGUAGE plpgsql SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    livres int[];
 BEGIN
     IF cardinality(p_clientes) > 10000 THEN
         RAISE EXCEPTION 'ClientesPresos takes at most 10000' USING ERRCODE = 'invalid_parameter_value';
@@ -350,11 +350,12 @@ BEGIN
                    AND (a.usename <> session_user OR a.state LIKE 'idle in transaction%'))
         OR EXISTS (SELECT FROM pg_prepared_xacts x WHERE x.database = current_database())
     THEN
-        SELECT array_agg(c.id) INTO livres
-        FROM (SELECT x.id FROM public.clientes x WHERE x.id = ANY (p_clientes)
-              ORDER BY x.id FOR NO KEY UPDATE SKIP LOCKED) c;
-        RETURN QUERY SELECT c.id FROM public.clientes c
-        WHERE c.id = ANY (p_clientes) AND (c.id = ANY (livres)) IS NOT TRUE;
+        FOREACH cliente_id IN ARRAY p_clientes LOOP
+            PERFORM FROM public.clientes c WHERE c.id = cliente_id FOR NO KEY UPDATE SKIP LOCKED;
+            IF NOT FOUND AND EXISTS (SELECT FROM public.clientes c WHERE c.id = cliente_id) THEN
+                RETURN NEXT;
+            END IF;
+        END LOOP;
     END IF;
 END $$;
 

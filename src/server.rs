@@ -90,6 +90,7 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         let ledger = PgLedger::new(&ledger_options, pool.clone());
         let serving = mailboxes.clone();
         actix_rt::spawn(ledger.clone().remove_old_keys(keys_kept, move || serving.is_open()));
+        actix_rt::spawn(ledger.clone().follow_clients());
         let readiness = readiness::probe(mailboxes.clone(), ledger.clone(), profile);
         Backend { ledger: Box::new(ledger), readiness }
     };

@@ -101,11 +101,11 @@ $$;
 
 -- Where each of them is, as this one connects to it.
 CREATE FUNCTION Servidores()
-RETURNS TABLE(servidor int, de int, endereco text)
+RETURNS TABLE(servidor int, de int, endereco text, desde int[])
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 4
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT substr(o.option_name, 2)::int AS servidor, count(*) OVER ()::int, o.option_value
+    SELECT substr(o.option_name, 2)::int AS servidor, count(*) OVER ()::int, o.option_value, NULL::int[]
     FROM pg_foreign_server s CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) o
     WHERE s.srvname = 'rinha' AND o.option_name ~ '^p[0-9]+$'
     ORDER BY servidor

@@ -16,7 +16,7 @@ mod servers;
 mod tls;
 mod writing;
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -146,8 +146,8 @@ pub struct PgLedger {
     pool: Pool,
     options: Rc<LedgerOptions>,
     opened: Rc<Opened>,
-    /// Of each server by itself, from when they are known.
-    servers: Rc<OnceCell<Vec<PgLedger>>>,
+    /// Of each server by itself, from when it is called.
+    servers: Rc<RefCell<Vec<PgLedger>>>,
 }
 
 impl PgLedger {
@@ -192,13 +192,17 @@ impl PgLedger {
         }
     }
 
-    fn servers(&self) -> &[PgLedger] {
-        match self.options.servers.all() {
-            [] => &[],
-            all => self.servers.get_or_init(|| {
-                all.iter().map(|options| Self::new(options, self.opened.metrics.clone())).collect()
-            }),
+    /// Returns the ledger of one of its servers, if it has any.
+    fn of_server(&self, server: usize) -> Option<Self> {
+        if !self.options.servers.exist() {
+            return None;
         }
+        let mut servers = self.servers.borrow_mut();
+        while servers.len() <= server {
+            let options = self.options.servers.get(servers.len())?;
+            servers.push(Self::new(&options, self.opened.metrics.clone()));
+        }
+        servers.get(server).cloned()
     }
 
     /// Asks the database what it is and whether it still has its data, and makes sure that its servers can be called.
@@ -215,10 +219,11 @@ impl PgLedger {
         };
         drop(connection);
         state.moved = !self.options.servers.note(&self.options, said)?;
-        for server in self.servers() {
+        let in_use = self.options.servers.in_use();
+        for server in in_use.iter().filter_map(|server| self.of_server(*server)) {
             server.take().await?;
         }
-        self.options.sharded.note(&state, self.servers().len());
+        self.options.sharded.note(&state, in_use.len());
         Ok(state)
     }
 
@@ -231,7 +236,7 @@ impl PgLedger {
     pub fn close(&self) {
         self.pool.close();
         self.opened.count();
-        self.servers.get().into_iter().flatten().for_each(Self::close);
+        self.servers.borrow().iter().for_each(Self::close);
     }
 
     async fn take(&self) -> Result<PgConnection, LedgerError> {
@@ -255,16 +260,19 @@ impl PgLedger {
 
 impl Ledger for PgLedger {
     fn connect(&self, server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>> {
-        let ledger = self.servers().get(server).unwrap_or(self);
-        Box::pin(async { Ok(Box::new(ledger.take().await?) as Box<dyn LedgerConnection>) })
+        let ledger = self.of_server(server);
+        Box::pin(async move {
+            let connection = ledger.as_ref().unwrap_or(self).take().await?;
+            Ok(Box::new(connection) as Box<dyn LedgerConnection>)
+        })
     }
 
     fn server_of(&self, client: ClientId) -> usize {
-        servers::server_of(client, self.options.servers.all().len())
+        self.options.servers.of(client)
     }
 
     fn calls_of_one_client(&self) -> Option<usize> {
-        let of_one = self.options.sharded.get() && self.options.servers.all().is_empty();
+        let of_one = self.options.sharded.get() && !self.options.servers.exist();
         of_one.then(|| self.pool.status().max_size)
     }
 }

@@ -1,24 +1,30 @@
 //! The servers of a bank on several, where the one in front of them says where they are: each has calls of its own.
 //!
-//! A client is on the one that its id modulo their number says, as PL/Proxy has it. A server says itself which of how
-//! many it is, and each new connection asks it. So what goes by a map that holds no longer is refused before it is
-//! sent: no client is booked, nor found missing, where it is not. An instance keeps the map that it heard first; once
-//! it hears another one it is not ready any more, until it is started again.
+//! *PL/Proxy*: a client is on the one that its id modulo their number says. A server says itself which of how many it
+//! is, and each new connection asks it. So what goes by a map that holds no longer is refused before it is sent: no
+//! client is booked, nor found missing, where it is not. An instance keeps the map that it heard first; once it hears
+//! another one it is not ready any more, until it is started again.
+//!
+//! *Citus*: the hash of a client's id says in which shard it is, and each worker takes any call, at a price. So a map
+//! that holds no longer is only slow, and an instance goes by the one that it heard last.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, HookError};
 use tokio_postgres::{Config, Row};
 
-use super::LedgerOptions;
 use super::asked_tls::AskedTls;
 use super::calls::{column, prepare, query};
-use super::tls;
+use super::{LedgerOptions, PgLedger, tls};
 use crate::domain::ClientId;
 use crate::mailbox::LedgerError;
 
 const SERVERS: &str = "SELECT * FROM public.Servidores()";
-const COLUMNS: [&str; 3] = ["servidor", "de", "endereco"];
+const COLUMNS: [&str; 4] = ["servidor", "de", "endereco", "desde"];
+
+/// How often it is asked whether clients have moved.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Which of how many servers one is, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,48 +33,148 @@ pub(super) struct Part {
     of: i32,
 }
 
-/// What is said of a server; where it is says the one in front of it.
+/// What is said of a server; where it is, and which clients it has, says the one in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     part: Part,
     address: Option<String>,
+    /// The least hash of each of its shards.
+    shards: Option<Vec<i32>>,
 }
 
 /// The servers as all pools of an instance know them, once the database has answered; none where they are not to be
 /// called, or nothing is said of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Servers(Arc<OnceLock<(Vec<Said>, Vec<LedgerOptions>)>>);
+pub(super) struct Servers(Arc<OnceLock<Option<RwLock<Map>>>>);
+
+#[derive(Debug, Default)]
+struct Map {
+    said: Vec<Said>,
+    /// All that there ever were, so that each keeps its position.
+    known: Vec<(String, LedgerOptions)>,
+    /// The least hash of each shard, rising, and where it is; empty where clients are placed by their ids.
+    shards: Vec<(i32, usize)>,
+}
 
 impl Servers {
-    /// Returns how each is reached.
-    pub(super) fn all(&self) -> &[LedgerOptions] {
-        self.0.get().map_or(&[], |(_, options)| options)
+    fn map(&self) -> Option<RwLockReadGuard<'_, Map>> {
+        Some(self.0.get()?.as_ref()?.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps what is said of them first. Returns whether it still holds.
+    /// Returns whether there are any.
+    pub(super) fn exist(&self) -> bool {
+        matches!(self.0.get(), Some(Some(_)))
+    }
+
+    /// Returns how one is reached.
+    pub(super) fn get(&self, server: usize) -> Option<LedgerOptions> {
+        self.map()?.known.get(server).map(|(_, options)| options.clone())
+    }
+
+    /// Returns those that have clients.
+    pub(super) fn in_use(&self) -> Vec<usize> {
+        let Some(map) = self.map() else { return Vec::new() };
+        let has_any =
+            |server: &usize| map.shards.is_empty() || map.shards.iter().any(|(_, has)| has == server);
+        (0..map.known.len()).filter(has_any).collect()
+    }
+
+    /// Returns which of them has the client.
+    pub(super) fn of(&self, client: ClientId) -> usize {
+        let Some(map) = self.map() else { return 0 };
+        if map.shards.is_empty() {
+            return client.get().rem_euclid(map.known.len() as i32) as usize;
+        }
+        let hash = hash(client.get());
+        let shard = map.shards.partition_point(|(least, _)| *least <= hash) - 1;
+        map.shards[shard].1
+    }
+
+    /// Returns whether clients may move from one to another while they are called.
+    pub(super) fn may_change(&self) -> bool {
+        self.map().is_some_and(|map| !map.shards.is_empty())
+    }
+
+    /// Keeps what is said of them: first where clients are placed by their ids, else last. Returns whether they are
+    /// where they were, or may be elsewhere.
     ///
     /// # Errors
-    /// When they are none that PL/Proxy can have, or the address of one cannot be used.
+    /// When they are none that an engine can have, or the address of one cannot be used.
     pub(super) fn note(&self, front: &LedgerOptions, said: Vec<Said>) -> Result<bool, LedgerError> {
         if self.0.get().is_none() {
-            let count = said.len() as i32;
-            let parts = said.iter().map(|server| server.part);
-            if !parts.eq((0..count).map(|number| Part { number, of: count })) || said.len().count_ones() > 1 {
-                return Err(unusable(
-                    "Servidores gives other servers than a power of two, from 0 on".to_owned(),
-                ));
-            }
-            let options: Result<_, LedgerError> = said.iter().map(|server| front.of_server(server)).collect();
+            let map = (!said.is_empty()).then(|| Map::default().with(front, said.clone())).transpose()?;
             // Another thread may have been faster, with what it was told.
-            let _ = self.0.set((said.clone(), options?));
+            let _ = self.0.set(map.map(RwLock::new));
         }
-        Ok(self.0.get().is_some_and(|(first, _)| *first == said))
+        let Some(map) = self.0.get().and_then(Option::as_ref) else { return Ok(said.is_empty()) };
+        let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+        if map.said == said {
+            return Ok(true);
+        }
+        let may_change = !map.shards.is_empty() && said.iter().any(|server| server.shards.is_some());
+        if may_change {
+            *map = map.with(front, said)?;
+        }
+        Ok(may_change)
     }
 }
 
-/// Returns which of so many servers has the client.
-pub(super) fn server_of(client: ClientId, servers: usize) -> usize {
-    client.get().rem_euclid(servers.max(1) as i32) as usize
+impl Map {
+    /// Returns what it is once this is said.
+    fn with(&self, front: &LedgerOptions, said: Vec<Said>) -> Result<Self, LedgerError> {
+        let sharded = said.iter().any(|server| server.shards.is_some());
+        let count = said.len() as i32;
+        let parts = said.iter().map(|server| server.part);
+        if !parts.eq((0..count).map(|number| Part { number, of: count })) {
+            return Err(unusable("Servidores gives other servers than those from 0 on".to_owned()));
+        }
+        if !sharded && !said.len().is_power_of_two() {
+            return Err(unusable("Servidores gives other servers than a power of two".to_owned()));
+        }
+        let (mut known, mut shards) = (self.known.clone(), Vec::new());
+        for server in &said {
+            let address = server.address.clone().unwrap_or_default();
+            let position = known.iter().position(|(known, _)| *known == address).unwrap_or(known.len());
+            if position == known.len() {
+                known.push((address, front.of_server(server)?));
+            }
+            shards.extend(server.shards.iter().flatten().map(|least| (*least, position)));
+        }
+        shards.sort_unstable();
+        if sharded && shards.first().is_none_or(|(least, _)| *least != i32::MIN) {
+            return Err(unusable("Servidores leaves clients without a server".to_owned()));
+        }
+        Ok(Self { said, known, shards })
+    }
+}
+
+/// Returns PostgreSQL's `hashint4`, by which Citus places clients: the last step of Bob Jenkins' lookup3 (2006).
+fn hash(id: i32) -> i32 {
+    let start = 0x9e37_79b9_u32.wrapping_add(4 + 3_923_095);
+    let (mut a, mut b, mut c) = (start.wrapping_add(id as u32), start, start);
+    let mix = |into: &mut u32, from: u32, by: u32| *into = (*into ^ from).wrapping_sub(from.rotate_left(by));
+    mix(&mut c, b, 14);
+    mix(&mut a, c, 11);
+    mix(&mut b, a, 25);
+    mix(&mut c, b, 16);
+    mix(&mut a, c, 4);
+    mix(&mut b, a, 14);
+    mix(&mut c, b, 24);
+    c as i32
+}
+
+impl PgLedger {
+    /// Asks where the clients are, for as long as the current runtime runs, if they may move.
+    pub async fn follow_clients(self) {
+        loop {
+            tokio::time::sleep(LOOK_AGAIN.mul_f64(0.5 + fastrand::f64())).await;
+            if self.options.servers.may_change()
+                && let Err(error) = self.state().await
+            {
+                tracing::debug!(%error, "where the clients are was not heard");
+            }
+        }
+    }
 }
 
 /// Asks a server what it is, or the one in front of them for all.
@@ -79,7 +185,7 @@ pub(super) async fn ask(connection: &ClientWrapper) -> Result<Vec<Said>, LedgerE
 impl Said {
     fn read(row: &Row) -> Result<Self, LedgerError> {
         let part = Part { number: column(row, 0)?, of: column(row, 1)? };
-        Ok(Self { part, address: column(row, 2)? })
+        Ok(Self { part, address: column(row, 2)?, shards: column(row, 3)? })
     }
 }
 
@@ -130,7 +236,7 @@ impl LedgerOptions {
         Ok(Self {
             database,
             tls,
-            part: Some(server.part),
+            part: server.shards.is_none().then_some(server.part),
             away: Default::default(),
             sharded: Default::default(),
             servers: Servers::default(),
@@ -151,10 +257,24 @@ mod tests {
 
     const MILLIS: Duration = Duration::from_millis(1);
 
+    /// Workers of Citus, each with its address and the least hashes of its shards.
+    fn workers(all: &[(&str, &[i32])]) -> Vec<Said> {
+        let of = all.len() as i32;
+        let worker = |(number, (address, shards)): (i32, &(&str, &[i32]))| Said {
+            part: Part { number, of },
+            address: Some((*address).to_owned()),
+            shards: Some(shards.to_vec()),
+        };
+        (0..).zip(all).map(worker).collect()
+    }
+
     fn said(addresses: &[&str]) -> Vec<Said> {
         let of = addresses.len() as i32;
-        let server =
-            |(number, address)| Said { part: Part { number, of }, address: Some(ToOwned::to_owned(address)) };
+        let server = |(number, address)| Said {
+            part: Part { number, of },
+            address: Some(ToOwned::to_owned(address)),
+            shards: None,
+        };
         (0..).zip(addresses.iter().copied()).map(server).collect()
     }
 
@@ -168,7 +288,7 @@ mod tests {
         let addresses =
             ["host=a port=1 dbname=d user=other sslmode=disable options='-c x=y'", "host=/b dbname=d"];
         assert!(front.servers.note(&front, said(&addresses)).expect("two servers"));
-        let [a, b] = front.servers.all() else { panic!("two servers") };
+        let [a, b] = [0, 1].map(|server| front.servers.get(server).expect("two servers"));
         assert_eq!((a.database.get_user(), a.database.get_dbname()), (Some("guiche"), Some("d")));
         assert_eq!(a.database.get_password(), Some(&b"secret"[..]));
         assert_eq!(
@@ -187,16 +307,38 @@ mod tests {
         for other in [said(&["host=b", "host=a"]), said(&[])] {
             assert!(!front.servers.note(&front, other).expect("no error"));
         }
-        assert_eq!(front.servers.all().len(), 2);
+        assert_eq!(front.servers.in_use(), [0, 1]);
+    }
+
+    #[test]
+    fn clients_are_followed_to_the_worker_that_has_their_shard() {
+        // SELECT id, hashint4(id) FROM unnest('{1,5,2147483647}'::int[]) id
+        for (id, hashed) in [(1, -1_905_060_026), (5, -1_330_264_708), (i32::MAX, -96_758_253)] {
+            assert_eq!(hash(id), hashed, "{id}");
+        }
+        let front = front("host=front");
+        let client = |id: i32| id.to_string().parse().expect("digits");
+        let note = |said| front.servers.note(&front, said).expect("workers");
+        assert!(note(workers(&[("host=a", &[i32::MIN, 0]), ("host=b", &[-1_500_000_000])])));
+        assert_eq!([1, 5].map(|id| front.servers.of(client(id))), [0, 1]);
+        // One more has the shard of client 1, and then the first has none.
+        assert!(note(workers(&[("host=c", &[i32::MIN]), ("host=a", &[0]), ("host=b", &[-1_500_000_000])])));
+        assert_eq!([1, 5].map(|id| front.servers.of(client(id))), [2, 1]);
+        assert!(note(workers(&[("host=b", &[0]), ("host=c", &[i32::MIN])])));
+        assert_eq!((front.servers.of(client(5)), front.servers.in_use()), (2, vec![1, 2]));
+        assert!(!note(said(&["host=a"])), "clients that are placed by their ids are placed otherwise");
+        assert!(!note(said(&[])));
+        assert_eq!(front.servers.of(client(5)), 2);
     }
 
     #[test]
     fn what_no_call_can_go_to_is_said() {
         for (servers, says) in [
             (said(&["host=a", "host=b", "host=c"]), "a power of two"),
-            (said(&["host=a", "host=b"])[..1].to_vec(), "a power of two"),
+            (said(&["host=a", "host=b"])[..1].to_vec(), "from 0 on"),
             (said(&["host=a", "dbname=d"]), "server 1 cannot be used: it names no host"),
             (said(&["nonsense"]), "server 0 cannot be used"),
+            (workers(&[("host=a", &[0])]), "clients without a server"),
         ] {
             let front = front("host=front");
             let error = front.servers.note(&front, servers).expect_err(says).to_string();

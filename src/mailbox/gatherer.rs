@@ -286,7 +286,10 @@ impl Gatherer {
             }
             return;
         }
-        self.ready.borrow_mut().push_back(Rc::clone(mailbox));
-        self.wake.notify_one();
+        // Nothing of it is out: here it may follow its client to another server.
+        let moved = self.dispatcher.ledger.server_of(mailbox.client) != self.dispatcher.server;
+        let home = moved.then(|| Self::of(mailbox.client)).flatten().unwrap_or_else(|| Rc::clone(self));
+        home.ready.borrow_mut().push_back(Rc::clone(mailbox));
+        home.wake.notify_one();
     }
 }

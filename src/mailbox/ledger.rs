@@ -13,8 +13,8 @@ pub trait Ledger {
     /// [`LedgerError::NotSent`] when none can be had in time.
     fn connect(&self, server: usize) -> LocalFuture<'_, Result<Box<dyn LedgerConnection>, LedgerError>>;
 
-    /// Returns which of its servers has the client, from 0; known from when the mailboxes are open, and the same until
-    /// the end.
+    /// Returns which of its servers has the client, from 0; known from when the mailboxes are open. Where a client has
+    /// moved, calls that go where it was are right, too.
     fn server_of(&self, _client: ClientId) -> usize {
         0
     }

@@ -10,6 +10,8 @@ use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
+use testbed::cluster::Cluster;
+
 use crate::harness::Database;
 
 const ONE: &str = "SELECT * FROM InsertTransacao($1, $2, $3, $4)";
@@ -20,6 +22,23 @@ const TRACED: &str = "SELECT * FROM InsertTransacoesObservadas($1, $2, $3, $4, $
 
 /// A result that is told again is larger by this.
 const AGAIN: i16 = 10;
+
+/// A bank, and the server that is called, which may have only some of its clients.
+struct Place {
+    bank: Database,
+    called: Database,
+    _servers: Vec<Cluster>,
+}
+
+/// Returns one bank on one server, and one on two workers of Citus, where it is installed.
+async fn places() -> Vec<Place> {
+    let bank = Database::create().await;
+    let mut places = vec![Place { called: bank.clone(), bank, _servers: Vec::new() }];
+    if let Some((bank, called, servers)) = Database::create_on_citus().await {
+        places.push(Place { bank, called, _servers: servers });
+    }
+    places
+}
 
 /// One transaction, of any client.
 #[derive(Clone, Debug)]
@@ -184,21 +203,22 @@ fn clients() -> impl Strategy<Value = BTreeMap<i32, (i64, i64)>> {
 #[test]
 fn random_calls_equal_one_by_one() {
     let runtime = Runtime::new().expect("a runtime");
-    let (admin, api) = runtime.block_on(async {
-        let database = Database::create().await;
-        let (admin, api) = (database.admin().await, database.api().await);
-        // Nothing is at stake here, and there are many cases.
-        for session in [&admin, &api] {
-            session.batch_execute("SET synchronous_commit = off").await.expect("it is only a setting");
-        }
-        (admin, api)
-    });
-    // No file of past failures: it would be written beside the sources.
-    let config = Config { cases: 200, max_shrink_iters: 500, failure_persistence: None, ..Config::default() };
-    let cases = (clients(), prop::collection::vec(call(), 1..6));
-    let outcome = TestRunner::new(config)
-        .run(&cases, |(clients, calls)| runtime.block_on(check(&admin, &api, clients, &calls)));
-    outcome.unwrap_or_else(|error| panic!("{error}"));
+    for (place, cases) in runtime.block_on(places()).into_iter().zip([200, 100]) {
+        let (admin, api) = runtime.block_on(async {
+            let (admin, api) = (place.bank.admin().await, place.called.api().await);
+            // Nothing is at stake here, and there are many cases.
+            for session in [&admin, &api] {
+                session.batch_execute("SET synchronous_commit = off").await.expect("it is only a setting");
+            }
+            (admin, api)
+        });
+        // No file of past failures: it would be written beside the sources.
+        let config = Config { cases, max_shrink_iters: 500, failure_persistence: None, ..Config::default() };
+        let cases = (clients(), prop::collection::vec(call(), 1..6));
+        let outcome = TestRunner::new(config)
+            .run(&cases, |(clients, calls)| runtime.block_on(check(&admin, &api, clients, &calls)));
+        outcome.unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 async fn check(
@@ -287,11 +307,9 @@ async fn send(api: &Client, call: &Call) -> BTreeMap<i32, Outcome> {
 
 #[tokio::test]
 async fn batches_in_opposite_orders_do_not_deadlock() {
-    let database = Database::create().await;
-    let sessions = (0..4).map(|number| {
-        let database = &database;
-        async move {
-            let api = database.api().await;
+    for Place { bank, called, .. } in &places().await {
+        let sessions = (0..4).map(async |number| {
+            let api = called.api().await;
             let mut clients = vec![1, 2, 3, 4, 5, 6];
             if number % 2 == 0 {
                 clients.reverse();
@@ -303,79 +321,81 @@ async fn batches_in_opposite_orders_do_not_deadlock() {
                     .await
                     .expect("no deadlock");
             }
+        });
+        join_all(sessions).await;
+        for client in 1..=5 {
+            assert_eq!(bank.balance(client).await, 160);
         }
-    });
-    join_all(sessions).await;
-    for client in 1..=5 {
-        assert_eq!(database.balance(client).await, 160);
+        bank.assert_books().await;
     }
-    database.assert_books().await;
 }
 
 #[tokio::test]
 async fn what_is_no_batch_is_refused_whole() {
-    let database = Database::create().await;
-    let api = database.api().await;
-    for call in [
-        "InsertTransacao(NULL, 1, 'c', 'x')",
-        "InsertTransacao(1, NULL, 'c', 'x')",
-        "InsertTransacao(1, 1, NULL, 'x')",
-        "InsertTransacao(1, 1, 'c', NULL)",
-        "InsertTransacoes(NULL, '{1}', '{c}', '{x}')",
-        "InsertTransacoes(1, NULL, '{c}', '{x}')",
-        "InsertTransacoes(1, '{1,1}', '{c}', '{x}')",
-        "InsertTransacoes(1, '{1,1}', '{c,c}', '{x,NULL}')",
-        "InsertTransacoesEmLote('{1}', '{1}', '{1}', '{c}', NULL)",
-        "InsertTransacoesEmLote('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}')",
-        "InsertTransacoesEmLote('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}')",
-        "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,NULL}', '{c,c}', '{x,x}')",
-        "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,1}', '{c,NULL}', '{x,x}')",
-        "InsertTransacoesComChaves('{1}', '{1}', '{1}', '{c}', '{x}', NULL)",
-        "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k}')",
-        "InsertTransacoesComChaves('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
-        "InsertTransacoesComChaves('{1,2}', '{1,NULL}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
-        "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1}', '{c,c}', '{x,x}', '{k,l}')",
-        "InsertTransacoesComChaves('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
-        "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,NULL}', '{k,l}')",
-        "InsertTransacoesObservadas('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
-        "InsertTransacoesObservadas('{1}', '{NULL}', '{1}', '{c}', '{x}', NULL)",
-        "InsertTransacoesObservadas('{1,1}', '{1,2}', '{1}', '{c,c}', '{x,x}', NULL)",
-        "GetSaldosDeClientes(array_fill(1, '{10001}'))",
-    ] {
-        let error = api.query(&format!("SELECT * FROM {call}"), &[]).await.expect_err(call);
-        let refusals = [SqlState::INVALID_PARAMETER_VALUE, SqlState::NULL_VALUE_NOT_ALLOWED];
-        assert!(error.code().is_some_and(|code| refusals.contains(code)), "{call}: {error:?}");
+    for Place { bank, called, .. } in &places().await {
+        let api = called.api().await;
+        for call in [
+            "InsertTransacao(NULL, 1, 'c', 'x')",
+            "InsertTransacao(1, NULL, 'c', 'x')",
+            "InsertTransacao(1, 1, NULL, 'x')",
+            "InsertTransacao(1, 1, 'c', NULL)",
+            "InsertTransacoes(NULL, '{1}', '{c}', '{x}')",
+            "InsertTransacoes(1, NULL, '{c}', '{x}')",
+            "InsertTransacoes(1, '{1,1}', '{c}', '{x}')",
+            "InsertTransacoes(1, '{1,1}', '{c,c}', '{x,NULL}')",
+            "InsertTransacoesEmLote('{1}', '{1}', '{1}', '{c}', NULL)",
+            "InsertTransacoesEmLote('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}')",
+            "InsertTransacoesEmLote('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}')",
+            "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,NULL}', '{c,c}', '{x,x}')",
+            "InsertTransacoesEmLote('{1,2}', '{1,2}', '{1,1}', '{c,NULL}', '{x,x}')",
+            "InsertTransacoesComChaves('{1}', '{1}', '{1}', '{c}', '{x}', NULL)",
+            "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k}')",
+            "InsertTransacoesComChaves('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+            "InsertTransacoesComChaves('{1,2}', '{1,NULL}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+            "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1}', '{c,c}', '{x,x}', '{k,l}')",
+            "InsertTransacoesComChaves('{1,NULL}', '{1,2}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+            "InsertTransacoesComChaves('{1,2}', '{1,2}', '{1,1}', '{c,c}', '{x,NULL}', '{k,l}')",
+            "InsertTransacoesObservadas('{1,2}', '{1}', '{1,1}', '{c,c}', '{x,x}', '{k,l}')",
+            "InsertTransacoesObservadas('{1}', '{NULL}', '{1}', '{c}', '{x}', NULL)",
+            "InsertTransacoesObservadas('{1,1}', '{1,2}', '{1}', '{c,c}', '{x,x}', NULL)",
+            "GetSaldosDeClientes(array_fill(1, '{10001}'))",
+        ] {
+            let error = api.query(&format!("SELECT * FROM {call}"), &[]).await.expect_err(call);
+            let refusals = [SqlState::INVALID_PARAMETER_VALUE, SqlState::NULL_VALUE_NOT_ALLOWED];
+            assert!(error.code().is_some_and(|code| refusals.contains(code)), "{call}: {error:?}");
+        }
+        assert_eq!(bank.rows().await, []);
     }
-    assert_eq!(database.rows().await, []);
 }
 
 #[tokio::test]
 async fn a_statement_of_the_database_has_the_shape_that_is_promised() {
-    let database = Database::create().await;
-    let api = database.api().await;
-    let read = async |client: i32| {
-        api.query("SELECT * FROM GetSaldoClienteById($1)", &[&client]).await.expect("rows")
-    };
-    assert_eq!(read(6).await.len(), 0, "nobody has no row");
-    let empty = read(1).await;
-    assert_eq!(empty.len(), 1, "a client without transactions has one");
-    assert_eq!(empty[0].get::<_, Option<i64>>("valor"), None);
-    assert_eq!((empty[0].get::<_, i64>("saldo"), empty[0].get::<_, i64>("limite")), (0, 100_000));
-    for number in 1..=11_i64 {
-        api.query(ONE, &[&1, &number, &(b'c' as i8), &"x"]).await.expect("it is applied");
-    }
-    let amount = |row: &Row| row.get::<_, Option<i64>>("valor");
-    let latest: Vec<Option<i64>> = (2..=11).rev().map(Some).collect();
-    assert_eq!(read(1).await.iter().map(amount).collect::<Vec<_>>(), latest);
+    for Place { called, .. } in &places().await {
+        let api = called.api().await;
+        let read = async |client: i32| {
+            api.query("SELECT * FROM GetSaldoClienteById($1)", &[&client]).await.expect("rows")
+        };
+        assert_eq!(read(6).await.len(), 0, "nobody has no row");
+        let empty = read(1).await;
+        assert_eq!(empty.len(), 1, "a client without transactions has one");
+        assert_eq!(empty[0].get::<_, Option<i64>>("valor"), None);
+        assert_eq!((empty[0].get::<_, i64>("saldo"), empty[0].get::<_, i64>("limite")), (0, 100_000));
+        for number in 1..=11_i64 {
+            api.query(ONE, &[&1, &number, &(b'c' as i8), &"x"]).await.expect("it is applied");
+        }
+        let amount = |row: &Row| row.get::<_, Option<i64>>("valor");
+        let latest: Vec<Option<i64>> = (2..=11).rev().map(Some).collect();
+        assert_eq!(read(1).await.iter().map(amount).collect::<Vec<_>>(), latest);
 
-    // Of several clients: by position, whatever the array's bounds are, and whoever is there twice.
-    for clients in ["ARRAY[2, 6, 1, NULL, 1]", "'[5:9]={2,6,1,NULL,1}'::int[]"] {
-        let sql = format!("SELECT * FROM GetSaldosDeClientes({clients})");
-        let rows = api.query(&sql, &[]).await.expect("rows");
-        let of = |ordinal| rows.iter().filter(move |row| row.get::<_, i32>("ordinal") == ordinal);
-        let shown = (1..=5).map(|ordinal| of(ordinal).map(amount).collect::<Vec<_>>());
-        let all = [vec![None], vec![], latest.clone(), vec![], latest.clone()];
-        assert_eq!(shown.collect::<Vec<_>>(), all, "{clients}");
-        assert!(rows.is_sorted_by_key(|row| row.get::<_, i32>("ordinal")), "{clients}");
+        // Of several clients: by position, whatever the array's bounds are, and whoever is there twice.
+        for clients in ["ARRAY[2, 6, 1, NULL, 1]", "'[5:9]={2,6,1,NULL,1}'::int[]"] {
+            let sql = format!("SELECT * FROM GetSaldosDeClientes({clients})");
+            let rows = api.query(&sql, &[]).await.expect("rows");
+            let of = |ordinal| rows.iter().filter(move |row| row.get::<_, i32>("ordinal") == ordinal);
+            let shown = (1..=5).map(|ordinal| of(ordinal).map(amount).collect::<Vec<_>>());
+            let all = [vec![None], vec![], latest.clone(), vec![], latest.clone()];
+            assert_eq!(shown.collect::<Vec<_>>(), all, "{clients}");
+            assert!(rows.is_sorted_by_key(|row| row.get::<_, i32>("ordinal")), "{clients}");
+        }
     }
 }

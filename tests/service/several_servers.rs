@@ -211,30 +211,37 @@ async fn a_server_refuses_who_takes_it_for_another() {
 #[tokio::test]
 async fn two_workers_of_citus_are_one_bank() {
     let Some((bank, owner, _cluster)) = Database::create_on_citus().await else { return };
-    for (mode, before) in MODES.into_iter().zip([0, 8, 16]) {
+    for (mode, before) in MODES.into_iter().zip([0, 16, 32]) {
         be_one_bank(&bank, mode, "direct", before).await;
+        be_one_bank(&bank, mode, "front", before + 8).await;
     }
-    let trace = run_directory().join("citus-{instance}.jsonl");
-    let guiche = Guiche::launcher(&bank).set("TRACE", trace.display()).start().await;
-    let load = Load::start("n", &[guiche.address()], 24);
-    load.until_applied(100).await;
-    let attempts = load.stop().await;
-    assert!(attempts.iter().all(|attempt| attempt.fate == Fate::Applied), "{attempts:?}");
-    drop(guiche);
+    for shards in ["direct", "front"] {
+        let trace = run_directory().join(format!("citus-{shards}.jsonl"));
+        let launcher = Guiche::launcher(&bank).set("SHARDS", shards).set("TRACE", trace.display());
+        let guiche = launcher.start().await;
+        let load = Load::start("n", &[guiche.address()], 24);
+        load.until_applied(100).await;
+        let attempts = load.stop().await;
+        assert!(attempts.iter().all(|attempt| attempt.fate == Fate::Applied), "{attempts:?}");
+        drop(guiche);
+        let calls = clients_of_calls(&trace);
+        assert_eq!(calls.iter().any(|call| call.len() > 1), shards == "direct", "{shards}: {calls:?}");
 
-    let guiche = Guiche::on(&bank).await;
-    let mut queue = guiche.hold(&owner, 1, &Request::transaction(1, 1, "c", "before")).await;
-    end_sessions(&owner, "terminate").await;
-    queue.first_answer().await.assert_unknown();
-    drop(queue);
-    assert_eq!(guiche.credit(1, 1, "after").await.status, 200);
+        let guiche = Guiche::launcher(&bank).set("SHARDS", shards).start().await;
+        let mut queue = guiche.hold(&owner, 1, &Request::transaction(1, 1, "c", "before")).await;
+        end_sessions(&owner, "terminate").await;
+        queue.first_answer().await.assert_unknown();
+        drop(queue);
+        assert_eq!(guiche.credit(1, 1, "after").await.status, 200);
 
-    owner.have_commits_wait().await;
-    let mut caller = guiche.begin(&Request::transaction(1, 1, "c", "committed")).await;
-    owner.until_a_commit_waits().await;
-    end_sessions(&owner, "terminate").await;
-    caller.receive().await.expect("an answer").assert_unknown();
-    let applied: Vec<_> = bank.descriptions(1).await.into_iter().rev().take(2).collect();
-    assert_eq!(applied, ["committed", "after"], "and not what ended before it");
+        owner.have_commits_wait().await;
+        let mut caller = guiche.begin(&Request::transaction(1, 1, "c", "committed")).await;
+        owner.until_a_commit_waits().await;
+        end_sessions(&owner, "terminate").await;
+        caller.receive().await.expect("an answer").assert_unknown();
+        let applied: Vec<_> = bank.descriptions(1).await.into_iter().rev().take(2).collect();
+        assert_eq!(applied, ["committed", "after"], "and not what ended before it");
+        owner.have_commits_go_on().await;
+    }
     bank.assert_books().await;
 }

@@ -66,6 +66,26 @@ async fn each_server_has_one_call_at_a_time_of_its_own_clients() {
 }
 
 #[actix_rt::test]
+async fn a_client_that_has_moved_is_followed_once_nothing_of_it_is_out() {
+    let bank = Bank::held();
+    let first = bank.credit_sent(1, 1).await;
+    let waits = [1, 2].map(|id| bank.credit(id, 2));
+    bank.queued(2).await;
+    bank.world.with(|state| state.servers = 2);
+    assert_eq!(bank.world.batches().len(), 1);
+    bank.let_calls_through(1);
+    assert_eq!(first.balance().await, 1);
+    until("each server has a call", || bank.world.batches().len() == 3).await;
+    let mut then = bank.world.batches().split_off(1);
+    then.sort();
+    assert_eq!(then, [[(1, vec![2])], [(2, vec![2])]]);
+    bank.let_calls_through(2);
+    for (asked, balance) in waits.into_iter().zip([3, 2]) {
+        assert_eq!(asked.balance().await, balance);
+    }
+}
+
+#[actix_rt::test]
 async fn serial_sends_one_by_one_and_clients_side_by_side() {
     let mode = Mode::Serial;
     let gatherer =

@@ -64,13 +64,14 @@ impl Engine {
         match self {
             Engine::Plproxy => &[],
             // They trust each other, and shards move by logical replication. A query of all shards takes one
-            // session of each node; each of the service's takes one, too.
+            // session of each node; each of the service's takes one, too. A call takes statements for each shard.
             Engine::Citus => &[
                 ("shared_preload_libraries", "citus"),
                 ("citus.node_conninfo", "sslmode=prefer"),
                 ("wal_level", "logical"),
                 ("max_logical_replication_workers", "8"),
                 ("citus.max_adaptive_executor_pool_size", "1"),
+                ("citus.shard_count", "8"),
                 ("max_connections", "120"),
             ],
         }
