@@ -68,6 +68,9 @@ impl Dispatcher {
                 self.outage.succeeded();
                 record.report = applied.report;
                 record.locks = applied.locks.take();
+                if let Some(locks) = &mut record.locks {
+                    locks.server = u32::try_from(self.server).unwrap_or(u32::MAX);
+                }
                 applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
                 record.applied -= applied.repeated;
                 record.repeated = applied.repeated;

@@ -78,17 +78,30 @@ async fn nothing_is_lost_or_doubled_on_two_servers_with_a_trace_and_without() {
                 "a server each: {calls:?}"
             );
             assert_eq!(calls.iter().any(|call| call.len() > 1), shards == "direct", "{shards}: {calls:?}");
+            let servers: HashSet<_> = calls_of(&path)
+                .filter(|call| call["locks"].is_object())
+                .map(|call| {
+                    (call["carries"][0][0].as_i64().map(|id| id % 2), call["locks"]["server"].as_i64())
+                })
+                .collect();
+            let apart = [(Some(0), None), (Some(1), Some(1))];
+            let expected = if shards == "direct" { apart } else { [(Some(0), None), (Some(1), None)] };
+            assert_eq!(servers, expected.into(), "{shards}");
         }
     }
 }
 
-/// Returns the clients of each call that a trace tells of.
-fn clients_of_calls(trace: &Path) -> Vec<Vec<i64>> {
+fn calls_of(trace: &Path) -> impl Iterator<Item = Value> {
     let text = std::fs::read_to_string(trace).expect("a trace");
     // The last may not have been written to its end.
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let carries = lines.filter_map(|line| line["flush"]["carries"].as_array().cloned());
-    carries.map(|all| all.iter().filter_map(|one| one[0].as_i64()).collect()).collect()
+    lines.map(|mut line| line["flush"].take()).filter(Value::is_object).collect::<Vec<_>>().into_iter()
+}
+
+/// Returns the clients of each call that a trace tells of.
+fn clients_of_calls(trace: &Path) -> Vec<Vec<i64>> {
+    let clients = |call: Value| call["carries"].as_array().cloned().unwrap_or_default();
+    calls_of(trace).map(|call| clients(call).iter().filter_map(|one| one[0].as_i64()).collect()).collect()
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ const CHAIN_MAX: usize = 1_000;
 /// A call, by its run and number.
 pub(super) type Key = (usize, u64);
 
+/// A database transaction: its server and its id there.
+type Id = (u32, Xid);
+
 /// Who held a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Holder {
@@ -90,22 +93,23 @@ pub(super) struct Holders {
     first: u64,
     /// The first whose wait was not looked into.
     next: u64,
-    by_id: HashMap<Xid, u64>,
+    by_id: HashMap<Id, u64>,
     by_key: HashMap<Key, u64>,
     /// Calls that locked a client's row, by who had changed it last.
-    by_row: HashMap<(i32, Xid), VecDeque<u64>>,
+    by_row: HashMap<(i32, Id), VecDeque<u64>>,
     pub(super) failed: Failed,
     /// Calls before the first one are missing: of what is older than that it is not known whose it is.
     begins_late: bool,
-    earliest: Option<Xid>,
+    /// Of each server.
+    earliest: HashMap<u32, Xid>,
 }
 
 impl Holders {
     /// Remembers `capacity` calls. Half of them are read after a wait before it is looked into: holders are told of
     /// when they are over, as waits are.
     pub(super) fn new(capacity: usize, begins_late: bool) -> Self {
-        let (calls, by_id, by_key, by_row, failed) = Default::default();
-        let (first, next, earliest) = (0, 0, None);
+        let (calls, by_id, by_key, by_row, failed, earliest) = Default::default();
+        let (first, next) = (0, 0);
         Self { capacity, calls, first, next, by_id, by_key, by_row, failed, begins_late, earliest }
     }
 
@@ -122,14 +126,18 @@ impl Holders {
     /// Adds a call whose wait and whole time in the database are given.
     pub(super) fn push(&mut self, key: Key, locks: Locks, [took, database]: [u64; 2]) {
         let number = self.first + self.calls.len() as u64;
+        let server = locks.server;
         for id in &locks.ids {
-            self.by_id.insert(*id, number);
-            self.earliest = Some(self.earliest.filter(|earliest| earliest.is_before(*id)).unwrap_or(*id));
+            self.by_id.insert((server, *id), number);
+            let earliest = self.earliest.entry(server).or_insert(*id);
+            if id.is_before(*earliest) {
+                *earliest = *id;
+            }
         }
         self.by_key.insert(key, number);
         if !locks.ids.is_empty() {
             for (client, changer, _) in &locks.rows {
-                self.by_row.entry((*client, *changer)).or_default().push_back(number);
+                self.by_row.entry((*client, (server, *changer))).or_default().push_back(number);
             }
         }
         let (locked, freed) = (locks.at.saturating_add(took), locks.at.saturating_add(database));
@@ -164,17 +172,19 @@ impl Holders {
         if self.by_key.get(&call.key) == Some(&number) {
             self.by_key.remove(&call.key);
         }
+        let server = call.locks.server;
         for id in &call.locks.ids {
-            if self.by_id.get(id) == Some(&number) {
-                self.by_id.remove(id);
+            if self.by_id.get(&(server, *id)) == Some(&number) {
+                self.by_id.remove(&(server, *id));
             }
         }
         let listed = if call.locks.ids.is_empty() { &[] } else { call.locks.rows.as_slice() };
         for (client, changer, _) in listed {
-            if let Some(mates) = self.by_row.get_mut(&(*client, *changer)) {
+            let row = (*client, (server, *changer));
+            if let Some(mates) = self.by_row.get_mut(&row) {
                 mates.pop_front();
                 if mates.is_empty() {
-                    self.by_row.remove(&(*client, *changer));
+                    self.by_row.remove(&row);
                 }
             }
         }
@@ -182,8 +192,8 @@ impl Holders {
     }
 
     /// Returns whether a call that is not here may have had the id.
-    fn is_missing(&self, id: Xid) -> bool {
-        self.begins_late && self.earliest.is_none_or(|earliest| id.is_before(earliest))
+    fn is_missing(&self, (server, id): Id) -> bool {
+        self.begins_late && self.earliest.get(&server).is_none_or(|earliest| id.is_before(*earliest))
     }
 
     fn get(&self, number: u64) -> Option<&Locking> {

@@ -162,3 +162,22 @@ fn of_what_was_before_the_trace_it_is_not_known_whose_it_was() {
     push(&mut holders, 22, (21, 22), 1_200, [500, 1_000]);
     assert_eq!(waits(&mut holders), [(22, held(&[(Holder::Other(Xid(21)), 0, 500)]))]);
 }
+
+#[test]
+fn each_server_has_ids_of_its_own() {
+    let mut holders = Holders::new(100, true);
+    let mut push = |client, server, id, changer, at, wait| {
+        let rows = vec![(client, Xid(changer), Xid(id))];
+        let locks = Locks { at, oldest: Xid(10), server, ids: vec![Xid(id)], rows, ..Locks::default() };
+        holders.push((server as usize, id.into()), locks, [wait, 600]);
+    };
+    push(1, 0, 20, 9, 1_000, 0);
+    push(2, 1, 20, 9, 1_000, 0);
+    push(2, 1, 30, 20, 1_100, 400);
+    // On the first server it is somebody else who is 25, and there no call may be missing before 20.
+    push(1, 0, 31, 25, 1_200, 300);
+    push(2, 1, 25, 30, 1_300, 200);
+    let all = waits(&mut holders);
+    assert_eq!(all[0], (30, held(&[(Holder::Call((1, 20)), 0, 400)])));
+    assert_eq!(all[1], (31, held(&[(Holder::Other(Xid(25)), 0, 300)])));
+}

@@ -16,6 +16,9 @@ pub struct Locks {
     pub at: u64,
     /// The oldest database transaction that was not over then: those before it held nobody up.
     pub oldest: Xid,
+    /// Which of the database's servers it is, from 0: ids of different ones say nothing of each other.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub server: u32,
     /// The server's process that served it.
     #[serde(default)]
     pub session: i64,
@@ -68,8 +71,14 @@ impl Locks {
             Some((i32::try_from(*client).ok()?, Xid::of(*changer), Xid::of(*locker)))
         };
         let rows = clients.iter().zip(changers).zip(lockers).map(row).collect::<Option<_>>()?;
-        Some(Self { at: u64::try_from(*at).ok()?, oldest: Xid::of(*oldest), session: *session, ids, rows })
+        let at = u64::try_from(*at).ok()?;
+        Some(Self { at, oldest: Xid::of(*oldest), server: 0, session: *session, ids, rows })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(server: &u32) -> bool {
+    *server == 0
 }
 
 #[cfg(test)]
@@ -81,7 +90,7 @@ mod tests {
         let array = [1_717_243_201_000_990, 740, 555, 2, 1, 2, 741, 736, 0, 739, 742, 743];
         let rows = vec![(1, Xid(741), Xid(0)), (2, Xid(736), Xid(739))];
         let ids = vec![Xid(742), Xid(743)];
-        let locks = Locks { at: 1_717_243_201_000_990, oldest: Xid(740), session: 555, ids, rows };
+        let locks = Locks { at: 1_717_243_201_000_990, oldest: Xid(740), server: 0, session: 555, ids, rows };
         assert_eq!(Locks::read(&array), Some(locks));
         assert_eq!(Locks::read(&[5, 740, 555, 0]).map(|locks| locks.rows.len()), Some(0), "no such client");
         for broken in [&[][..], &[5, 740, 555], &[5, 740, 555, 1], &[5, 740, 555, -1, 1], &[-5, 740, 555, 0]]

@@ -1,7 +1,7 @@
 //! Looks into a wait: goes back from call to call until one had the row already when it began.
 
 use super::super::format::Xid;
-use super::{CHAIN_MAX, Hold, Holder, Holders, Locking, MATES_MAX, Wait};
+use super::{CHAIN_MAX, Hold, Holder, Holders, Id, Locking, MATES_MAX, Wait};
 
 impl Holders {
     /// Returns who held the rows that a call waited for.
@@ -26,6 +26,7 @@ impl Holders {
         let began = waiter.locks.at;
         let since = |moment: u64| moment.saturating_sub(began).min(waiter.took);
         let over = |id: Xid| id.is_before(waiter.locks.oldest);
+        let here = |id: Xid| (waiter.locks.server, id);
         let mut holds: Vec<Hold> = Vec::new();
         // Whoever has the row after the holder that is looked for: it has found `changer`, and locked at `until`.
         let (mut after, mut changer, mut until) = (number, row.1, waiter.locked);
@@ -33,9 +34,9 @@ impl Holders {
         let (mut to, mut known) = (None, true);
         let failed = self.failed.may_have_held(client, began, waiter.locked);
         for _ in 0..CHAIN_MAX {
-            let Some(before) = self.before(client, after, changer, until) else {
+            let Some(before) = self.before(client, after, here(changer), until) else {
                 let other = !over(changer) && changer.is_some() && !waiter.locks.ids.contains(&changer);
-                if other && !failed && !self.is_missing(changer) {
+                if other && !failed && !self.is_missing(here(changer)) {
                     let end = to.unwrap_or(waiter.took);
                     holds.push(Hold { holder: Holder::Other(changer), from: 0, to: end });
                     return Some(holds);
@@ -66,8 +67,8 @@ impl Holders {
         // Who had it locked when the first of them looked for it, where that one has changed nothing.
         let ids = &first.locks.ids;
         if !ids.is_empty() && locker.is_some() && !over(locker) && !ids.contains(&locker) {
-            let holder = self.by_id.get(&locker).and_then(|call| self.get(*call));
-            if holder.is_none() && (failed || self.is_missing(locker)) {
+            let holder = self.by_id.get(&here(locker)).and_then(|call| self.get(*call));
+            if holder.is_none() && (failed || self.is_missing(here(locker))) {
                 return (!holds.is_empty()).then_some(holds);
             }
             let holder = holder.map_or(Holder::Other(locker), |call| Holder::Call(call.key));
@@ -81,7 +82,7 @@ impl Holders {
 
     /// Returns the call that had the client's row before `after`, which has found that `changer` changed it last and
     /// locked it at `until`.
-    fn before(&self, client: i32, after: u64, changer: Xid, until: u64) -> Option<u64> {
+    fn before(&self, client: i32, after: u64, changer: Id, until: u64) -> Option<u64> {
         let mates = self.by_row.get(&(client, changer)).into_iter().flat_map(|mates| mates.iter().rev());
         let locked = |number: &u64| self.get(*number).map(|call| call.locked);
         let mates = mates.take(MATES_MAX).filter(|mate| **mate != after && locked(mate) < Some(until));
