@@ -53,7 +53,7 @@ async fn witnessed(stack: &Stack, standstill: impl Future<Output = ()>) -> Stall
     };
     tokio::select! {
         () = played => {}
-        never = witness::ask(&endpoint, 1, &answers) => never,
+        never = witness::ask(&endpoint, 1, |answer, _| answers.borrow_mut().push(answer)) => never,
     }
     find(&answers.take(), 1.0, &watch.stop(), begin_s)
 }

@@ -80,7 +80,7 @@ figures! {
     "each_p99", "each client’s p99 ms", "ms", millis, Points, "The p99 of each of them", OfClient(|one| one.p99_ms.unwrap_or(f64::NAN));
     "least_share", "least share", "", significant, Neither, "The share of the client that gets least", OfRun(|run| run.each.iter().map(share).reduce(f64::min));
     "longest_p99", "longest p99", "ms", millis, Neither, "The p99 of the client that waits longest", OfRun(|run| run.each.iter().map(|one| one.p99_ms.unwrap_or(f64::INFINITY)).reduce(f64::max));
-    "unwell", "normal after s", "s", tenths, Points, "From the load's end to the last answer that was wrong or took over 250 ms, of 20 requests/s that are sent then", OfRun(|run| run.unwell_s);
+    "unwell", "normal after s", "s", tenths, Every, "From the load's end to the last answer that was wrong or took over 250 ms, of 20 requests/s that are sent then", OfRun(|run| run.unwell_s);
     "wrong", "wrong", "", whole, Neither, "Answers that were neither right nor shed, and those that did not come", OfRun(|run| Some(run.wrong as f64));
     "dropped", "dropped", "", whole, Neither, "Iterations that k6 could not start in time", OfRun(|run| Some(run.dropped as f64));
     "cpu_us", "CPU µs/request", "µs", whole, Every, "CPU of the four services for one request, by the cgroups' accounting", OfRun(|run| per_request(run, |one| one.cpu_share));

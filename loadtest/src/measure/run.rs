@@ -3,7 +3,6 @@
 mod follower;
 mod judge;
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -229,16 +228,21 @@ impl Context<'_> {
         let mut meter = Meter::default();
         meter.sample(stack.usage());
         let begun = Mark::now(stack, Duration::ZERO)?;
-        let (endpoint, told) = (Endpoint::Tcp(stack.nginx.address), RefCell::default());
+        let Setup { clients, after, .. } = *self.setup;
+        let (endpoint, mut told) = (Endpoint::Tcp(stack.nginx.address), Vec::new());
         let mut observe = || meter.sample(stack.usage());
         let run = tokio::select! {
             run = self.play(self.setup, times.measured, self.round, &mut observe) => run?,
-            never = witness::ask(&endpoint, self.setup.clients, &told),
+            never = witness::ask(&endpoint, clients, |answer, _| told.push(answer)),
                 if matches!(self.setup.arrivals, Arrivals::Saturating { .. }) => never,
         };
-        let run = Run { slow: run.slow.or(Some(told.into_inner())), ..run };
         meter.sample(stack.usage());
         let ended = Mark::now(stack, Duration::ZERO)?;
+        let unwell_s = match after {
+            0 => None,
+            seconds => Some(witness::unwell(&endpoint, clients, seconds).await),
+        };
+        let run = Run { slow: run.slow.or(Some(told)), unwell_s, ..run };
         let after = Totals::read(stack, client, true).await?;
         interval::observed(stack, run, (begun, ended), (&before, &after), meter, (sampler, watch)).await
     }

@@ -36,6 +36,7 @@ fn every_figure_has_a_column_where_it_is_to_be() {
     let (mut cases, mut points) = (bench(&[&[("", 5_000)]]), experiment());
     for run in cases.comparisons.iter_mut().flat_map(|one| &mut one.cases).flat_map(|case| &mut case.runs) {
         run.work.calls = 1;
+        run.unwell_s = Some(0.5);
     }
     for run in points.comparisons.iter_mut().flat_map(|one| &mut one.cases).flat_map(|case| &mut case.runs) {
         run.each = vec![ClientShare { client: 2, asked: 2, right: 1, p99_ms: Some(3.0) }];
