@@ -56,10 +56,11 @@ BEGIN
     END IF;
 
     FOR um IN
-        SELECT array_agg(c.id) AS clientes FROM (SELECT DISTINCT x AS id FROM unnest(p_clientes) x) c
-        GROUP BY get_shard_id_for_distribution_column('public.clientes', c.id)
-        ORDER BY get_shard_id_for_distribution_column('public.clientes', c.id)
+        SELECT get_shard_id_for_distribution_column('public.clientes', c.id) AS id, array_agg(c.id) AS clientes
+        FROM (SELECT DISTINCT x AS id FROM unnest(p_clientes) x) c GROUP BY 1 ORDER BY 1
     LOOP
+        -- A SELECT does not hold a move up: the UPDATE could find the rows elsewhere, changed since.
+        PERFORM lock_shard_metadata(5, ARRAY[um.id]);
         SELECT array_agg(c.id) AS ids, array_agg(c.saldo) AS saldos, array_agg(c.limite) AS limites,
                array_agg(c.ultima) AS ultimas
         INTO linhas
@@ -119,6 +120,21 @@ BEGIN
     END LOOP;
 END $$;
 
+-- A run, as a batch.
+CREATE OR REPLACE FUNCTION public.InsertTransacoes(
+    p_cliente int, p_valores bigint[], p_tipos "char"[], p_descricoes text[])
+RETURNS TABLE(ordinal int, resultado smallint, saldo bigint, limite bigint, espera_us int, trabalho_us int)
+LANGUAGE plpgsql SECURITY DEFINER ROWS 16
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    n int := cardinality(p_valores);
+BEGIN
+    RETURN QUERY
+    SELECT * FROM public.InsertTransacoesEmLote(
+        array_fill(p_cliente, ARRAY[n]), ARRAY(SELECT generate_series(1, n)), p_valores, p_tipos, p_descricoes);
+END $$;
+
 -- The run of one client, `ordinal` being its position. Which keys are repetitions is asked first: what a unique index
 -- undoes in the plain one, it undoes on another server here.
 CREATE FUNCTION public.chaves_do_cliente(
@@ -143,6 +159,7 @@ DECLARE
     nova       record;
     antes      record;
 BEGIN
+    PERFORM lock_shard_metadata(5, ARRAY[get_shard_id_for_distribution_column('public.clientes', p_cliente)]);
     PERFORM FROM public.clientes c WHERE c.id = p_cliente FOR NO KEY UPDATE;
     travada := clock_timestamp();
     marcas := ARRAY(SELECT public.MarcaDaChave(k.chave, p_cliente)
@@ -341,7 +358,7 @@ AS $$
     SELECT row_number() OVER (ORDER BY n.groupid)::int - 1, count(*) OVER ()::int,
            format('host=%s port=%s dbname=%s', n.nodename, n.nodeport, current_database()), f.desde
     FROM pg_dist_node n
-    JOIN (SELECT p.groupid, array_agg(s.shardminvalue::int) AS desde
+    JOIN (SELECT p.groupid, array_agg(s.shardminvalue::int ORDER BY s.shardminvalue::int) AS desde
           FROM pg_dist_shard s JOIN pg_dist_placement p ON p.shardid = s.shardid
           WHERE s.logicalrelid = 'public.clientes'::regclass GROUP BY p.groupid) f ON f.groupid = n.groupid
     WHERE n.noderole = 'primary'
@@ -365,7 +382,6 @@ SELECT create_distributed_function('public.chaves_do_cliente(int,bigint[],"char"
 ALTER FUNCTION public.InsertTransacao(int, bigint, "char", text) SET plan_cache_mode = force_custom_plan;
 ALTER FUNCTION public.InsertTransacoesEmLote(int[], int[], bigint[], "char"[], text[])
     SET plan_cache_mode = force_custom_plan;
-ALTER FUNCTION public.InsertTransacoes(int, bigint[], "char"[], text[]) SET plan_cache_mode = force_custom_plan;
 ALTER FUNCTION public.chaves_do_cliente(int, bigint[], "char"[], text[], text[])
     SET plan_cache_mode = force_custom_plan;
 ALTER FUNCTION public.GetSaldoClienteById(int) SET plan_cache_mode = force_custom_plan;

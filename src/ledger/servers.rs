@@ -8,6 +8,8 @@
 //! *Citus*: the hash of a client's id says in which shard it is, and each worker takes any call, at a price. So a map
 //! that holds no longer is only slow, and an instance goes by the one that it heard last.
 
+mod map;
+
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use super::calls::{column, prepare, query};
 use super::{LedgerOptions, PgLedger, tls};
 use crate::domain::ClientId;
 use crate::mailbox::LedgerError;
+use map::Map;
 
 const SERVERS: &str = "SELECT * FROM public.Servidores()";
 const COLUMNS: [&str; 4] = ["servidor", "de", "endereco", "desde"];
@@ -47,15 +50,6 @@ pub(super) struct Said {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Servers(Arc<OnceLock<Option<RwLock<Map>>>>);
 
-#[derive(Debug, Default)]
-struct Map {
-    said: Vec<Said>,
-    /// All that there ever were, so that each keeps its position.
-    known: Vec<(String, LedgerOptions)>,
-    /// The least hash of each shard, rising, and where it is; empty where clients are placed by their ids.
-    shards: Vec<(i32, usize)>,
-}
-
 impl Servers {
     fn map(&self) -> Option<RwLockReadGuard<'_, Map>> {
         Some(self.0.get()?.as_ref()?.read().unwrap_or_else(PoisonError::into_inner))
@@ -68,31 +62,22 @@ impl Servers {
 
     /// Returns how one is reached.
     pub(super) fn get(&self, server: usize) -> Option<LedgerOptions> {
-        self.map()?.known.get(server).map(|(_, options)| options.clone())
+        self.map()?.options(server)
     }
 
     /// Returns those that have clients.
     pub(super) fn in_use(&self) -> Vec<usize> {
-        let Some(map) = self.map() else { return Vec::new() };
-        let has_any =
-            |server: &usize| map.shards.is_empty() || map.shards.iter().any(|(_, has)| has == server);
-        (0..map.known.len()).filter(has_any).collect()
+        self.map().map_or_else(Vec::new, |map| map.in_use())
     }
 
     /// Returns which of them has the client.
     pub(super) fn of(&self, client: ClientId) -> usize {
-        let Some(map) = self.map() else { return 0 };
-        if map.shards.is_empty() {
-            return client.get().rem_euclid(map.known.len() as i32) as usize;
-        }
-        let hash = hash(client.get());
-        let shard = map.shards.partition_point(|(least, _)| *least <= hash) - 1;
-        map.shards[shard].1
+        self.map().map_or(0, |map| map.of(client))
     }
 
     /// Returns whether clients may move from one to another while they are called.
     pub(super) fn may_change(&self) -> bool {
-        self.map().is_some_and(|map| !map.shards.is_empty())
+        self.map().is_some_and(|map| map.is_of_shards())
     }
 
     /// Keeps what is said of them: first where clients are placed by their ids, else last. Returns whether they are
@@ -108,59 +93,15 @@ impl Servers {
         }
         let Some(map) = self.0.get().and_then(Option::as_ref) else { return Ok(said.is_empty()) };
         let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
-        if map.said == said {
+        if map.says(&said) {
             return Ok(true);
         }
-        let may_change = !map.shards.is_empty() && said.iter().any(|server| server.shards.is_some());
+        let may_change = map.is_of_shards() && said.iter().any(|server| server.shards.is_some());
         if may_change {
             *map = map.with(front, said)?;
         }
         Ok(may_change)
     }
-}
-
-impl Map {
-    /// Returns what it is once this is said.
-    fn with(&self, front: &LedgerOptions, said: Vec<Said>) -> Result<Self, LedgerError> {
-        let sharded = said.iter().any(|server| server.shards.is_some());
-        let count = said.len() as i32;
-        let parts = said.iter().map(|server| server.part);
-        if !parts.eq((0..count).map(|number| Part { number, of: count })) {
-            return Err(unusable("Servidores gives other servers than those from 0 on".to_owned()));
-        }
-        if !sharded && !said.len().is_power_of_two() {
-            return Err(unusable("Servidores gives other servers than a power of two".to_owned()));
-        }
-        let (mut known, mut shards) = (self.known.clone(), Vec::new());
-        for server in &said {
-            let address = server.address.clone().unwrap_or_default();
-            let position = known.iter().position(|(known, _)| *known == address).unwrap_or(known.len());
-            if position == known.len() {
-                known.push((address, front.of_server(server)?));
-            }
-            shards.extend(server.shards.iter().flatten().map(|least| (*least, position)));
-        }
-        shards.sort_unstable();
-        if sharded && shards.first().is_none_or(|(least, _)| *least != i32::MIN) {
-            return Err(unusable("Servidores leaves clients without a server".to_owned()));
-        }
-        Ok(Self { said, known, shards })
-    }
-}
-
-/// Returns PostgreSQL's `hashint4`, by which Citus places clients: the last step of Bob Jenkins' lookup3 (2006).
-fn hash(id: i32) -> i32 {
-    let start = 0x9e37_79b9_u32.wrapping_add(4 + 3_923_095);
-    let (mut a, mut b, mut c) = (start.wrapping_add(id as u32), start, start);
-    let mix = |into: &mut u32, from: u32, by: u32| *into = (*into ^ from).wrapping_sub(from.rotate_left(by));
-    mix(&mut c, b, 14);
-    mix(&mut a, c, 11);
-    mix(&mut b, a, 25);
-    mix(&mut c, b, 16);
-    mix(&mut a, c, 4);
-    mix(&mut b, a, 14);
-    mix(&mut c, b, 24);
-    c as i32
 }
 
 impl PgLedger {
@@ -169,11 +110,17 @@ impl PgLedger {
         loop {
             tokio::time::sleep(LOOK_AGAIN.mul_f64(0.5 + fastrand::f64())).await;
             if self.options.servers.may_change()
-                && let Err(error) = self.state().await
+                && let Err(error) = self.ask_where_clients_are().await
             {
                 tracing::debug!(%error, "where the clients are was not heard");
             }
         }
+    }
+
+    async fn ask_where_clients_are(&self) -> Result<(), LedgerError> {
+        let connection = self.take().await?;
+        let said = connection.within_deadline(ask(connection.client())).await?;
+        self.options.servers.note(&self.options, said).map(drop)
     }
 }
 
@@ -312,10 +259,6 @@ mod tests {
 
     #[test]
     fn clients_are_followed_to_the_worker_that_has_their_shard() {
-        // SELECT id, hashint4(id) FROM unnest('{1,5,2147483647}'::int[]) id
-        for (id, hashed) in [(1, -1_905_060_026), (5, -1_330_264_708), (i32::MAX, -96_758_253)] {
-            assert_eq!(hash(id), hashed, "{id}");
-        }
         let front = front("host=front");
         let client = |id: i32| id.to_string().parse().expect("digits");
         let note = |said| front.servers.note(&front, said).expect("workers");
