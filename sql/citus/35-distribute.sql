@@ -59,7 +59,8 @@ BEGIN
         SELECT get_shard_id_for_distribution_column('public.clientes', c.id) AS id, array_agg(c.id) AS clientes
         FROM (SELECT DISTINCT x AS id FROM unnest(p_clientes) x) c GROUP BY 1 ORDER BY 1
     LOOP
-        -- A SELECT does not hold a move up: the UPDATE could find the rows elsewhere, changed since.
+        -- A SELECT does not hold a move up as this does (5: ShareLock): the UPDATE could find the rows elsewhere, changed
+        -- since.
         PERFORM lock_shard_metadata(5, ARRAY[um.id]);
         SELECT array_agg(c.id) AS ids, array_agg(c.saldo) AS saldos, array_agg(c.limite) AS limites,
                array_agg(c.ultima) AS ultimas
