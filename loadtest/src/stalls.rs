@@ -23,7 +23,7 @@ pub const SLOW_MS: f64 = 50.0;
 const MEDIANS: f64 = 10.0;
 
 /// … but one that took more milliseconds than this is slow in any case: the contest counts it as wrong.
-const TOO_SLOW_MS: f64 = 250.0;
+pub(crate) const TOO_SLOW_MS: f64 = 250.0;
 
 /// The most stalls that are told.
 const TOLD: usize = 10;

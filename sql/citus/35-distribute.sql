@@ -257,17 +257,10 @@ BEGIN
             trabalho := trabalho + coalesce(uma.trabalho_us, 0);
         END LOOP;
     END LOOP;
-    espera_us := espera;
-    trabalho_us := trabalho;
-    FOR i IN 1 .. k LOOP
-        ordinal := ordinais[i];
-        resultado := resultados[i];
-        saldo := saldos[i];
-        limite := limites[i];
-        RETURN NEXT;
-        espera_us := NULL;
-        trabalho_us := NULL;
-    END LOOP;
+    RETURN QUERY
+    SELECT u.ordinal, u.resultado, u.saldo, u.limite,
+           CASE WHEN u.i = 1 THEN espera END, CASE WHEN u.i = 1 THEN trabalho END
+    FROM unnest(ordinais, resultados, saldos, limites) WITH ORDINALITY AS u(ordinal, resultado, saldo, limite, i);
 END $$;
 
 -- Whom a call waited for is not told: rows of several shards do not say it.

@@ -69,7 +69,7 @@ impl Dispatcher {
                 record.report = applied.report;
                 record.locks = applied.locks.take();
                 if let Some(locks) = &mut record.locks {
-                    locks.server = u32::try_from(self.server).unwrap_or(u32::MAX);
+                    locks.server = self.server as u64;
                 }
                 applied.outcomes.iter().for_each(|outcome| count(record, *outcome));
                 record.applied -= applied.repeated;

@@ -24,6 +24,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::locks::is_zero;
 pub use super::locks::{Locks, Xid};
 pub use super::report::{CallReport, Figure, Unit};
 
@@ -259,9 +260,4 @@ impl CallRecord<'_> {
             .map(|(_, transactions, statements)| u64::from(*transactions) + u64::from(*statements))
             .sum()
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }

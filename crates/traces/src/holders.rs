@@ -26,7 +26,7 @@ const CHAIN_MAX: usize = 1_000;
 pub(super) type Key = (usize, u64);
 
 /// A database transaction: its server and its id there.
-type Id = (u32, Xid);
+type Id = (u64, Xid);
 
 /// Who held a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,7 +101,7 @@ pub(super) struct Holders {
     /// Calls before the first one are missing: of what is older than that it is not known whose it is.
     begins_late: bool,
     /// Of each server.
-    earliest: HashMap<u32, Xid>,
+    earliest: HashMap<u64, Xid>,
 }
 
 impl Holders {

@@ -17,8 +17,8 @@ pub struct Locks {
     /// The oldest database transaction that was not over then: those before it held nobody up.
     pub oldest: Xid,
     /// Which of the database's servers it is, from 0: ids of different ones say nothing of each other.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub server: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub server: u64,
     /// The server's process that served it.
     #[serde(default)]
     pub session: i64,
@@ -76,9 +76,9 @@ impl Locks {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_first(server: &u32) -> bool {
-    *server == 0
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(super) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]

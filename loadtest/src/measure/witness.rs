@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use testbed::http::Endpoint;
 
-use crate::stalls::Answer;
 use crate::stalls::watch::now_s;
+use crate::stalls::{Answer, TOO_SLOW_MS};
 
 /// How many times a second it asks, unless it still waits.
 pub const PER_SECOND: u32 = 20;
 
 /// What it asks for: a credit of a cent, which no limit refuses.
 const CREDIT: &str = r#"{"valor":1,"tipo":"c","descricao":"witness"}"#;
-
-/// An answer that took longer is late.
-const WELL_S: f64 = 0.25;
 
 /// Asks for ever, for clients 1 to `clients` in turn, and tells each answer and whether it was right. No answer is one,
 /// too: it took as long as was waited for it.
@@ -35,16 +32,17 @@ pub async fn ask(endpoint: &Endpoint, clients: u32, mut tell: impl FnMut(Answer,
 /// Asks for so many seconds, once a load has ended. Returns the seconds until the last answer that was wrong or late.
 pub async fn unwell(endpoint: &Endpoint, clients: u32, seconds: u32) -> f64 {
     let ended = now_s();
+    let late_s = TOO_SLOW_MS / 1_000.0;
     let (mut unwell, mut last) = (0.0, ended);
     let asking = ask(endpoint, clients, |answer, right| {
         last = answer.end_s;
-        if !right || answer.end_s - answer.start_s > WELL_S {
+        if !right || answer.end_s - answer.start_s > late_s {
             unwell = answer.end_s - ended;
         }
     });
     let Err(_elapsed) = tokio::time::timeout(Duration::from_secs(seconds.into()), asking).await;
     // Whoever still waits is late, too.
-    if now_s() - last > WELL_S { now_s() - ended } else { unwell }
+    if now_s() - last > late_s { now_s() - ended } else { unwell }
 }
 
 #[cfg(test)]
