@@ -37,6 +37,8 @@ reads = 0.2
 TRACE = "{dir}/{instance}.jsonl"
 [load]
 users = 4
+[envelope]
+scale = 2
 [[expect]]
 says = "it does something"
 holds = "goodput('batched', 3) >= 1"
@@ -215,7 +217,7 @@ fn a_small_experiment_adds_up() {
     for point in &result.comparisons[0].cases {
         assert_eq!((point.runs.len(), &point.failures), (1, &Vec::new()), "{said}");
         let run = &point.runs[0];
-        assert_eq!(run.problems, Vec::<String>::new());
+        assert_eq!((&run.problems, &run.invalid), (&Vec::new(), &None), "{run:?}");
         assert_eq!(run.requests, run.right + run.shed + run.wrong, "{run:?}");
         assert!(run.right > 10 && run.wrong == 0, "{run:?}");
         assert!(run.generator_cpu_share > 0.0 && run.latency_ms.p99 >= run.latency_ms.p50, "{run:?}");
@@ -229,7 +231,7 @@ fn a_small_experiment_adds_up() {
         assert!(run.services.iter().all(|service| service.cpu_share > 0.0), "{run:?}");
         assert!(run.commits_per_s > 0.0 && run.rows_per_s > 0.0, "{run:?}");
     }
-    assert!(result.conditions.envelope.starts_with("1/5 of 1.50 CPUs"), "{}", result.conditions.envelope);
+    assert!(result.conditions.envelope.starts_with("1/2 of 1.50 CPUs"), "{}", result.conditions.envelope);
     let report = fs::read_to_string(small.join("report.html")).expect("a page");
     for run in result.cases().flat_map(|(_, case)| &case.runs) {
         traced(run, &small, &report);
@@ -249,7 +251,7 @@ fn traced(run: &Run, report: &Path, html: &str) {
         let packed = fs::File::open(file).expect("it is there");
         MultiGzDecoder::new(packed).read_to_string(&mut text).expect("it is packed text");
     }
-    assert!(text.contains(r#""throttled":"#), "with a twentieth of a core it stands still");
+    assert!(text.contains(r#""throttled":"#), "with an eighth of a core it stands still");
     assert!(!trace.slowest.is_empty() && trace.slowest[0].ms >= run.latency_ms.p50, "{trace:?}");
     for slow in &trace.slowest {
         let link = format!("href=\"{}/page.html#request={}\"", trace.directory, slow.id);

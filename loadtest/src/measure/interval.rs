@@ -49,9 +49,14 @@ impl Mark {
     }
 }
 
+/// The share of the interval by which a reading of its ends may be late.
+const LATE: f64 = 0.25;
+
 /// One end of the interval, in the services' own words.
 #[derive(Debug)]
 pub struct Totals {
+    /// When they had been read, unless that was when nothing was under way any more.
+    at: Option<Instant>,
     counts: Counts,
     commits: u64,
     rows: u64,
@@ -69,8 +74,15 @@ impl Totals {
         };
         let row = client.query_one(TOTALS, &[]).await.context("cannot read the database's statistics")?;
         let count = |column| -> Result<u64> { Ok(row.try_get::<_, i64>(column)?.unsigned_abs()) };
-        Ok(Totals { counts, commits: count(0)?, rows: count(1)? })
+        Ok(Totals { at: (!quiet).then(Instant::now), counts, commits: count(0)?, rows: count(1)? })
     }
+}
+
+/// Returns why what was counted between two readings is not what was done in the interval: services that
+/// are starved answer a reading late, and at its end they might have told the same as at its beginning.
+fn why_late(late: [Duration; 2], interval: Duration) -> Option<String> {
+    let worst = late.into_iter().max().filter(|late| *late > interval.mul_f64(LATE))?.as_secs_f64();
+    Some(format!("the services took {worst:.1} s to say what they count, in an interval of {interval:.1?}"))
 }
 
 /// Adds to a run what was seen between the two ends of its interval, at the sessions and the machine of
@@ -86,7 +98,10 @@ pub async fn observed(
     meter: Meter,
     (sampler, watch): (Sampler, Option<Watch>),
 ) -> Result<Run> {
-    let elapsed_s = (ended.at - begun.at).as_secs_f64();
+    let elapsed = ended.at - begun.at;
+    let elapsed_s = elapsed.as_secs_f64();
+    let late = [(before, &begun), (after, &ended)]
+        .map(|(read, end)| read.at.map_or(Duration::ZERO, |at| at.saturating_duration_since(end.at)));
     let offset = (begun.at - sampler.begin).as_secs_f64();
     let services = meter.into_costs().into_iter().enumerate().map(|(index, cost)| ServiceUse {
         service: cost.service,
@@ -119,6 +134,7 @@ pub async fn observed(
         rows_per_s: per_s(before.rows, after.rows),
         logged_lock_waits: count_in(&stack.cluster.log(), begun.log_bytes, ended.log_bytes)?,
         idle_share: ended.busy.idle_share_since(&begun.busy),
+        invalid: why_late(late, elapsed),
         ..run
     })
 }
@@ -152,6 +168,15 @@ mod tests {
             (0..10_u8).map(|at| Sample { at_s: f64::from(at), ..Sample::default() }).collect();
         let times: Vec<f64> = cut(&samples, 3.0, 2.5).iter().map(|sample| sample.at_s).collect();
         assert_eq!(times, [0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn readings_may_be_late_by_a_quarter_of_the_interval() {
+        let [soon, late, interval] = [500, 501, 2_000].map(Duration::from_millis);
+        assert_eq!(why_late([soon, soon], interval), None);
+        let says = "the services took 0.5 s to say what they count, in an interval of 2.0s";
+        assert_eq!(why_late([late, Duration::ZERO], interval).as_deref(), Some(says));
+        assert_eq!(why_late([soon, late], interval).as_deref(), Some(says));
     }
 
     #[test]

@@ -15,8 +15,9 @@ const MEDIANS: &str = "Figures are medians over the valid rounds. ±\u{a0}% is h
                        side; the rounds of all cases are run in turn and compared with each other.";
 
 /// When a run is invalid.
-const INVALID: &str = "A run in which k6 used over 80% of its core or dropped iterations says something about k6 and \
-                       not about the service: it is invalid. A case without a valid run has a cross and a gap in the \
+const INVALID: &str = "A run in which k6 used over 80% of its core or dropped iterations, or of which the services told \
+                       their counts too late, says something of how it was measured and not of the service: it is \
+                       invalid. A case without a valid run has a cross and a gap in the \
                        charts and a dash in the table.";
 
 /// Fewer sessions than this, on average over a series, are not worth a word.

@@ -25,7 +25,7 @@ pub(super) fn judged(setup: &Setup, mut run: Run) -> Run {
             run.right = run.requests.saturating_sub(run.shed + run.wrong - lost);
             run.limited_from_outside = is_limited_from_outside(&run);
         }
-        _ => run.invalid = why_invalid(&run),
+        _ => run.invalid = run.invalid.take().or_else(|| why_invalid(&run)),
     }
     run
 }
