@@ -286,8 +286,8 @@ END $$;
 
 CREATE OR REPLACE FUNCTION public.GetSaldosDeClientes(p_clientes int[])
 RETURNS TABLE(ordinal int, saldo bigint, limite bigint, data_extrato timestamptz,
-              valor bigint, tipo "char", descricao text, realizada_em timestamptz)
-LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
+              valores bigint[], tipos "char"[], descricoes text[], realizadas_em timestamptz[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

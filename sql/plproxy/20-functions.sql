@@ -70,12 +70,12 @@ LANGUAGE plproxy AS $$ CLUSTER 'rinha'; RUN ON public.dono_da_chamada(p_clientes
 
 CREATE FUNCTION GetSaldoClienteById(p_cliente int)
 RETURNS TABLE(saldo bigint, limite bigint, data_extrato timestamptz,
-              valor bigint, tipo "char", descricao text, realizada_em timestamptz)
+              valores bigint[], tipos "char"[], descricoes text[], realizadas_em timestamptz[])
 LANGUAGE plproxy AS $$ CLUSTER 'rinha'; RUN ON p_cliente; $$;
 
 CREATE FUNCTION GetSaldosDeClientes(p_clientes int[])
 RETURNS TABLE(ordinal int, saldo bigint, limite bigint, data_extrato timestamptz,
-              valor bigint, tipo "char", descricao text, realizada_em timestamptz)
+              valores bigint[], tipos "char"[], descricoes text[], realizadas_em timestamptz[])
 LANGUAGE plproxy AS $$ CLUSTER 'rinha'; RUN ON public.dono_da_chamada(p_clientes); $$;
 
 -- These ask every server, and give what each says.

@@ -35,7 +35,7 @@ const STATE_COLUMNS: [&str; 8] = [
 
 /// Of one client's statement those behind the first.
 const STATEMENT_COLUMNS: [&str; 8] =
-    ["ordinal", "saldo", "limite", "data_extrato", "valor", "tipo", "descricao", "realizada_em"];
+    ["ordinal", "saldo", "limite", "data_extrato", "valores", "tipos", "descricoes", "realizadas_em"];
 
 /// Prepares the calls that read, as [`prepare`] does.
 ///
@@ -81,44 +81,40 @@ pub(super) async fn statements(
 ) -> Result<Vec<Option<BankStatement>>, LedgerError> {
     if let [client] = clients {
         let rows = query(connection, STATEMENT, &[&client.get()]).await?;
-        return Ok(vec![read_statement(&rows, 0)?]);
+        return Ok(vec![rows.first().map(|row| read_statement(row, 0)).transpose()?]);
     }
     let ids: Vec<i32> = clients.iter().map(|client| client.get()).collect();
-    let rows = query(connection, STATEMENTS, &[&ids]).await?;
-    let ordinals: Vec<i32> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
-    let mut from = 0;
-    let statements = (1..).take(clients.len()).map(|ordinal| {
-        let count = ordinals[from..].iter().take_while(|own| **own == ordinal).count();
-        let own = from..from + count;
-        from = own.end;
-        read_statement(&rows[own], 1)
-    });
-    let statements = statements.collect::<Result<Vec<_>, _>>()?;
-    if from < rows.len() {
-        return Err(malformed("the database answered with the statement of a client that was not asked for"));
+    let mut statements: Vec<Option<BankStatement>> = clients.iter().map(|_| None).collect();
+    for row in &query(connection, STATEMENTS, &[&ids]).await? {
+        let ordinal: i32 = column(row, 0)?;
+        let own =
+            usize::try_from(ordinal).ok().and_then(|ordinal| statements.get_mut(ordinal.checked_sub(1)?));
+        *own.ok_or_else(|| {
+            malformed(format!("the database answered with statement {ordinal}, not asked for"))
+        })? = Some(read_statement(row, 1)?);
     }
     Ok(statements)
 }
 
-/// Reads a statement from its rows, whose columns begin at `first`.
-fn read_statement(rows: &[Row], first: usize) -> Result<Option<BankStatement>, LedgerError> {
-    let Some(head) = rows.first() else { return Ok(None) };
-    let mut statement = BankStatement {
-        balance: column(head, first)?,
-        credit_limit: column(head, first + 1)?,
-        issued_at: column::<OffsetDateTime>(head, first + 2)?,
-        latest: Vec::with_capacity(rows.len()),
-    };
-    for row in rows {
-        // A client without transactions has one row, with nothing but its own columns.
-        if let Some(amount) = column::<Option<i64>>(row, first + 3)? {
-            let kind = read_kind(column(row, first + 4)?)?;
-            let description = column(row, first + 5)?;
-            let performed_at = column(row, first + 6)?;
-            statement.latest.push(Entry { amount, kind, description, performed_at });
-        }
+/// Reads a statement from its row, whose columns begin at `first`; a client without transactions has no arrays.
+fn read_statement(row: &Row, first: usize) -> Result<BankStatement, LedgerError> {
+    let amounts: Vec<i64> = column::<Option<_>>(row, first + 3)?.unwrap_or_default();
+    let kinds: Vec<i8> = column::<Option<_>>(row, first + 4)?.unwrap_or_default();
+    let descriptions: Vec<String> = column::<Option<_>>(row, first + 5)?.unwrap_or_default();
+    let times: Vec<OffsetDateTime> = column::<Option<_>>(row, first + 6)?.unwrap_or_default();
+    if [kinds.len(), descriptions.len(), times.len()] != [amounts.len(); 3] {
+        return Err(malformed("the arrays of a statement have different lengths"));
     }
-    Ok(Some(statement))
+    let latest = amounts.into_iter().zip(kinds).zip(descriptions).zip(times);
+    let latest = latest.map(|(((amount, kind), description), performed_at)| {
+        Ok(Entry { amount, kind: read_kind(kind)?, description, performed_at })
+    });
+    Ok(BankStatement {
+        balance: column(row, first)?,
+        credit_limit: column(row, first + 1)?,
+        issued_at: column(row, first + 2)?,
+        latest: latest.collect::<Result<_, LedgerError>>()?,
+    })
 }
 
 /// Removes at most `most` keys of each server that are older than `kept`, of those since a time or of all; returns how

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
@@ -378,24 +379,29 @@ async fn a_statement_of_the_database_has_the_shape_that_is_promised() {
         assert_eq!(read(6).await.len(), 0, "nobody has no row");
         let empty = read(1).await;
         assert_eq!(empty.len(), 1, "a client without transactions has one");
-        assert_eq!(empty[0].get::<_, Option<i64>>("valor"), None);
+        let amounts = |row: &Row| row.get::<_, Option<Vec<i64>>>("valores");
+        assert_eq!(amounts(&empty[0]), None);
         assert_eq!((empty[0].get::<_, i64>("saldo"), empty[0].get::<_, i64>("limite")), (0, 100_000));
         for number in 1..=11_i64 {
             api.query(ONE, &[&1, &number, &(b'c' as i8), &"x"]).await.expect("it is applied");
         }
-        let amount = |row: &Row| row.get::<_, Option<i64>>("valor");
-        let latest: Vec<Option<i64>> = (2..=11).rev().map(Some).collect();
-        assert_eq!(read(1).await.iter().map(amount).collect::<Vec<_>>(), latest);
+        let latest: Vec<i64> = (2..=11).rev().collect();
+        let row = &read(1).await[0];
+        assert_eq!(amounts(row).as_ref(), Some(&latest));
+        assert_eq!(row.get::<_, Vec<i8>>("tipos"), [b'c' as i8; 10]);
+        assert_eq!(row.get::<_, Vec<String>>("descricoes"), ["x"; 10]);
+        assert!(
+            row.get::<_, Vec<OffsetDateTime>>("realizadas_em").is_sorted_by(|newer, older| newer >= older)
+        );
 
         // Of several clients: by position, whatever the array's bounds are, and whoever is there twice.
         for clients in ["ARRAY[2, 6, 1, NULL, 1]", "'[5:9]={2,6,1,NULL,1}'::int[]"] {
             let sql = format!("SELECT * FROM GetSaldosDeClientes({clients})");
             let rows = api.query(&sql, &[]).await.expect("rows");
             let of = |ordinal| rows.iter().filter(move |row| row.get::<_, i32>("ordinal") == ordinal);
-            let shown = (1..=5).map(|ordinal| of(ordinal).map(amount).collect::<Vec<_>>());
-            let all = [vec![None], vec![], latest.clone(), vec![], latest.clone()];
+            let shown = (1..=5).map(|ordinal| of(ordinal).map(amounts).collect::<Vec<_>>());
+            let all = [vec![None], vec![], vec![Some(latest.clone())], vec![], vec![Some(latest.clone())]];
             assert_eq!(shown.collect::<Vec<_>>(), all, "{clients}");
-            assert!(rows.is_sorted_by_key(|row| row.get::<_, i32>("ordinal")), "{clients}");
         }
     }
 }
