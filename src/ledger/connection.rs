@@ -18,7 +18,7 @@ pub(super) struct Deadlines {
     pub(super) call: Duration,
     /// `lock_timeout` as connections have it.
     pub(super) brief_wait: Duration,
-    /// `lock_timeout` for a call that is to wait for its row.
+    /// `lock_timeout` for a call that is to wait for its row: a little shorter than a statement may take.
     pub(super) long_wait: Duration,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct PgConnection {
     /// `Some` until dropped.
     client: Option<Object>,
     spoilt: Cell<bool>,
-    /// Whether its `lock_timeout` is the long one, with which it may not be given back.
+    /// Whether its `lock_timeout` is not the brief one, so that it may not be given back.
     patient: Cell<bool>,
     deadlines: Deadlines,
     writing: Writing,
@@ -85,15 +85,14 @@ impl PgConnection {
         }
     }
 
-    /// Applies the runs with the long `lock_timeout`, and puts the brief one back.
-    async fn apply_patiently(&self, runs: &[Run]) -> Result<CallOutcomes, LedgerError> {
+    /// Applies the runs with this `lock_timeout`, and puts the brief one back.
+    async fn apply_patiently(&self, runs: &[Run], wait: Duration) -> Result<CallOutcomes, LedgerError> {
         let set = |wait: Duration| {
             let sql = format!("SET lock_timeout = {}", wait.as_millis());
             async move { self.client().batch_execute(&sql).await }
         };
         self.patient.set(true);
-        let (_, applied) =
-            tokio::join!(set(self.deadlines.long_wait), self.writing.apply(self.client(), runs));
+        let (_, applied) = tokio::join!(set(wait), self.writing.apply(self.client(), runs));
         self.patient.set(set(self.deadlines.brief_wait).await.is_err());
         applied
     }
@@ -106,11 +105,14 @@ impl LedgerConnection for PgConnection {
         row_wait: RowWait,
     ) -> LocalFuture<'a, Result<CallOutcomes, LedgerError>> {
         let Deadlines { brief_wait, long_wait, .. } = self.deadlines;
-        match row_wait {
-            RowWait::Long if brief_wait < long_wait => {
-                Box::pin(self.within_deadline(self.apply_patiently(runs)))
-            }
-            _ => Box::pin(self.within_deadline(self.writing.apply(self.client(), runs))),
+        let wait = match row_wait {
+            RowWait::Brief => brief_wait,
+            RowWait::Apart => long_wait / 2,
+            RowWait::Long => long_wait,
+        };
+        match brief_wait < wait {
+            true => Box::pin(self.within_deadline(self.apply_patiently(runs, wait))),
+            false => Box::pin(self.within_deadline(self.writing.apply(self.client(), runs))),
         }
     }
 

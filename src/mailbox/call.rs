@@ -20,7 +20,7 @@ struct Written {
     /// Clients that do not exist.
     unknown: Vec<ClientId>,
     apart: Vec<Apart>,
-    row_was_held: Option<bool>,
+    row_was_had: bool,
 }
 
 /// A call from its cut until everybody is answered.
@@ -32,8 +32,7 @@ pub(super) struct Call {
     cut_at: Instant,
     oldest_wait: Duration,
     row_wait: RowWait,
-    /// Whether its row was held as long as it may wait; not known if nothing was sent.
-    row_was_held: Option<bool>,
+    row_was_had: bool,
     scope: Scope,
     stage: Stage,
     /// Counts it while it is out, and until it was told of if it is given up.
@@ -81,20 +80,8 @@ impl Call {
         }
         let size = parts.iter().map(|part| part.jobs).sum();
         let oldest_wait = cut_at.saturating_duration_since(oldest);
-        let (row_was_held, stage) = (None, Stage::Cut);
-        Self {
-            parts,
-            size,
-            number,
-            cut,
-            cut_at,
-            oldest_wait,
-            row_wait,
-            row_was_held,
-            scope,
-            stage,
-            out: None,
-        }
+        let (row_was_had, stage) = (false, Stage::Cut);
+        Self { parts, size, number, cut, cut_at, oldest_wait, row_wait, row_was_had, scope, stage, out: None }
     }
 
     /// Returns how many requests it carries.
@@ -106,9 +93,9 @@ impl Call {
         &self.parts
     }
 
-    /// Returns whether its row was held as long as it may wait; `None` if nothing was sent.
-    pub(super) fn row_was_held(&self) -> Option<bool> {
-        self.row_was_held
+    /// Returns whether its transactions are known to have been applied, for which their rows were had.
+    pub(super) fn row_was_had(&self) -> bool {
+        self.row_was_had
     }
 
     /// Takes out what has to wait apart from the rest.
@@ -174,7 +161,7 @@ impl Call {
                 written.failure = Some("rolled_back".into());
                 return Written { apart, ..Written::default() };
             };
-            let row_was_held = Some(matches!(applied, Err(LedgerError::RowHeld(_))));
+            let row_was_had = applied.is_ok();
             if let Err(error @ LedgerError::OutcomeUnknown(_)) = &applied {
                 unknown::tell_call(number, scope.place(), error, &runs, &replies);
             }
@@ -192,7 +179,7 @@ impl Call {
                     Vec::new()
                 }
             };
-            Written { unknown, apart, row_was_held }
+            Written { unknown, apart, row_was_had }
         };
         let read = dispatcher.read_statements(connection, &readers, waiting, timing, cut_at);
         let (written, (unknown_by_read, failed)) = tokio::join!(write, read);
@@ -200,7 +187,7 @@ impl Call {
         // What became of its transactions is said first.
         record.failure = record.failure.take().or(failed.map(Into::into));
         record.database = micros(sent_at.elapsed());
-        self.row_was_held = written.row_was_held;
+        self.row_was_had = written.row_was_had;
         record
             .carries
             .retain(|(client, ..)| !written.apart.iter().any(|(run, _)| run.client.get() == *client));

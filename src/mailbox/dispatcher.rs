@@ -43,7 +43,7 @@ impl Dispatcher {
         let mut apart = Vec::new();
         while !runs.is_empty() {
             let applied = connection.apply(runs, row_wait).await;
-            if !matches!(applied, Err(LedgerError::RowHeld(_))) || row_wait == RowWait::Long {
+            if !matches!(applied, Err(LedgerError::RowHeld(_))) || row_wait != RowWait::Brief {
                 return (Some(applied), apart);
             }
             let clients: Vec<ClientId> = runs.iter().map(|run| run.client).collect();

@@ -37,6 +37,26 @@ async fn others_go_on_while_a_row_is_held() {
     database.assert_books().await;
 }
 
+/// One instance's call is before the other's in the row's queue, and both are told in time that nothing was applied.
+#[tokio::test]
+async fn who_waits_in_vain_behind_the_other_instance_is_refused_too() {
+    let database = Database::create().await;
+    let start = || Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(2_000, 3_000, 10_000).start();
+    let (one, other) = tokio::join!(start(), start());
+    let lock = database.lock(1).await;
+    let mut waiting = Vec::new();
+    for (instance, others) in [(&one, 1), (&other, 2)] {
+        waiting.push(instance.begin(&Request::transaction(1, 1, "c", "in vain")).await);
+        database.until_waiting(others).await;
+    }
+    for caller in &mut waiting {
+        caller.receive().await.expect("an answer").assert_refused("unavailable");
+    }
+    lock.release().await;
+    assert_eq!(other.credit(1, 1, "free").await.balance(), 1);
+    assert_eq!(database.descriptions(1).await, ["free"]);
+}
+
 /// The row is wanted apart from the beginning, as long as it is held: others are not held up each time.
 #[tokio::test]
 async fn who_waited_in_vain_waits_apart_the_next_time() {

@@ -40,13 +40,22 @@ async fn who_waited_in_vain_waits_apart_until_the_row_was_had() {
         assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
         assert_eq!(bank.world.batches().len(), sent, "briefly and long, then long alone");
     }
-    assert_eq!(bank.world.with(|state| state.waits.clone()), [RowWait::Brief, RowWait::Long, RowWait::Long]);
+    assert_eq!(
+        bank.world.with(|state| state.waits.clone()),
+        [RowWait::Brief, RowWait::Apart, RowWait::Apart]
+    );
+    // A call of which nobody knows more does not say that the row is free.
+    let lost = LedgerError::OutcomeUnknown("told too late".into());
+    bank.world.with(|state| state.next_failure = Some(lost));
+    assert_eq!(bank.credit(2, 1).refusal().await, Refusal::OutcomeUnknown);
+    assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
+    assert_eq!(bank.world.batches().len(), 5, "at once apart, each time");
     bank.world.with(|state| state.rows_held.clear());
     assert_eq!(bank.credit(2, 1).balance().await, 1);
     bank.world.with(|state| state.rows_held.insert(2));
     assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
     let waits = bank.world.with(|state| state.waits.clone());
-    assert_eq!(waits[3..], [RowWait::Brief, RowWait::Long], "it was in shared calls again");
+    assert_eq!(waits[4..], [RowWait::Brief, RowWait::Apart], "it was in shared calls again");
 }
 
 /// Where the service's own calls hold the row, all wait together.
@@ -127,5 +136,5 @@ async fn a_run_that_nobody_waits_for_says_nothing_of_the_row() {
     bank.let_calls_through(1);
     assert_eq!(last.refusal().await, Refusal::Unavailable);
     let waits = bank.world.with(|state| state.waits.clone());
-    assert_eq!(waits, [RowWait::Brief, RowWait::Long, RowWait::Long]);
+    assert_eq!(waits, [RowWait::Brief, RowWait::Apart, RowWait::Apart]);
 }

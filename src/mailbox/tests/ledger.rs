@@ -105,11 +105,11 @@ impl LedgerConnection for FakeConnection {
                 assert!(!std::mem::take(&mut state.panic_next), "the ledger panics, as the test wants");
                 let held = runs.iter().any(|run| state.rows_held.contains(&run.client.get()));
                 match state.next_failure.take() {
-                    _ if held => {
+                    Some(failure) => Err(failure),
+                    None if held => {
                         state.waits.push(row_wait);
                         Err(LedgerError::RowHeld("held by the test".into()))
                     }
-                    Some(failure) => Err(failure),
                     None => Ok(apply_all(state, runs)),
                 }
             })
