@@ -11,6 +11,7 @@ mod install;
 mod options;
 mod prepare;
 
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,6 +45,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// What each process of a server may have for itself, in bytes: ten times what a session of the service takes. The same
 /// stands in `compose/contest.yml`.
 pub const MEMORY_EACH: u64 = 64 << 20;
+
+/// The least of the ports that are drawn.
+const FIRST_PORT: u16 = 10_240;
 
 /// The superuser of every private cluster.
 const SUPERUSER: &str = "postgres";
@@ -275,11 +279,17 @@ pub fn socket_in(directory: &Path, port: u16) -> PathBuf {
     directory.join(format!(".s.PGSQL.{port}"))
 }
 
-/// Returns a TCP port of 127.0.0.1 that nobody listens on at this moment.
+/// Returns a TCP port of 127.0.0.1 that nobody listens on at this moment: none of those that the kernel gives to outgoing
+/// connections, one of which might have it before it is listened on.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
+    let outgoing = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let least = outgoing.split_whitespace().next().and_then(|least| least.parse().ok()).unwrap_or(32_768);
+    let drawn = (0..1_000).filter(|_| FIRST_PORT < least).map(|_| fastrand::u16(FIRST_PORT..least));
+    // Where outgoing connections may have all, the kernel chooses.
+    let mut listeners = drawn.chain([0]).map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    let listener = listeners.find_map(Result::ok).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr().context("a listener without an address")?.port())
 }

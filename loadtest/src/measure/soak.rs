@@ -75,7 +75,7 @@ struct Kept {
 ///
 /// # Errors
 /// When the stack does not start or stay, or its limits cannot be enforced, when it was interrupted, and when the books
-/// are wrong in the end.
+/// are wrong in the end. The report has the rows that there are.
 pub async fn run(args: &SoakArgs) -> Result<()> {
     let setup = Declaration::bench()?.base()?.with(&args.base)?;
     setup.check()?;
@@ -89,31 +89,37 @@ pub async fn run(args: &SoakArgs) -> Result<()> {
     let wrk = Wrk::find()?;
     let _machine = Machine::take("a soak")?;
     let stack = Stack::start(options(&setup, None)?, &|step| out!("{step}")).await?;
+    let mut minutes = Vec::new();
     let soaked = tokio::select! {
-        soaked = soak(&stack, &wrk, &setup, (rows as u32, args.every)) => soaked,
+        soaked = soak(&stack, &wrk, &setup, (rows as u32, args.every), &mut minutes) => soaked,
         signal = interrupted() => Err(anyhow::anyhow!("stopped by {signal}")),
     };
-    let (minutes, problems) = stack.stop_after("a soak", soaked).await?;
-    let page = report(&minutes, args, &directory)?;
-    out!("{}\n{}\nReport: {}", text::table(&table(&minutes)), verdict(&minutes), page.display());
+    let soaked = stack.stop_after("a soak", soaked).await;
+    if !minutes.is_empty() {
+        let unfinished = soaked.as_ref().err().map(|why| format!(" Not finished: {why:#}."));
+        let page = report(&minutes, &unfinished.unwrap_or_default(), args, &directory)?;
+        out!("{}\n{}\nReport: {}", text::table(&table(&minutes)), verdict(&minutes), page.display());
+    }
+    let problems = soaked?;
     ensure!(problems.is_empty(), "the books are wrong:\n  {}", problems.join("\n  "));
     Ok(())
 }
 
-/// Loads it row by row. Returns what was seen, and what is wrong with the books.
+/// Loads it row by row, and adds what was seen to `minutes`. Returns what is wrong with the books.
 async fn soak(
     stack: &Stack,
     wrk: &Wrk,
     setup: &Setup,
     (rows, every_s): (u32, u32),
-) -> Result<(Vec<Minute>, Vec<String>)> {
+    minutes: &mut Vec<Minute>,
+) -> Result<Vec<String>> {
     if let Limits::NotPermitted(_) | Limits::NotAsked = stack.limits {
         bail!("{}; a soak without them means nothing", stack.limits);
     }
     let client = connect(&stack.admin_url()).await?;
     let laid_down = make_bank(&client, setup).await?;
     let duration = Duration::from_secs(every_s.into());
-    let (mut minutes, url) = (Vec::new(), stack.url());
+    let url = stack.url();
     let mut before = Kept::read(&client).await?;
     for row in 0..rows {
         let load = Load { url: &url, setup, duration, seed: row, cpus: None };
@@ -133,7 +139,7 @@ async fn soak(
     }
     let (mut books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
     books.rows = books.rows.saturating_sub(laid_down);
-    Ok((minutes, books.problems_beside(&Work::of(&counts))))
+    Ok(books.problems_beside(&Work::of(&counts)))
 }
 
 impl Kept {
@@ -205,7 +211,12 @@ fn verdict(minutes: &[Minute]) -> String {
 }
 
 /// Writes the report; returns its page.
-fn report(minutes: &[Minute], args: &SoakArgs, directory: &std::path::Path) -> Result<PathBuf> {
+fn report(
+    minutes: &[Minute],
+    unfinished: &str,
+    args: &SoakArgs,
+    directory: &std::path::Path,
+) -> Result<PathBuf> {
     let line = |name, of: &dyn Fn(&Minute) -> f64| {
         let median = median(minutes, of);
         let share = |value: f64| if median > 0.0 { 100.0 * value / median } else { 0.0 };
@@ -229,7 +240,7 @@ fn report(minutes: &[Minute], args: &SoakArgs, directory: &std::path::Path) -> R
     let pictures = [Picture { file: "soak.svg", title: "", note: String::new(), chart }];
     let set = if args.base.is_empty() { "as shipped" } else { &args.base };
     let markdown = format!(
-        "# A soak\n\n{} rows of {} s each, within the contest’s limits, {set}. {}\n\n![The rows over time](soak.svg)\n\n{}",
+        "# A soak\n\n{} rows of {} s each, within the contest’s limits, {set}. {}{unfinished}\n\n![The rows over time](soak.svg)\n\n{}",
         minutes.len(),
         args.every,
         verdict(minutes),
