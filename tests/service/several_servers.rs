@@ -148,6 +148,13 @@ async fn what_becomes_unknown_behind_the_front_is_told_so() {
     end_sessions(&odd, "terminate").await;
     caller.receive().await.expect("an answer").assert_unknown();
     until("it is seen there", async || odd.descriptions(1).await == ["between", "after"]).await;
+
+    // Nor is it told where nobody ends the wait but the deadlines.
+    let impatient =
+        Guiche::launcher(&bank).set("SHARDS", "front").deadlines(1_000, 3_000, 10_000).start().await;
+    impatient.ask(&send("late")).await.assert_unknown();
+    end_sessions(&odd, "terminate").await;
+    until("it is seen there", async || odd.descriptions(1).await == ["between", "after", "late"]).await;
     assert_eq!(guiche.statement(2).await.json()["saldo"]["total"], 0, "the other server goes on");
     assert_eq!(even.rows().await, []);
 }
@@ -254,6 +261,11 @@ async fn two_workers_of_citus_are_one_bank() {
         caller.receive().await.expect("an answer").assert_unknown();
         let applied: Vec<_> = bank.descriptions(1).await.into_iter().rev().take(2).collect();
         assert_eq!(applied, ["committed", "after"], "and not what ended before it");
+        let launcher = Guiche::launcher(&bank).set("SHARDS", shards).deadlines(1_000, 3_000, 10_000);
+        let impatient = launcher.start().await;
+        impatient.ask(&Request::transaction(1, 1, "c", "late")).await.assert_unknown();
+        end_sessions(&owner, "terminate").await;
+        until("it is seen there", async || bank.descriptions(1).await.ends_with(&["late".into()])).await;
         owner.have_commits_go_on().await;
     }
     bank.assert_books().await;

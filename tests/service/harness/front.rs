@@ -1,10 +1,11 @@
 //! NGINX in front of two instances, by one of the files in `nginx/`.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use testbed::cluster::free_port;
 use testbed::http::Endpoint;
 use testbed::nginx::{Balancing, Nginx, Program};
 
@@ -148,9 +149,7 @@ async fn start_nginx(
 ) -> (Nginx, SocketAddr) {
     let program = Program::find(balancing).expect("NGINX is installed");
     for _ in 0..5 {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = free.local_addr().expect("it is bound");
-        drop(free);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().expect("a port is free")));
         let directory = run_directory().join(format!("{balancing}-{}", address.port()));
         let launch = program
             .launch(balancing, &directory, address.port(), &instances.map(Clone::clone))
