@@ -187,7 +187,7 @@ async fn a_body_that_comes_too_slowly_is_told_so_through_nginx() {
     for balancing in BY_REQUEST.into_iter().chain([Balancing::Layer4]) {
         let slow = async |request: &Request| {
             let impatient = async || {
-                crate::harness::at_a_socket(Guiche::launcher(&database).set("READ_TIMEOUT_MS", 300))
+                crate::harness::at_a_socket(Guiche::launcher(&database).set("READ_TIMEOUT_MS", 1_000))
                     .start()
                     .await
             };
@@ -204,7 +204,7 @@ async fn a_body_that_comes_too_slowly_is_told_so_through_nginx() {
 /// Every head has its deadline, not a connection's first alone.
 #[tokio::test]
 async fn a_second_head_that_does_not_come_is_not_waited_for() {
-    let guiche = Launcher::without_database().set("READ_TIMEOUT_MS", 300).start_listening().await;
+    let guiche = Launcher::without_database().set("READ_TIMEOUT_MS", 2_000).start_listening().await;
     for parts in [&[&b"GET /healthz HTT"[..]][..], &[b"GET /healthz HTTP/1.1\r\n", b"Host: x\r", b"\n"]] {
         let mut kept = guiche.connect().await;
         assert_eq!(kept.ask(&Request::get("/healthz")).await.expect("an answer").status, 200);

@@ -41,7 +41,7 @@ async fn others_go_on_while_a_row_is_held() {
 #[tokio::test]
 async fn who_waits_in_vain_behind_the_other_instance_is_refused_too() {
     let database = Database::create().await;
-    let start = || Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(2_000, 3_000, 10_000).start();
+    let start = || Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(6_000, 15_000, 20_000).start();
     let (one, other) = tokio::join!(start(), start());
     let lock = database.lock(1).await;
     let mut waiting = Vec::new();
@@ -53,7 +53,7 @@ async fn who_waits_in_vain_behind_the_other_instance_is_refused_too() {
         caller.receive().await.expect("an answer").assert_refused("unavailable");
     }
     lock.release().await;
-    assert_eq!(other.credit(1, 1, "free").await.balance(), 1);
+    assert_eq!(other.book(1, 1, "free").await, 1);
     assert_eq!(database.descriptions(1).await, ["free"]);
 }
 
@@ -61,7 +61,7 @@ async fn who_waits_in_vain_behind_the_other_instance_is_refused_too() {
 #[tokio::test]
 async fn who_waited_in_vain_waits_apart_the_next_time() {
     let database = Database::create().await;
-    let launcher = Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(1_000, 3_000, 10_000);
+    let launcher = Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(2_000, 15_000, 20_000);
     let guiche = launcher.start().await;
     let lock = database.lock(1).await;
     guiche.credit(1, 1, "in vain").await.assert_refused("unavailable");
@@ -70,7 +70,7 @@ async fn who_waited_in_vain_waits_apart_the_next_time() {
     guiche.credit(1, 1, "in vain").await.assert_refused("unavailable");
     assert_eq!(failures().await - before, 1, "one call, which waited long");
     lock.release().await;
-    assert_eq!(guiche.credit(1, 1, "free").await.balance(), 1);
+    assert_eq!(guiche.book(1, 1, "free").await, 1);
     assert_eq!(database.descriptions(1).await, ["free"]);
 }
 

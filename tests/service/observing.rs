@@ -138,12 +138,11 @@ async fn known_series_are_there_at_zero() {
 #[tokio::test]
 async fn calls_that_fail_and_statements_are_in_the_times() {
     let database = Database::create().await;
-    let guiche = Guiche::launcher(&database).deadlines(500, 600, 5_000).start().await;
+    let guiche = Guiche::launcher(&database).deadlines(2_000, 15_000, 20_000).start().await;
     guiche.statement(1).await;
-    let queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "x")).await;
-    assert_eq!(queue.release().await.len(), 1);
-    let mut queue = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "x")).await;
-    assert_eq!(queue.first_answer().await.status, 503, "its row was held for too long");
+    guiche.credit(1, 1, "x").await.balance();
+    let _lock = database.lock(1).await;
+    guiche.credit(1, 1, "x").await.assert_refused("unavailable");
     until("its call is over", async || guiche.metric("guiche_calls_in_flight").await == 0).await;
     let metrics = guiche.metrics().await;
     for (carried, fate) in

@@ -102,7 +102,7 @@ async fn each_call_whose_outcome_is_unknown_is_named_with_its_requests() {
 #[tokio::test]
 async fn a_caller_who_is_told_before_its_call_is_over_is_named() {
     let database = Database::create().await;
-    let launcher = Guiche::launcher(&database).mode("serial").deadlines(2_000, 2_800, 3_000);
+    let launcher = Guiche::launcher(&database).mode("serial").deadlines(6_000, 8_500, 9_000);
     let guiche = launcher.start().await;
     let credit = |id: &str| Request::transaction(1, 1, "c", "x").header("X-Request-Id", id);
     let mut queue = guiche.hold(&database, 1, &credit("first")).await;

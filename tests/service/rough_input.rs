@@ -25,7 +25,7 @@ async fn a_body_that_is_too_large_is_refused_unread() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let guiche = Launcher::without_database().set("READ_TIMEOUT_MS", 1_000).start_listening().await;
+    let guiche = Launcher::without_database().set("READ_TIMEOUT_MS", 3_000).start_listening().await;
     let announced = Request::new("POST", "/clientes/1/transacoes").header("Content-Length", "38");
     let mut silent = guiche.begin(&announced).await;
     let mut halfway = guiche.begin(&announced.clone().raw_body(&GOOD[..20])).await;

@@ -140,7 +140,7 @@ async fn what_becomes_unknown_behind_the_front_is_told_so() {
     end_sessions(&odd, "terminate").await;
     queue.first_answer().await.assert_unknown();
     drop(queue);
-    assert_eq!(guiche.ask(&send("between")).await.balance(), 1);
+    assert_eq!(guiche.book(1, 1, "between").await, 1);
 
     odd.have_commits_wait().await;
     let mut caller = guiche.begin(&send("after")).await;
@@ -151,7 +151,7 @@ async fn what_becomes_unknown_behind_the_front_is_told_so() {
 
     // Nor is it told where nobody ends the wait but the deadlines.
     let impatient =
-        Guiche::launcher(&bank).set("SHARDS", "front").deadlines(1_000, 3_000, 10_000).start().await;
+        Guiche::launcher(&bank).set("SHARDS", "front").deadlines(3_000, 5_000, 10_000).start().await;
     impatient.ask(&send("late")).await.assert_unknown();
     end_sessions(&odd, "terminate").await;
     until("it is seen there", async || odd.descriptions(1).await == ["between", "after", "late"]).await;
@@ -261,7 +261,7 @@ async fn two_workers_of_citus_are_one_bank() {
         caller.receive().await.expect("an answer").assert_unknown();
         let applied: Vec<_> = bank.descriptions(1).await.into_iter().rev().take(2).collect();
         assert_eq!(applied, ["committed", "after"], "and not what ended before it");
-        let launcher = Guiche::launcher(&bank).set("SHARDS", shards).deadlines(1_000, 3_000, 10_000);
+        let launcher = Guiche::launcher(&bank).set("SHARDS", shards).deadlines(3_000, 5_000, 10_000);
         let impatient = launcher.start().await;
         impatient.ask(&Request::transaction(1, 1, "c", "late")).await.assert_unknown();
         end_sessions(&owner, "terminate").await;

@@ -107,11 +107,11 @@ async fn what_failed_says_so_by_its_type() {
     let collector = Collector::start();
     let database = Database::create().await;
     let launcher = Guiche::launcher(&database).set(ENDPOINT, format!("http://{}", collector.address));
-    let guiche = launcher.deadlines(500, 1_000, 5_000).start().await;
-    let mut queue = guiche.hold(&database, 1, &traced(credit(), "refused", true)).await;
-    queue.first_answer().await.assert_refused("unavailable");
+    let guiche = launcher.deadlines(1_000, 15_000, 20_000).start().await;
+    let lock = database.lock(1).await;
+    guiche.ask(&traced(credit(), "refused", true)).await.assert_refused("unavailable");
     guiche.ask(&traced(Request::transaction(1, 9_000_000_000, "d", "x"), "limit", true)).await;
-    drop(queue);
+    lock.release().await;
     let spans = ended(guiche, &collector).await;
     let refused = request(&spans, "refused");
     assert_eq!(failure(refused), Some("unavailable".into()));
