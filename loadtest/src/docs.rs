@@ -16,6 +16,7 @@ use crate::measure::result::Measurement;
 use crate::measure::{report, words};
 use crate::report::document;
 use crate::report::text::{grouped, markdown_table};
+use testbed::files::files_in;
 
 const TEMPLATE: &str = include_str!("../templates/measurements.md");
 
@@ -53,7 +54,7 @@ struct Documents {
 impl Documents {
     fn make(root: &Path) -> Result<Documents> {
         let (mut measurements, mut contests) = (Vec::new(), Vec::new());
-        for path in results(&root.join("docs/results"))? {
+        for path in files_in(&root.join("docs/results"), Some("json"))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with("contest-") {
                 contests.push(read_json::<ContestResult>(&path, "a contest’s result")?);
@@ -93,15 +94,6 @@ impl Documents {
         }
         Ok(())
     }
-}
-
-/// Returns the result files, by name.
-fn results(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    paths.sort();
-    Ok(paths)
 }
 
 fn summary(measurements: &[Measurement], contests: &[ContestResult]) -> Result<String> {

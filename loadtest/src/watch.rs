@@ -12,8 +12,8 @@ use testbed::process::{Launch, Process};
 use testbed::rundir::RunDir;
 use testbed::split::{MOST_INSTANCES, Service};
 
-/// How often it is asked whether it serves.
-const POLL: Duration = Duration::from_millis(20);
+/// How long it may take until it serves.
+const READY_DEADLINE: Duration = Duration::from_secs(40);
 
 /// Whether and where the page is served.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -54,17 +54,15 @@ impl WatchArgs {
             .args(files)
             .cpus(cpus)
             .spawn()?;
-        loop {
-            let log = fs::read_to_string(process.log()).unwrap_or_default();
-            if let Some(line) = log.lines().find(|line| line.starts_with("http://")) {
-                say(&format!("watch it: {}", line.trim_end_matches("; Ctrl-C ends it")));
-                return Ok(Some(Watch { _process: process, directory }));
-            }
-            if process.exit_status().is_some() {
-                return Err(process.obituary()).context("--watch cannot serve; --watch=ADDRESS says where");
-            }
-            let _ = tokio::time::timeout(POLL, process.wait()).await;
-        }
+        let address = async || {
+            let log = fs::read_to_string(process.log())?;
+            let line = log.lines().find(|line| line.starts_with("http://"));
+            Ok(line.context("it does not serve yet")?.trim_end_matches("; Ctrl-C ends it").to_owned())
+        };
+        let served = process.ready(READY_DEADLINE, address).await;
+        let address = served.context("--watch cannot serve; --watch=ADDRESS says where")?;
+        say(&format!("watch it: {address}"));
+        Ok(Some(Watch { _process: process, directory }))
     }
 }
 

@@ -98,7 +98,7 @@ fn a_wrong_file_is_refused_with_its_name_and_field() {
     let dir = RunDir::create().expect("a run directory");
     let path = dir.path().join("mine.toml");
     for (right, wrong, says) in [
-        ("[load]\nusers = 4", "[load]\nuser = 4", "unknown field `user`"),
+        ("[load]\nusers = 4", "[load]\nuser = 4", "load: user is none of"),
         ("clients={}", "customers={}", "x, value 3: customers=3: \"customers\" is none of"),
         ("values = [3]", "values = []", "x: values has 0"),
         ("reads = 0.2", "reads = 20", "stays.reads: reads=20: expected 0 to 1"),

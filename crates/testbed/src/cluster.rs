@@ -16,14 +16,14 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
 use crate::disk::Disk;
 use crate::http::Endpoint;
 use crate::preload::Preload;
-use crate::process::{Launch, Process, tail};
+use crate::process::{Launch, Process};
 use crate::rundir::RunDir;
 use crate::user::Account;
 
@@ -227,18 +227,8 @@ impl Cluster {
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.pid().is_none(), "the server already runs");
         let process = self.launch().spawn()?;
-        let deadline = Instant::now() + START_DEADLINE;
         let url = self.admin_url("postgres");
-        while let Err(error) = connect(&url).await {
-            if process.exit_status().is_some() {
-                return Err(process.obituary());
-            }
-            if Instant::now() >= deadline {
-                bail!("PostgreSQL does not answer after {START_DEADLINE:?}: {error:#}{}", tail(&self.log()));
-            }
-            // Its end is news at once; that it answers has to be asked.
-            let _ = tokio::time::timeout(POLL, process.wait()).await;
-        }
+        process.ready(START_DEADLINE, async || connect(&url).await).await?;
         self.process = Some(process);
         Ok(())
     }

@@ -1,15 +1,15 @@
 //! An instance of the service: the `guiche` program with its settings.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use settings::{Mode, Profile};
 
 use crate::http::Endpoint;
-use crate::process::{Launch, Process, tail};
+use crate::process::{Launch, Process};
 use crate::programs::built;
 
 /// How long an instance may take until it is ready.
@@ -17,9 +17,6 @@ const READY_DEADLINE: Duration = Duration::from_secs(40);
 
 /// How long it may take to drain: more than its own bound of 10 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
-
-/// How often readiness is asked for.
-const POLL: Duration = Duration::from_millis(20);
 
 /// Returns the `guiche` program: the one asked for, else `GUICHE_BIN`, else the one beside this program or in
 /// the directory above it, else the repository's release build.
@@ -106,23 +103,11 @@ impl Instance {
     }
 
     async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + READY_DEADLINE;
-        loop {
-            let why = match self.endpoint.get("/readyz").await {
-                Ok(answer) if answer.status == 200 => break,
-                Ok(answer) => answer.body,
-                Err(error) => format!("{error:#}"),
-            };
-            if self.process.exit_status().is_some() {
-                return Err(self.process.obituary());
-            }
-            if Instant::now() >= deadline {
-                let (name, log) = (self.process.name(), tail(self.process.log()));
-                bail!("{name} is not ready after {READY_DEADLINE:?}: {why}{log}");
-            }
-            // Its end is news at once; that it is ready has to be asked.
-            let _ = tokio::time::timeout(POLL, self.process.wait()).await;
-        }
-        Ok(())
+        let ask = async || {
+            let answer = self.endpoint.get("/readyz").await?;
+            ensure!(answer.status == 200, answer.body);
+            Ok(())
+        };
+        self.process.ready(READY_DEADLINE, ask).await
     }
 }

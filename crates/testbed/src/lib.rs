@@ -3,7 +3,7 @@
 //! From the parts to the whole:
 //!
 //! - a process and where it runs: [`process`], [`rundir`], [`programs`], [`user`], [`signals`],
-//!   [`disk`], [`preload`], [`machine`];
+//!   [`disk`], [`files`], [`preload`], [`machine`];
 //! - how a service is asked: [`http`];
 //! - a service each: [`cluster`] (PostgreSQL), [`instance`] (guiche), [`nginx`];
 //! - the contest's limits and what is used of them: [`split`], [`envelope`], [`usage`];
@@ -20,6 +20,7 @@ pub mod cluster;
 pub mod disk;
 pub mod docker;
 pub mod envelope;
+pub mod files;
 pub mod http;
 pub mod instance;
 pub mod machine;
@@ -44,7 +45,7 @@ pub use proxy::{Flow, Proxy};
 pub use running::{Running, Topology};
 pub use settings::{self, Mode, Profile};
 pub use split::{Service, Split};
-pub use stack::{Limits, Pinning, Stack, StackOptions, Transport};
+pub use stack::{Limits, Stack, StackOptions, Transport};
 pub use usage::{ServiceUsage, Usage};
 
 /// Returns the repository's directory: `GUICHE_ROOT`, else that of the sources this was built from.

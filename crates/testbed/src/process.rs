@@ -36,6 +36,9 @@ pub use launch::Launch;
 /// How long a dropped [`Process`] has, from its last signal on, before it is killed.
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
+/// How often it is asked whether it is ready.
+const POLL: Duration = Duration::from_millis(20);
+
 /// How much of the end of a log is shown with an error, in bytes and in lines.
 const TAIL_BYTES: u64 = 8 * 1024;
 const TAIL_LINES: usize = 20;
@@ -102,6 +105,28 @@ impl Process {
     /// Sends it a signal; one that has ended is left alone.
     pub fn signal(&self, signal: Signal) {
         self.shared.signal(self.pid, signal);
+    }
+
+    /// Asks it again and again until `ask` brings an answer; an error says why it is not ready yet.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready `within` this time; the error shows its log's end.
+    pub async fn ready<T>(&self, within: Duration, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + within;
+        loop {
+            let why = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(why) => why,
+            };
+            if self.exit_status().is_some() {
+                return Err(self.obituary());
+            }
+            if Instant::now() >= deadline {
+                bail!("{} is not ready after {within:?}: {why:#}{}", self.name, tail(&self.log));
+            }
+            // Its end is news at once; that it is ready has to be asked.
+            let _ = tokio::time::timeout(POLL, self.wait()).await;
+        }
     }
 
     /// Waits for its end. Cancel safe.

@@ -144,14 +144,8 @@ pub struct Work {
     pub lock_wait_s: f64,
     /// Time that they worked with their locks, as the function reports it, in seconds.
     pub work_s: f64,
-    /// Time of these calls as the instances see them, in seconds.
-    pub database_s: f64,
-    /// Time that requests waited in mailboxes, in seconds.
-    pub mailbox_wait_s: f64,
     /// Statements answered.
     pub statements: u64,
-    /// Queries that read them.
-    pub statement_queries: u64,
     /// Requests refused because a bound was reached.
     pub sheds: u64,
     /// Requests whose caller left before they were sent.
@@ -179,13 +173,7 @@ impl Work {
             clients_of_calls: count("guiche_batch_clients_sum", &[]),
             lock_wait_s: counts.get("guiche_lock_wait_seconds_total", &[]),
             work_s: counts.get("guiche_work_seconds_total", &[]),
-            database_s: ["transactions", "both"]
-                .map(|carried| counts.get("guiche_database_seconds_sum", &[("carried", carried)]))
-                .iter()
-                .sum(),
-            mailbox_wait_s: counts.get("guiche_mailbox_wait_seconds_sum", &[]),
             statements: count("guiche_statements_total", &[]),
-            statement_queries: count("guiche_statement_queries_total", &[]),
             sheds: count("guiche_sheds_total", &[]),
             abandoned: count("guiche_abandoned_total", &[]),
             failed_calls: count("guiche_database_failures_total", &[]),

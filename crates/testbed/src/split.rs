@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,28 +18,12 @@ const MB: u64 = 1024 * 1024;
 /// The instances that a split is written for.
 pub const INSTANCES: usize = 2;
 
-/// The instances' names, as many as there may be.
-const NAMES: [&str; 16] = [
-    "webapi1-guiche",
-    "webapi2-guiche",
-    "webapi3-guiche",
-    "webapi4-guiche",
-    "webapi5-guiche",
-    "webapi6-guiche",
-    "webapi7-guiche",
-    "webapi8-guiche",
-    "webapi9-guiche",
-    "webapi10-guiche",
-    "webapi11-guiche",
-    "webapi12-guiche",
-    "webapi13-guiche",
-    "webapi14-guiche",
-    "webapi15-guiche",
-    "webapi16-guiche",
-];
-
 /// The most instances that a stack has.
-pub const MOST_INSTANCES: usize = NAMES.len();
+pub const MOST_INSTANCES: usize = 16;
+
+/// The instances' names, as many as there may be.
+static NAMES: LazyLock<[String; MOST_INSTANCES]> =
+    LazyLock::new(|| std::array::from_fn(|index| format!("webapi{}-guiche", index + 1)));
 
 /// A service that the contest counts. The names are those of the Compose file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,7 +48,7 @@ impl Service {
     /// Returns its name: of the first four that in the Compose file.
     pub fn name(self) -> &'static str {
         match self {
-            Service::Api(index) => NAMES[index],
+            Service::Api(index) => &NAMES[index],
             Service::Nginx => "nginx",
             Service::Database => "db",
         }

@@ -26,7 +26,7 @@ use crate::split::Service;
 use crate::usage::{ServiceUsage, Usage};
 
 pub use links::Links;
-pub use options::{Engine, Limits, Pinning, StackOptions, Transport};
+pub use options::{Engine, Limits, StackOptions, Transport};
 use placement::{Placement, claim, loopback, make_envelope};
 pub use shards::Shards;
 

@@ -27,6 +27,14 @@ pub struct ServiceCost {
     pub memory_limit_bytes: Option<u64>,
 }
 
+/// Returns whose processes were killed at their memory limit, a sentence for each service.
+pub fn killed(costs: &[ServiceCost]) -> impl Iterator<Item = String> {
+    let some = costs.iter().filter(|cost| cost.oom_kills > 0);
+    some.map(|cost| {
+        format!("{} of {}'s processes were killed at its memory limit", cost.oom_kills, cost.service)
+    })
+}
+
 /// Adds up samples of [`ServiceUsage`], the first of which is the beginning.
 #[derive(Debug, Default)]
 pub struct Meter {
@@ -85,6 +93,6 @@ mod tests {
         }
         let [cost] = &meter.into_costs()[..] else { panic!("one service") };
         assert_eq!((cost.cpu_s, cost.anonymous_peak_bytes, cost.cache_peak_bytes), (1.0, 30, 7));
-        assert_eq!(cost.oom_kills, 0);
+        assert_eq!(killed(std::slice::from_ref(cost)).next(), None, "it was before");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::costs::ServiceCost;
+use super::costs::{ServiceCost, killed};
 use super::live::{Point, Second};
 use super::plan::{Operation, Plan};
 use super::score::{Score, usd};
@@ -131,7 +131,7 @@ impl ContestResult {
         ];
         let wrong = wrong.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
         self.score = score;
-        self.problems = wrong.chain(self.bookkeeping()).collect();
+        self.problems = wrong.chain(self.bookkeeping()).chain(killed(&self.services)).collect();
     }
 
     fn bookkeeping(&self) -> Vec<String> {
@@ -208,7 +208,7 @@ pub(super) mod tests {
     #[test]
     fn everything_that_must_not_be_is_named() {
         type Change = fn(&mut ContestResult);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 8] = [
             (|run| debits(run).slow = 5_000, "% of the responses were right and within 250 ms: fined USD "),
             (|run| debits(run).inconsistent = 2, "2 responses were inconsistent: fined USD 1,606.02"),
             (|run| debits(run).wrong = 1, "1 responses were wrong"),
@@ -217,6 +217,13 @@ pub(super) mod tests {
             (
                 |run| run.summary.acknowledged += 1,
                 "1 transactions were acknowledged and are not in the database",
+            ),
+            (
+                |run| {
+                    let service = "nginx".to_owned();
+                    run.services.push(ServiceCost { service, oom_kills: 2, ..ServiceCost::default() });
+                },
+                "2 of nginx's processes were killed at its memory limit",
             ),
             (|run| run.summary.acknowledged -= 1, "45000 rows in the database, but only 44999 acknowledged"),
         ];

@@ -76,11 +76,6 @@ impl Score {
             prize_cents: PRIZE_CENTS.saturating_sub(fines),
         }
     }
-
-    /// Returns whether anything was fined.
-    pub fn is_fined(&self) -> bool {
-        self.sla_fine_cents > 0 || self.inconsistency_fine_cents > 0
-    }
 }
 
 /// Computes in whole numbers, for `98 - percent` is not exact, and rounds up, so that no fine looks like none.
@@ -111,18 +106,14 @@ mod tests {
 
     #[test]
     fn a_flawless_run_gets_it_all() {
-        let score = score(61_503, 0, 0, 0);
-        assert_eq!(usd(score.prize_cents), "USD 100,000.00");
-        assert!(!score.is_fined());
+        assert_eq!(usd(score(61_503, 0, 0, 0).prize_cents), "USD 100,000.00");
     }
 
     #[test]
     fn nothing_is_fined_down_to_98_percent() {
-        assert!(!score(98, 2, 0, 0).is_fined());
-        assert!(!score(98, 0, 2, 0).is_fined());
-        let below = score(97_999, 2_001, 0, 0);
-        assert!(below.is_fined());
-        assert_eq!(below.sla_fine_cents, 100);
+        assert_eq!(score(98, 2, 0, 0).prize_cents, PRIZE_CENTS);
+        assert_eq!(score(98, 0, 2, 0).prize_cents, PRIZE_CENTS);
+        assert_eq!(score(97_999, 2_001, 0, 0).sla_fine_cents, 100);
     }
 
     #[test]

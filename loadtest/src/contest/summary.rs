@@ -26,8 +26,6 @@ pub struct Summary {
     pub dropped_iterations: u64,
     /// What was wrong, and how often.
     pub failures: Vec<Failure>,
-    /// How long k6 ran, in milliseconds.
-    pub duration_ms: f64,
 }
 
 impl Summary {

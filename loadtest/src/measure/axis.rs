@@ -1,7 +1,6 @@
 //! An axis of a declared experiment: what varies, and what each of its values sets.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -42,14 +41,17 @@ pub struct Labelled {
 }
 
 /// A word, or a number that is taken as one.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, strum::Display)]
 #[serde(untagged, expecting = "expected a word or a number")]
 pub enum Word {
     /// A word.
+    #[strum(to_string = "{0}")]
     Text(String),
     /// A whole number.
+    #[strum(to_string = "{0}")]
     Whole(i64),
     /// A number.
+    #[strum(to_string = "{0}")]
     Number(f64),
 }
 
@@ -88,16 +90,6 @@ impl Value {
         match self {
             Value::Plain(word) => word.to_string(),
             Value::Labelled(labelled) => labelled.label.clone(),
-        }
-    }
-}
-
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Word::Text(text) => f.write_str(text),
-            Word::Whole(number) => write!(f, "{number}"),
-            Word::Number(number) => write!(f, "{number}"),
         }
     }
 }

@@ -4,8 +4,6 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use testbed::stack::Pinning;
-
 /// Two cores of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cores {
@@ -30,12 +28,6 @@ impl Cores {
                  what k6 takes would be missing from the service"
             ),
         }
-    }
-
-    /// Returns the pinning of the whole stack to its core.
-    pub fn pinning(&self) -> Pinning {
-        let core = Some(self.stack.to_string());
-        Pinning { api: core.clone(), nginx: core.clone(), postgres: core }
     }
 
     /// Moves a process that only watches to k6's core.

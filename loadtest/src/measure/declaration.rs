@@ -44,6 +44,11 @@ use crate::report::svg::HUES;
 /// The most values that the horizontal axis may have: more runs than anyone waits for.
 const MOST_X: usize = 12;
 
+/// The words of `[load]`: by wrk with `connections`, by k6 closed with `users` or open with `rate`, and how long a
+/// user waits.
+const LOAD: [&str; 4] = ["connections", "users", "rate", TIMEOUT];
+const TIMEOUT: &str = "timeout_ms";
+
 /// A declared measurement, checked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +88,7 @@ pub struct Declaration {
     pub stays: BTreeMap<String, Word>,
     /// What is sent.
     #[serde(default)]
-    pub load: LoadWords,
+    pub load: BTreeMap<String, Word>,
     /// How much CPU the services have.
     #[serde(default)]
     pub envelope: EnvelopeWords,
@@ -143,20 +148,6 @@ pub enum Whole {
     Quick,
 }
 
-/// `[load]`: by wrk with `connections`, by k6 closed with `users` or open with `rate`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoadWords {
-    /// Connections, each of which sends the next request when the answer is there.
-    pub connections: Option<Word>,
-    /// Users, who do the same.
-    pub users: Option<Word>,
-    /// Arrivals a second, whatever the answers take.
-    pub rate: Option<Word>,
-    /// Milliseconds that a user waits for an answer.
-    pub timeout_ms: Option<Word>,
-}
-
 /// `[envelope]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,15 +169,9 @@ impl Declaration {
         let mut setup = Setup::default();
         setup.scale(self.envelope.scale, self.envelope.period_ms).context("envelope")?;
         setup.isolated = self.envelope.isolated.unwrap_or(setup.isolated);
-        for (key, value) in &self.stays {
-            setup.set(key, &value.to_string()).with_context(|| format!("stays.{key}"))?;
-        }
-        let LoadWords { connections, users, rate, timeout_ms } = &self.load;
-        for (key, value) in
-            [("connections", connections), ("users", users), ("rate", rate), ("timeout_ms", timeout_ms)]
-        {
-            if let Some(value) = value {
-                setup.set(key, &value.to_string()).with_context(|| format!("load.{key}"))?;
+        for (table, words) in [("stays", &self.stays), ("load", &self.load)] {
+            for (key, value) in words {
+                setup.set(key, &value.to_string()).with_context(|| format!("{table}.{key}"))?;
             }
         }
         Ok(setup)
@@ -219,8 +204,10 @@ impl Declaration {
             (None, None, false) => {}
             _ => bail!("a file has x and series, or comparisons"),
         }
-        let LoadWords { connections, users, rate, .. } = &self.load;
-        if [connections, users, rate].into_iter().flatten().count() > 1 {
+        for word in self.load.keys() {
+            ensure!(LOAD.contains(&word.as_str()), "load: {word} is none of {}", LOAD.join(", "));
+        }
+        if self.load.keys().filter(|word| *word != TIMEOUT).count() > 1 {
             bail!("load: a load is by wrk (connections), closed (users) or open (rate), not both");
         }
         Ok(())

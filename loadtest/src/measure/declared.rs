@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::declaration::Declaration;
 use super::formula;
 use super::plan::{Choice, Plan};
+use testbed::files::files_in;
 
 impl Declaration {
     /// Reads a file and checks everything that can be known before it is run.
@@ -66,15 +67,8 @@ pub fn directory() -> PathBuf {
 /// # Errors
 /// When their directory cannot be read.
 pub fn shipped() -> Result<Vec<String>> {
-    let directory = directory();
-    let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort();
-    Ok(names)
+    let files = files_in(&directory(), Some("toml"))?;
+    Ok(files.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn mistakes_are_named_with_their_field() {
         ("title = \"Hot\"", "title = \"\"", "title is empty"),
         ("title = \"Hot\"", "", "missing field `title`"),
         ("title = \"Hot\"", "colour = 1", "unknown field `colour`"),
-        ("users = 8", "user = 8", "unknown field `user`"),
+        ("users = 8", "user = 8", "load: user is none of connections, users, rate, timeout_ms"),
         ("users = 8", "users = 0", "load.users: users=0: expected 1 to"),
         ("users = 8", "users = 8\nrate = 5", "not both"),
         ("values = [1, \"5\"]", "values = []", "x: values has 0, expected 1 to 12"),

@@ -1,8 +1,6 @@
 //! The measured interval of a run, as the stack sees it: what is read when it begins, when it ends, and
 //! in between.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +9,7 @@ use tokio_postgres::Client;
 
 use super::result::{Run, ServiceUse};
 use super::sampler::{Sample, Sampler, Waits};
-use crate::contest::costs::Meter;
+use crate::contest::costs::{Meter, killed};
 use crate::stalls;
 use crate::stalls::watch::{Watch, now_s};
 use testbed::envelope::Throttling;
@@ -103,13 +101,14 @@ pub async fn observed(
     let late = [(before, &begun), (after, &ended)]
         .map(|(read, end)| read.at.map_or(Duration::ZERO, |at| at.saturating_duration_since(end.at)));
     let offset = (begun.at - sampler.begin).as_secs_f64();
-    let services = meter.into_costs().into_iter().enumerate().map(|(index, cost)| ServiceUse {
+    let costs = meter.into_costs();
+    let problems = killed(&costs).collect();
+    let services = costs.into_iter().enumerate().map(|(index, cost)| ServiceUse {
         service: cost.service,
         cpu_share: cost.cpu_s / elapsed_s,
         throttled_share: ended.throttled[index].share_since(&begun.throttled[index]),
         anonymous_peak_bytes: cost.anonymous_peak_bytes,
         shared_peak_bytes: cost.shared_peak_bytes,
-        oom_kills: cost.oom_kills,
     });
     // Where the readings do not have the generator's CPU, the run has it.
     let generator_cpu = ended.generator_cpu.saturating_sub(begun.generator_cpu).as_secs_f64();
@@ -135,6 +134,7 @@ pub async fn observed(
         logged_lock_waits: count_in(&stack.cluster.log(), begun.log_bytes, ended.log_bytes)?,
         idle_share: ended.busy.idle_share_since(&begun.busy),
         invalid: why_late(late, elapsed),
+        problems,
         ..run
     })
 }
@@ -146,15 +146,9 @@ fn cut(samples: &[Sample], offset: f64, seconds: f64) -> Vec<Sample> {
 }
 
 fn count_in(log: &Path, from: u64, to: u64) -> Result<u64> {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(log)?;
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.take(to.saturating_sub(from)).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().with_context(|| format!("cannot read {}", log.display()))?;
-    Ok(bytes.windows(WAITS_ON.len()).filter(|window| *window == WAITS_ON).count() as u64)
+    let bytes = std::fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+    let between = bytes.get(from as usize..to as usize).context("the server's log has become shorter")?;
+    Ok(between.windows(WAITS_ON.len()).filter(|window| *window == WAITS_ON).count() as u64)
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ pub(super) fn options(setup: &Setup, cores: Option<Cores>) -> Result<StackOption
         envelope: true,
         fsync_delay: setup.fsync_delay,
         port: 0,
-        pin: cores.map(|cores| cores.pinning()).unwrap_or_default(),
+        cpus: cores.map(|cores| cores.stack.to_string()),
         api_env: env.collect(),
         metrics: true,
         pg: ClusterOptions { settings: postgres.collect(), ..ClusterOptions::default() },
@@ -162,8 +162,10 @@ impl Context<'_> {
         }
         let (mut books, counts) = Books::read_with_counts(&stack.admin_url(), &stack.metrics).await?;
         books.rows = books.rows.saturating_sub(laid_down);
-        let problems = if setup.books { books.problems_beside(&Work::of(&counts)) } else { Vec::new() };
-        let run = Run { round: self.round, rows: books.rows, problems, ..judge::judged(setup, run) };
+        let mut run = Run { round: self.round, rows: books.rows, ..judge::judged(setup, run) };
+        if setup.books {
+            run.problems.extend(books.problems_beside(&Work::of(&counts)));
+        }
         Ok((run, Platform { postgres, disk: stack.disk.to_string() }))
     }
 

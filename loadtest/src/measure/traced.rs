@@ -20,6 +20,7 @@ use super::setup::{RUN_DIRECTORY, Setup, TRACE, WATCHED};
 use super::trace::{Said, SlowAnswer, Traced};
 use crate::report::document::plain;
 use crate::report::text::significant;
+use testbed::files::files_in;
 use testbed::instance::find_guiche;
 
 /// The traces of a report, beside it.
@@ -100,7 +101,7 @@ impl Place {
     /// When it cannot be read or written.
     pub(super) async fn keep(&self, run: &Run) -> Result<Vec<SlowAnswer>> {
         let directory = self.directory()?;
-        let files = files_in(&directory)?;
+        let files = files_in(&directory, None)?;
         ensure!(!files.is_empty(), "no instance has written one");
         let page = directory.join(PAGE);
         let [from, to] = run.interval_s.map(moment);
@@ -167,13 +168,6 @@ fn moment(at_s: f64) -> Result<String> {
     let time =
         OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|time| time.format(&Rfc3339).ok());
     time.context("the clock shows no year of our era")
-}
-
-fn files_in(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    Ok(files)
 }
 
 /// Puts a packed file in the place of `file`.

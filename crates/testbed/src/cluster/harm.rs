@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
 use super::{Cluster, StopMode, working_in};
+use crate::files::files_in;
 use crate::preload::Preload;
 
 /// The size of a segment of the write-ahead log, in bytes.
@@ -98,10 +99,10 @@ impl Cluster {
         // Not in order: told so during recovery, PostgreSQL 15 does not end.
         self.stop(StopMode::Immediate).await?;
         let (log, large) = (self.data.join("pg_wal"), self.directory.join("pg_wal"));
-        for segment in files(&large)?.into_iter().filter(|file| is_segment(file)) {
+        for segment in files_in(&large, None)?.into_iter().filter(|file| is_segment(file)) {
             fs::remove_file(&segment).context("cannot remove an old segment")?;
         }
-        for segment in files(&log)?.into_iter().filter(|file| is_segment(file)) {
+        for segment in files_in(&log, None)?.into_iter().filter(|file| is_segment(file)) {
             self.copy(&segment, &large)?;
         }
         drop(disk);
@@ -189,12 +190,6 @@ fn signal_all(directory: &Path, signal: Signal) {
         // One that has just ended needs no signal.
         let _ = kill(Pid::from_raw(process.pid), signal);
     }
-}
-
-fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let entries = entries.with_context(|| format!("cannot read {}", directory.display()))?;
-    Ok(entries.into_iter().map(|entry| entry.path()).collect())
 }
 
 /// Returns whether it is a segment of the write-ahead log by its name: 24 digits.

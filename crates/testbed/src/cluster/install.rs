@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::files::files_in;
+
 /// Where Debian's packages put each version's programs.
 const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// How the names of its SQL files end.
+const SQL: Option<&str> = Some("sql");
 
 /// Returns the directory of `initdb` and `postgres`: the one asked for, else `GUICHE_PG_BIN`, else Debian's
 /// newest version, else where `PATH` has them.
@@ -44,9 +49,9 @@ pub(super) fn sql_dir() -> Result<PathBuf> {
 /// Returns the SQL files that make a database, in the order in which they run.
 pub(super) fn sql_files(profile: settings::Profile) -> Result<Vec<PathBuf>> {
     let sql = sql_dir()?;
-    let mut files = sql_files_in(&sql)?;
+    let mut files = files_in(&sql, SQL)?;
     if profile == settings::Profile::Contest {
-        files.extend(sql_files_in(&sql.join("contest"))?);
+        files.extend(files_in(&sql.join("contest"), SQL)?);
     }
     if files.is_empty() {
         bail!("{} has no .sql files", sql.display());
@@ -56,13 +61,13 @@ pub(super) fn sql_files(profile: settings::Profile) -> Result<Vec<PathBuf>> {
 
 /// Returns the files that make a database in front of several servers.
 pub(super) fn front_files() -> Result<Vec<PathBuf>> {
-    sql_files_in(&sql_dir()?.join("plproxy"))
+    files_in(&sql_dir()?.join("plproxy"), SQL)
 }
 
 /// Returns the files that make a durable database of several servers with Citus, in the order in which they run.
 pub(super) fn distributed_files() -> Result<Vec<PathBuf>> {
     let mut files = sql_files(settings::Profile::Durable)?;
-    files.extend(sql_files_in(&sql_dir()?.join("citus"))?);
+    files.extend(files_in(&sql_dir()?.join("citus"), SQL)?);
     files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     Ok(files)
 }
@@ -77,16 +82,6 @@ pub(super) fn ensure_library(server: &Path, name: &str) -> Result<()> {
 /// Returns the file that makes the service's role and grants it what it needs; it may be run again.
 pub(super) fn role_file() -> Result<PathBuf> {
     Ok(sql_dir()?.join("30-role.sql"))
-}
-
-fn sql_files_in(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "sql"))
-        .collect();
-    files.sort();
-    Ok(files)
 }
 
 fn has_server(bin: &Path) -> bool {

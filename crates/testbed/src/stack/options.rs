@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::{Args, Command, FromArgMatches};
+
 use crate::bank::SHIPPED_CLIENTS;
 use crate::cluster::ClusterOptions;
 use crate::nginx::Balancing;
 use crate::rundir;
-use crate::split::{INSTANCES, Service, Split};
+use crate::split::{INSTANCES, Split};
 use settings::{Mode, Profile};
 
 /// Where the contest sends its requests.
@@ -24,27 +26,6 @@ pub enum Transport {
     /// Unix sockets in the run directory.
     #[default]
     Unix,
-}
-
-/// The CPUs that each service may use, as `taskset` takes them; `None` for all.
-#[derive(Clone, Debug, Default)]
-pub struct Pinning {
-    /// Of all instances.
-    pub api: Option<String>,
-    /// Of NGINX.
-    pub nginx: Option<String>,
-    /// Of PostgreSQL.
-    pub postgres: Option<String>,
-}
-
-impl Pinning {
-    pub(super) fn of(&self, service: Service) -> Option<String> {
-        match service {
-            Service::Api(_) => self.api.clone(),
-            Service::Nginx => self.nginx.clone(),
-            Service::Database => self.postgres.clone(),
-        }
-    }
 }
 
 /// What makes one bank of several database servers.
@@ -79,7 +60,7 @@ impl Engine {
 }
 
 /// What to start, which a command line may say. The default is the shipped topology without limits.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Args)]
 pub struct StackOptions {
     /// How transactions reach the database.
     #[arg(long, value_enum, default_value_t)]
@@ -105,9 +86,9 @@ pub struct StackOptions {
     /// How NGINX reaches the instances.
     #[arg(long, value_enum, default_value_t)]
     pub transport: Transport,
-    /// Which CPUs the services may use.
+    /// The CPUs that its services may use, as `taskset` takes them; `None` for all.
     #[arg(skip)]
-    pub pin: Pinning,
+    pub cpus: Option<String>,
     /// A setting of the service, such as BATCH_MAX=64; may be repeated.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub api_env: Vec<(String, String)>,
@@ -166,32 +147,11 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// What a command line leaves as it is.
 impl Default for StackOptions {
     fn default() -> Self {
-        StackOptions {
-            mode: Mode::default(),
-            profile: Profile::default(),
-            balancing: Balancing::default(),
-            split: Split::default(),
-            envelope: false,
-            fsync_delay: Duration::ZERO,
-            port: PORT,
-            transport: Transport::default(),
-            pin: Pinning::default(),
-            api_env: Vec::new(),
-            metrics: false,
-            links: None,
-            instances: INSTANCES,
-            clients: SHIPPED_CLIENTS,
-            history: 0,
-            shards: None,
-            engine: Engine::default(),
-            shard_cpus: None,
-            pg: ClusterOptions::default(),
-            guiche: None,
-            dir: rundir::fresh_path(),
-            keep: false,
-        }
+        let nothing = StackOptions::augment_args(Command::new("defaults")).get_matches_from(["defaults"]);
+        StackOptions::from_arg_matches(&nothing).expect("every option has a default")
     }
 }
 

@@ -29,7 +29,7 @@ impl Placement<'_> {
     }
 
     pub(super) fn place(&self, launch: Launch, service: Service) -> Launch {
-        launch.cgroups(self.cgroups(service)).cpus(self.options.pin.of(service))
+        launch.cgroups(self.cgroups(service)).cpus(self.options.cpus.clone())
     }
 
     pub(super) async fn start_cluster(&self, directory: &Path) -> Result<Cluster> {
@@ -51,7 +51,7 @@ impl Placement<'_> {
             profile: self.options.profile,
             settings: self.options.server_settings(),
             cgroups,
-            cpus: self.options.pin.of(Service::Database),
+            cpus: self.options.cpus.clone(),
             ..self.options.pg.clone()
         };
         Cluster::start_in(directory, &options).await

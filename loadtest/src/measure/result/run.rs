@@ -108,6 +108,4 @@ pub struct ServiceUse {
     pub anonymous_peak_bytes: u64,
     /// The most shared memory that it had.
     pub shared_peak_bytes: u64,
-    /// Processes killed at the memory limit.
-    pub oom_kills: u64,
 }
