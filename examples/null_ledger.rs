@@ -30,5 +30,12 @@ fn serve() -> Result<(), StartError> {
         readiness: Box::new(|| Box::pin(async { Readiness::Ready })),
     };
     let ready = async { Ok(()) };
-    actix_rt::System::new().block_on(server::run_on(config, &metrics, &telemetry, backend, ready))
+    actix_rt::System::new().block_on(server::run_on(
+        config,
+        &metrics,
+        &telemetry,
+        backend,
+        ready,
+        std::future::pending(),
+    ))
 }

@@ -335,7 +335,8 @@ AS $$
 $$;
 
 -- Asked once a call has waited in vain: whose rows are held by somebody else. Calls of the service hold
--- rows too, while they commit, but each ends by itself; where nobody else has anything locked, none is held.
+-- rows too, while they commit, but each ends by itself; where nobody else has anything locked, none is held. What
+-- lives for longer than a statement may take is none of its calls, whoever's session it is.
 CREATE OR REPLACE FUNCTION ClientesPresos(p_clientes int[])
 RETURNS TABLE(cliente_id int)
 LANGUAGE plpgsql SECURITY DEFINER ROWS 1
@@ -347,7 +348,8 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM pg_stat_activity a
                WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid()
-                   AND (a.usename <> session_user OR a.state LIKE 'idle in transaction%'))
+                   AND (a.usename <> session_user OR a.state LIKE 'idle in transaction%'
+                        OR a.xact_start < clock_timestamp() - current_setting('statement_timeout')::interval))
         OR EXISTS (SELECT FROM pg_prepared_xacts x WHERE x.database = current_database())
     THEN
         FOREACH cliente_id IN ARRAY p_clientes LOOP

@@ -25,15 +25,15 @@ END $$;
 -- given by an earlier version of this file, or by whoever stole it, and an instance is not ready while there are any.
 DO $$
 DECLARE
-    ort text;
+    lugar text;
 BEGIN
-    FOR ort IN
+    FOR lugar IN
         SELECT CASE WHEN setdatabase = 0 THEN '' ELSE format('IN DATABASE %I', current_database()) END
         FROM pg_db_role_setting
         WHERE setrole = 'guiche'::regrole
             AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
     LOOP
-        EXECUTE format('ALTER ROLE guiche %s RESET ALL', ort);
+        EXECUTE format('ALTER ROLE guiche %s RESET ALL', lugar);
     END LOOP;
 END $$;
 

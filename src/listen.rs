@@ -1,13 +1,13 @@
 //! Sockets to listen on.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use settings::Listen;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 /// Connections that the kernel holds while the instance is busy.
 const BACKLOG: i32 = 4_096;
@@ -79,23 +79,42 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// The name by which callers find a unix socket; an address has none.
-pub(crate) struct Signpost(Option<(PathBuf, FileId)>);
+/// How callers find the instance: its socket, and the name of one that has a name.
+pub(crate) struct Signpost {
+    socket: Socket,
+    name: Option<(PathBuf, FileId)>,
+}
 
 /// A file's device and number.
 type FileId = (u64, u64);
 
 impl Signpost {
     /// Returns that of an address that was just bound.
-    pub(crate) fn to(address: &Listen) -> Self {
-        let Listen::Unix(path) = address else { return Self(None) };
-        Self(file_id(path).map(|id| (path.clone(), id)))
+    ///
+    /// # Errors
+    /// When the process may have no more descriptors.
+    pub(crate) fn to(address: &Listen, listener: &Listener) -> io::Result<Self> {
+        let socket = match listener {
+            Listener::Tcp(listener) => SockRef::from(listener).try_clone()?,
+            Listener::Unix(listener) => SockRef::from(listener).try_clone()?,
+        };
+        let name = match address {
+            Listen::Tcp(_) => None,
+            Listen::Unix(path) => file_id(path).map(|id| (path.clone(), id)),
+        };
+        Ok(Self { socket, name })
+    }
+
+    /// Refuses who comes from now on, and who was not accepted yet.
+    pub(crate) fn close(&self) {
+        // Where that fails nobody listens any more.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Removes the name, unless it is another socket's by now: connections that are new find nobody, and
     /// none of those that wait to be accepted is lost when the socket is closed.
     pub(crate) fn take_down(&self) {
-        if let Some((path, id)) = &self.0
+        if let Some((path, id)) = &self.name
             && file_id(path) == Some(*id)
             && let Err(error) = std::fs::remove_file(path)
         {

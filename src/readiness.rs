@@ -1,15 +1,19 @@
 //! Whether an instance can serve: the database answers, is of its profile, and has its data.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::WeakShared;
 use settings::Profile;
+use tokio::sync::Notify;
 
 use crate::http::{Readiness, ReadinessProbe};
 use crate::ledger::{DatabaseState, Durability, PgLedger};
-use crate::mailbox::Mailboxes;
+use crate::mailbox::{LocalFuture, Mailboxes};
 
-/// How long a readiness probe waits for the database.
-const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a readiness probe waits for the database: less than NGINX waits for the probe.
+const PROBE_DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// The database was set up for the other profile.
 #[derive(Debug, thiserror::Error)]
@@ -23,15 +27,21 @@ pub struct WrongProfile {
     remedy: &'static str,
 }
 
-/// Asks the database what it is until it answers, ever more slowly, and checks the answer.
-pub(crate) async fn wait_for_database(ledger: &PgLedger, profile: Profile) -> Result<(), WrongProfile> {
+/// Asks the database what it is until it answers, ever more slowly, and checks the answer. `away` is told when it does
+/// not.
+pub(crate) async fn wait_for_database(
+    ledger: &PgLedger,
+    profile: Profile,
+    away: &Notify,
+) -> Result<(), WrongProfile> {
     const LONGEST: Duration = Duration::from_secs(2);
     let mut pause = Duration::from_millis(50);
     loop {
         match ledger.state().await {
             Ok(state) => return check_profile(&state, profile),
             Err(error) => {
-                tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "waiting for the database")
+                tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "waiting for the database");
+                away.notify_one();
             }
         }
         // Sooner, if the prober gets through.
@@ -59,11 +69,20 @@ pub(crate) fn check_profile(state: &DatabaseState, wanted: Profile) -> Result<()
     }
 }
 
-/// Makes what `/readyz` asks.
+/// Makes what `/readyz` asks: one question at a time, whose answer everybody has who came meanwhile. Anybody may ask,
+/// as often as they like, and the database's sessions are for transactions.
 pub(crate) fn probe(mailboxes: Mailboxes, ledger: PgLedger, profile: Profile) -> ReadinessProbe {
+    let asked = RefCell::new(None::<WeakShared<LocalFuture<'static, Readiness>>>);
     Box::new(move || {
-        let (mailboxes, ledger) = (mailboxes.clone(), ledger.clone());
-        Box::pin(async move { readiness(&mailboxes, &ledger, profile).await })
+        let mut asked = asked.borrow_mut();
+        let question = asked.as_ref().and_then(WeakShared::upgrade).unwrap_or_else(|| {
+            let (mailboxes, ledger) = (mailboxes.clone(), ledger.clone());
+            let question: LocalFuture<'static, _> =
+                Box::pin(async move { readiness(&mailboxes, &ledger, profile).await });
+            question.shared()
+        });
+        *asked = question.downgrade();
+        Box::pin(question)
     })
 }
 

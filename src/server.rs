@@ -11,6 +11,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::ACCEPT;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use settings::{Config, ConfigError, Profile, Shards};
+use tokio::sync::{Notify, watch};
 
 use crate::http::{self, Api, DoorOptions, KEEP_ALIVE, ReadinessProbe, by_the_door};
 use crate::ledger::{BadDatabaseUrl, LedgerOptions, PgLedger};
@@ -31,8 +32,10 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// What the threads that serve are called in messages of the server.
 const NAME: &str = "guiche";
 
-/// How long the start waits for what is behind the mailboxes before it listens without it.
-const FIRST_ANSWER: Duration = Duration::from_secs(1);
+/// How long the start waits for what is behind the mailboxes before it listens without it: once that is known to be
+/// away, and where nothing is known.
+const BACK_SOON: Duration = Duration::from_secs(1);
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// Why the instance did not start, or did not go on. Its text is one line for whoever started it.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +71,12 @@ pub struct Backend {
 /// # Errors
 /// [`StartError`].
 pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Result<(), StartError> {
+    if config.bounds.row_waits > 0 && config.row_waits_per_worker() == 0 {
+        tracing::warn!(
+            "no client can wait apart for a row that somebody else holds: POOL_SIZE leaves each of the workers no \
+             connection for it beside those of its calls"
+        );
+    }
     let ledger_options = LedgerOptions::new(
         config.database_url.expose(),
         config.pool_size_per_worker(),
@@ -81,8 +90,10 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         if config.shards == Shards::Direct { ledger_options.direct() } else { ledger_options };
     let (profile, keys_kept, pool) = (config.profile, config.deadlines.keys_kept, metrics.pool.clone());
     let probe = PgLedger::new(&ledger_options, pool.clone());
+    let away = Arc::new(Notify::new());
+    let told = Arc::clone(&away);
     let ready = async move {
-        readiness::wait_for_database(&probe, profile).await?;
+        readiness::wait_for_database(&probe, profile, &told).await?;
         probe.close();
         Ok(())
     };
@@ -94,7 +105,7 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
         let readiness = readiness::probe(mailboxes.clone(), ledger.clone(), profile);
         Backend { ledger: Box::new(ledger), readiness }
     };
-    run_on(config, metrics, telemetry, backend, ready).await
+    run_on(config, metrics, telemetry, backend, ready, away.notified()).await
 }
 
 /// Serves what is behind the mailboxes until SIGTERM or SIGINT, then drains and returns. For `LAME_DUCK_MS` it goes on,
@@ -102,7 +113,7 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
 /// `ready` is over.
 ///
 /// Where that is soon, listens only then: whoever balances load hands requests over as soon as somebody listens, and
-/// an instance that comes back refuses none. Else listens before, so that health can be asked for.
+/// an instance that comes back refuses none. Else, once `away` says so, listens before, so that health can be asked for.
 ///
 /// # Errors
 /// [`StartError`].
@@ -112,21 +123,30 @@ pub async fn run_on(
     telemetry: &Telemetry,
     backend: impl Fn(&Mailboxes) -> Backend + Clone + Send + 'static,
     ready: impl Future<Output = Result<(), StartError>>,
+    away: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let mut stop_requests = StopRequests::listen()?;
     actix_rt::spawn(signals::obey(telemetry)?);
     let observer = Observer::new(metrics, telemetry);
     let mailboxes = Mailboxes::new(mailbox_options(&config), observer.clone());
     let mut ready = pin!(ready);
-    if let Ok(is_ready) = tokio::time::timeout(FIRST_ANSWER, &mut ready).await {
-        is_ready?;
-        mailboxes.open();
+    let stays_away = async {
+        away.await;
+        tokio::time::sleep(BACK_SOON).await;
+    };
+    tokio::select! {
+        is_ready = &mut ready => {
+            is_ready?;
+            mailboxes.open();
+        }
+        () = stays_away => {}
+        () = tokio::time::sleep(FIRST_ANSWER) => {}
     }
     let metrics_server = config.metrics_listen.map(|address| serve_metrics(address, metrics)).transpose()?;
     let ending = Arc::<AtomicBool>::default();
-    let server = serve(&config, &mailboxes, backend, metrics, &observer, &ending)?;
+    let (last_call, heard) = watch::channel(false);
+    let (server, signpost) = serve(&config, &mailboxes, backend, metrics, &observer, &ending, heard)?;
     let handle = server.handle();
-    let signpost = Signpost::to(&config.listen);
     let stop = async {
         stop_requests.next().await;
         ending.store(true, Ordering::Relaxed);
@@ -137,6 +157,15 @@ pub async fn run_on(
         tracing::info!("draining");
         signpost.take_down();
         tokio::time::sleep(LAST_CALLS).await;
+        // A worker that is told to stop does so by itself, although its actors may have what another's callers wait for.
+        handle.pause().await;
+        signpost.close();
+        last_call.send_replace(true);
+        let drain = config.deadlines.drain.saturating_sub(LAST_CALLS);
+        until(drain, || {
+            metrics.http.connections.get() + metrics.mailbox.requests.get() + calls_out(metrics) == 0
+        })
+        .await;
         handle.stop(true).await;
         Ok::<_, StartError>(())
     };
@@ -175,14 +204,23 @@ async fn stop_quietly(server: &ServerHandle, metrics: Option<ServerHandle>) {
 /// Waits, not for long, until the threads that served have let go of their calls, and told of those whose outcome is
 /// not known: the process must not end before.
 async fn given_up_calls_are_told(metrics: &Metrics) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let are_out = || metrics.mailbox.calls.get() + metrics.mailbox.row_waits.get() > 0;
-    let let_go = async {
-        while are_out() {
+    until(Duration::from_secs(1), || calls_out(metrics) == 0).await;
+}
+
+/// Calls of the database that are out.
+fn calls_out(metrics: &Metrics) -> i64 {
+    metrics.mailbox.calls.get() + metrics.mailbox.row_waits.get()
+}
+
+/// Waits until it is `so`, at most `patience`.
+async fn until(patience: Duration, so: impl Fn() -> bool) {
+    let looks = async {
+        while !so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let _ = tokio::time::timeout(PATIENCE, let_go).await;
+    // That it is not is nobody's fault who could still be told.
+    let _ = tokio::time::timeout(patience, looks).await;
 }
 
 fn mailbox_options(config: &Config) -> MailboxOptions {
@@ -216,7 +254,8 @@ fn serve(
     metrics: &Metrics,
     observer: &Observer,
     ending: &Arc<AtomicBool>,
-) -> Result<Server, StartError> {
+    last_call: watch::Receiver<bool>,
+) -> Result<(Server, Signpost), StartError> {
     let gatherer = gatherer_options(config);
     let body_limit_bytes = config.bounds.body_limit_bytes;
     let connections = config.connections_per_worker();
@@ -246,15 +285,17 @@ fn serve(
     let server = Server::build()
         .workers(config.workers)
         .worker_max_blocking_threads(1)
-        .shutdown_timeout(config.deadlines.drain.saturating_sub(LAST_CALLS).as_secs().max(1))
+        .shutdown_timeout(1)
         .max_concurrent_connections(connections)
         .disable_signals();
-    let signal = server.graceful_shutdown_signal();
     let draining = move || {
-        let signal = signal.clone();
-        async move { signal.notified().await }
+        let mut last_call = last_call.clone();
+        // Who would say it is there until the threads are not.
+        async move { _ = last_call.wait_for(|has_come| *has_come).await }
     };
-    let server = match bind(&config.listen)? {
+    let listener = bind(&config.listen)?;
+    let signpost = Signpost::to(&config.listen, &listener)?;
+    let server = match listener {
         Listener::Tcp(listener) => server.listen(NAME, listener, move || {
             by_the_door(app().into_factory(), door, open.clone(), draining.clone())
         })?,
@@ -262,7 +303,7 @@ fn serve(
             by_the_door(app().into_factory(), door, open.clone(), draining.clone())
         })?,
     };
-    Ok(server.run())
+    Ok((server.run(), signpost))
 }
 
 /// Serves `/metrics` alone, on a thread of its own.

@@ -6,7 +6,7 @@
 -- wait for a row ends before its statement does:
 --
 --   CREATE SERVER rinha FOREIGN DATA WRAPPER plproxy OPTIONS (
---       p0 'host=… dbname=rinha options=''-c plan_cache_mode=force_generic_plan … -c lock_timeout=4500 …''', p1 '…');
+--       p0 'host=… dbname=rinha options=''-c plan_cache_mode=force_generic_plan … -c lock_timeout=2250 …''', p1 '…');
 --   CREATE USER MAPPING FOR PUBLIC SERVER rinha OPTIONS (user 'guiche', password '…');
 --   CREATE USER MAPPING FOR postgres SERVER rinha OPTIONS (user 'postgres', password '…');
 --   GRANT USAGE ON FOREIGN SERVER rinha TO guiche;

@@ -194,16 +194,13 @@ impl<S: Stream> AsyncRead for Door<S> {
     ) -> Poll<io::Result<()>> {
         if !self.closing {
             let before = buffer.filled().len();
-            if Pin::new(self.stream()).poll_read(context, buffer)?.is_ready() {
-                let ended = buffer.filled().len() == before;
-                // For actix a caller who sends no more has gone; this one cannot, and is to be answered.
-                if ended && self.shut && !self.connection.idles() {
-                    return Poll::Pending;
-                }
+            if Pin::new(self.stream()).poll_read(context, buffer)?.is_pending() {
+                self.poll_last_call(context);
+            } else if buffer.filled().len() > before || !self.shut || self.connection.idles() {
                 self.connection.hears();
                 return Poll::Ready(Ok(()));
             }
-            self.poll_last_call(context);
+            // For actix a caller who sends no more has gone. One who cannot is answered, or told what is missing.
             let problem = ready!(self.poll_overdue(context));
             self.closing = true;
             self.refusal = problem.map_or_else(Vec::new, |problem| problem.closing());

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Pool, PoolError, TimeoutType};
+use deadpool_postgres::{HookError, Pool, PoolError, TimeoutType};
 use tokio::sync::Notify;
+
+use super::SILENT;
 
 /// Pauses of the prober: each is drawn from the upper half of a time that doubles up to the longest.
 const SHORTEST: Duration = Duration::from_millis(25);
@@ -38,9 +40,10 @@ impl Away {
     /// one.
     pub(super) fn note(&self, error: &PoolError, pool: &Pool) {
         let unreachable = match error {
-            PoolError::Backend(error) => {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                 error.as_db_error().is_none_or(|db| db.code().code().starts_with("57"))
             }
+            PoolError::PostCreateHook(HookError::Message(why)) => why == SILENT,
             PoolError::Timeout(timeout) => matches!(timeout, TimeoutType::Create),
             _ => false,
         };

@@ -18,7 +18,7 @@ pub(super) struct Deadlines {
     pub(super) call: Duration,
     /// `lock_timeout` as connections have it.
     pub(super) brief_wait: Duration,
-    /// `lock_timeout` for a call that is to wait for its row: a little shorter than a statement may take.
+    /// `lock_timeout` for a call that is to wait for its row.
     pub(super) long_wait: Duration,
 }
 
@@ -41,12 +41,14 @@ impl Opened {
     }
 }
 
-/// A connection taken from the pool. Dropping it gives it back, unless a call's outcome was lost on it: then
-/// a query may still run, or nobody is at its other end, and it is closed.
+/// A connection taken from the pool. Dropping it gives it back, unless a call's outcome was lost on it, or nobody
+/// waited for it any more: then a query may still run, or nobody is at its other end, and it is closed.
 pub(super) struct PgConnection {
     /// `Some` until dropped.
     client: Option<Object>,
     spoilt: Cell<bool>,
+    /// Calls that were begun and are not over.
+    calls: Cell<usize>,
     /// Whether its `lock_timeout` is not the brief one, so that it may not be given back.
     patient: Cell<bool>,
     deadlines: Deadlines,
@@ -57,8 +59,8 @@ pub(super) struct PgConnection {
 impl PgConnection {
     pub(super) fn new(client: Object, deadlines: Deadlines, writing: Writing, opened: Rc<Opened>) -> Self {
         opened.metrics.in_use.inc();
-        let (spoilt, patient) = (Cell::new(false), Cell::new(false));
-        Self { client: Some(client), spoilt, patient, deadlines, writing, opened }
+        let (spoilt, calls, patient) = (Cell::new(false), Cell::new(0), Cell::new(false));
+        Self { client: Some(client), spoilt, calls, patient, deadlines, writing, opened }
     }
 
     pub(super) fn client(&self) -> &Object {
@@ -70,7 +72,11 @@ impl PgConnection {
         &self,
         call: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
-        match tokio::time::timeout(self.deadlines.call, call).await {
+        // Who stops to wait leaves it counted.
+        self.calls.set(self.calls.get() + 1);
+        let result = tokio::time::timeout(self.deadlines.call, call).await;
+        self.calls.set(self.calls.get() - 1);
+        match result {
             Ok(result) => {
                 if matches!(result, Err(LedgerError::OutcomeUnknown(_))) {
                     // What broke it off may not have reached the connection itself yet.
@@ -107,7 +113,6 @@ impl LedgerConnection for PgConnection {
         let Deadlines { brief_wait, long_wait, .. } = self.deadlines;
         let wait = match row_wait {
             RowWait::Brief => brief_wait,
-            RowWait::Apart => long_wait / 2,
             RowWait::Long => long_wait,
         };
         match brief_wait < wait {
@@ -132,7 +137,7 @@ impl Drop for PgConnection {
     fn drop(&mut self) {
         self.opened.metrics.in_use.dec();
         if let Some(client) = self.client.take()
-            && (self.spoilt.get() || self.patient.get())
+            && (self.spoilt.get() || self.calls.get() > 0 || self.patient.get())
         {
             drop(Object::take(client));
             self.opened.count();

@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
 use rustls::ClientConfig;
 use tokio_postgres::NoTls;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -76,14 +76,16 @@ pub enum BadDatabaseUrl {
 /// How long a shared call waits for a row. Much longer than a commit takes, and no more than anybody minds.
 const BRIEF_WAIT: Duration = Duration::from_millis(150);
 
-/// A connection is opened, or one is waited for, at most this long: with the call's own deadline
-/// it stays under the answer's.
+/// A connection is waited for, opened, and set up, at most this long each.
 const CONNECTION_WAIT: Duration = Duration::from_secs(3);
+
+/// What is told of a server that lets somebody in and says nothing more.
+const SILENT: &str = "it does not answer while the session is set up";
 
 impl LedgerOptions {
     /// Reads `url`, and adds `statement_timeout`, `lock_timeout` and what is pinned to the options that each
-    /// connection starts with. `lock_timeout` is a little shorter, or, where `rows_are_waited_for_apart`, much;
-    /// a `durable` session's commits are waited for.
+    /// connection starts with. `lock_timeout` is less than half as long, or, where `rows_are_waited_for_apart`,
+    /// much shorter; a `durable` session's commits are waited for.
     ///
     /// # Errors
     /// [`BadDatabaseUrl`].
@@ -103,7 +105,9 @@ impl LedgerOptions {
         let tls = tls::set_up(asked_tls.clone(), &mut database)?;
         let millis = statement_timeout.as_millis();
         // A wait for a row ends first, and says for certain that nothing was applied.
-        let long_wait = statement_timeout * 9 / 10;
+        // Half of it is for the other instance's call, which may be before this one in the row's queue: where
+        // that gives up in vain, the wait for the row begins anew.
+        let long_wait = statement_timeout * 9 / 20;
         let brief_wait = if rows_are_waited_for_apart { BRIEF_WAIT.min(long_wait) } else { long_wait };
         let pinned = Pinned::new(durable);
         let own = pinned.options()
@@ -170,7 +174,7 @@ impl PgLedger {
             .create_timeout(Some(CONNECTION_WAIT))
             .post_create(Hook::async_fn(move |connection, _| {
                 let (pinned, sharded) = (pinned.clone(), sharded.get());
-                Box::pin(async move {
+                let set_up = async move {
                     pinned.check(connection).await?;
                     if let Some(part) = part {
                         part.check(connection).await?;
@@ -180,6 +184,10 @@ impl PgLedger {
                     }
                     writing.prepare(connection).await?;
                     calls::prepare_all(connection).await
+                };
+                Box::pin(async move {
+                    let set_up = tokio::time::timeout(CONNECTION_WAIT, set_up).await;
+                    set_up.unwrap_or_else(|_elapsed| Err(HookError::message(SILENT)))
                 })
             }))
             .build()

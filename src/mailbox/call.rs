@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use traces::format::CallRecord;
 use tracing::Instrument;
 
-use super::dispatcher::{Apart, Dispatcher, Out, StatementReply};
-use super::job::{Reply, Timing};
+use super::dispatcher::{Apart, Dispatcher, Out};
+use super::job::{Reply, StatementReply, Timing};
 use super::part::Part;
 use super::{LedgerConnection, LedgerError, Refusal, RowWait, Run, unknown};
 use crate::domain::{ClientId, Outcome};
@@ -93,7 +93,8 @@ impl Call {
         &self.parts
     }
 
-    /// Returns whether its transactions are known to have been applied, for which their rows were had.
+    /// Returns whether one of its transactions is known to have been applied, for which its row was had: what is
+    /// refused need not have waited for it.
     pub(super) fn row_was_had(&self) -> bool {
         self.row_was_had
     }
@@ -142,7 +143,7 @@ impl Call {
         let cut_at = self.cut_at;
         let timing = Timing { connection: waited, ..Timing::default() };
         let (mut runs, mut replies) = self.begin_transactions(dispatcher);
-        let (readers, waiting) = self.begin_statements();
+        let (readers, waiting) = self.begin_statements(dispatcher);
         record.queries = u64::from(!readers.is_empty());
         let sent_at = Instant::now();
         if !runs.is_empty() {
@@ -157,11 +158,12 @@ impl Call {
             let (applied, apart) = dispatcher.apply(connection, &mut runs, &mut replies, row_wait).await;
             let database = sent_at.elapsed();
             let Some(applied) = applied else {
-                // All of it waits apart.
-                written.failure = Some("rolled_back".into());
+                // All of it waits apart; what was read beside it is another matter.
+                written.failure = (written.queries == 0).then(|| "rolled_back".into());
                 return Written { apart, ..Written::default() };
             };
-            let row_was_had = applied.is_ok();
+            let row_was_had =
+                applied.as_ref().is_ok_and(|of_call| of_call.outcomes.iter().any(Result::is_ok));
             if let Err(error @ LedgerError::OutcomeUnknown(_)) = &applied {
                 unknown::tell_call(number, scope.place(), error, &runs, &replies);
             }
@@ -188,9 +190,12 @@ impl Call {
         record.failure = record.failure.take().or(failed.map(Into::into));
         record.database = micros(sent_at.elapsed());
         self.row_was_had = written.row_was_had;
-        record
-            .carries
-            .retain(|(client, ..)| !written.apart.iter().any(|(run, _)| run.client.get() == *client));
+        for (client, transactions, _) in &mut record.carries {
+            if written.apart.iter().any(|(run, _)| run.client.get() == *client) {
+                *transactions = 0;
+            }
+        }
+        record.carries.retain(|(_, transactions, statements)| transactions + statements > 0);
         for (run, replies) in written.apart {
             if let Some(part) = self.parts.iter_mut().find(|part| part.client == run.client) {
                 part.cut.transactions = run.transactions.into_iter().zip(replies).collect();
@@ -233,10 +238,12 @@ impl Call {
     }
 
     /// The clients whose statements are waited for, and by whom, without callers who have gone.
-    fn begin_statements(&mut self) -> (Vec<ClientId>, Vec<Vec<StatementReply>>) {
+    fn begin_statements(&mut self, dispatcher: &Dispatcher) -> (Vec<ClientId>, Vec<Vec<StatementReply>>) {
         let mut statements = (Vec::new(), Vec::new());
         for part in &mut self.parts {
+            let asked = part.cut.statements.len();
             let waiting: Vec<_> = part.cut.statements.drain(..).filter(Reply::begin_send).collect();
+            dispatcher.observer.mailbox.abandoned.inc_by((asked - waiting.len()) as u64);
             if !waiting.is_empty() {
                 statements.0.push(part.client);
                 statements.1.push(waiting);

@@ -6,17 +6,15 @@ use std::time::Instant;
 
 use traces::format::CallRecord;
 
-use super::job::{Reply, Timing};
+use super::job::{Reply, StatementReply, Timing};
 use super::outage::OutageLog;
 use super::{CallOutcomes, Ledger, LedgerConnection, LedgerError, Refusal, RowWait, Run};
-use crate::domain::{BankStatement, ClientId, Outcome, Rejection};
+use crate::domain::{ClientId, Outcome, Rejection};
 use crate::observing::Observer;
 use crate::observing::metrics::Gauge;
 
 /// A run that waits apart, with its callers.
 pub(super) type Apart = (Run, Vec<Reply<Outcome>>);
-
-pub(super) type StatementReply = Reply<Option<Arc<BankStatement>>>;
 
 /// Makes the calls of one thread to one server.
 pub(super) struct Dispatcher {
@@ -121,7 +119,6 @@ impl Dispatcher {
         let sent_at = Instant::now();
         let statements = connection.statements(clients).await;
         let timing = Timing { database: sent_at.elapsed(), ..timing };
-        self.observer.mailbox.statements.inc_by(replies.iter().map(|waiting| waiting.len() as u64).sum());
         let statements = match statements {
             Ok(statements) => statements,
             Err(error) => {
@@ -131,6 +128,7 @@ impl Dispatcher {
                 return (Vec::new(), Some(fate));
             }
         };
+        self.observer.mailbox.statements.inc_by(replies.iter().map(|waiting| waiting.len() as u64).sum());
         let mut unknown = Vec::new();
         for ((client, statement), waiting) in clients.iter().zip(statements).zip(replies) {
             if statement.is_none() {

@@ -134,9 +134,9 @@ impl Gatherer {
         self.position
     }
 
-    /// Puts a job at the end of a mailbox's queue.
+    /// Puts a job at the end of a mailbox's queue; a statement goes past a run that waits for its row.
     pub(super) fn enqueue(self: &Rc<Self>, mailbox: &Rc<Mailbox>, job: Job) {
-        if mailbox.row_held.get() && matches!(job, Job::Statement(_)) && self.may_wait_apart() {
+        if mailbox.waits_for_row() && matches!(job, Job::Statement(_)) && self.may_wait_apart() {
             self.fly_apart(Part::aside(mailbox, Cut::of(job)));
             return;
         }
@@ -210,6 +210,10 @@ impl Gatherer {
         let mut room = options.batch_max;
         while room > 0 && parts.len() < options.clients_per_call {
             let Some(mailbox) = self.ready.borrow_mut().pop_front() else { break };
+            if mailbox.wants_held_row() {
+                self.goes_apart(&mailbox);
+                continue;
+            }
             let Some(cut) = self.cut(&mailbox, room) else { continue };
             room -= cut.transactions.len();
             parts.push(Part::of(mailbox, cut));
@@ -224,6 +228,17 @@ impl Gatherer {
         let cut = mailbox.cut(room, self.options.mode)?;
         self.has_left_queue(&cut);
         Some(cut)
+    }
+
+    /// Has what a ready mailbox holds wait apart for its client's row.
+    fn goes_apart(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
+        let Some(mut cut) = mailbox.cut(self.options.batch_max, self.options.mode) else { return };
+        if !self.may_wait_apart() {
+            // Who reads needs no row, and is not refused for it.
+            mailbox.put_back(std::mem::take(&mut cut.statements));
+        }
+        self.has_left_queue(&cut);
+        self.wait_apart(Part::of(Rc::clone(mailbox), cut));
     }
 
     fn has_left_queue(&self, cut: &Cut) {
@@ -242,8 +257,8 @@ impl Gatherer {
     pub(super) fn wait_apart(self: &Rc<Self>, mut part: Part) {
         let Some(mailbox) = part.mailbox.clone() else { return };
         part.row_held = false;
+        mailbox.row_held.set(true);
         if self.may_wait_apart() {
-            mailbox.row_held.set(true);
             self.fly_apart(part);
             // Who reads need not wait for the row.
             if self.may_wait_apart()
@@ -254,7 +269,6 @@ impl Gatherer {
             }
         } else {
             part.shed(&self.dispatcher, Bound::RowWaits);
-            mailbox.row_held.set(false);
             self.settle(&mailbox, &part);
         }
     }
@@ -280,11 +294,8 @@ impl Gatherer {
 
     /// Lists a mailbox that has something to send; what it has goes apart at once where its client's row is held.
     fn becomes_ready(self: &Rc<Self>, mailbox: &Rc<Mailbox>) {
-        if mailbox.row_held.get() {
-            if let Some(cut) = self.cut(mailbox, self.options.batch_max) {
-                self.wait_apart(Part::of(Rc::clone(mailbox), cut));
-            }
-            return;
+        if mailbox.wants_held_row() {
+            return self.goes_apart(mailbox);
         }
         // Nothing of it is out: here it may follow its client to another server.
         let moved = self.dispatcher.ledger.server_of(mailbox.client) != self.dispatcher.server;

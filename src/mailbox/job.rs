@@ -17,8 +17,11 @@ pub(super) enum Job {
     /// A transaction to apply.
     Transaction(Transaction, Reply<Outcome>),
     /// A statement to read.
-    Statement(Reply<Option<Arc<BankStatement>>>),
+    Statement(StatementReply),
 }
+
+/// The way back to who asked for a statement.
+pub(super) type StatementReply = Reply<Option<Arc<BankStatement>>>;
 
 /// Where the time of one answer went. Parts that were not reached are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

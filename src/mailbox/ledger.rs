@@ -66,10 +66,8 @@ pub trait LedgerConnection {
 pub enum RowWait {
     /// Not for long: others are in the call.
     Brief,
-    /// Half as long as a statement may take: it is one client's alone, and where the other instance's call is before
-    /// it in the row's queue, each waits as long in turn.
-    Apart,
-    /// As long as a statement may take.
+    /// Not half as long as a statement may take: where the other instance's call is before it in the row's queue,
+    /// each waits as long in turn.
     Long,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use settings::Mode;
 
 use super::idle::Slot;
-use super::job::Job;
+use super::job::{Job, StatementReply};
 use super::queue::{Cut, Queue};
 #[cfg(test)]
 use super::simulation::Fault;
@@ -89,6 +89,22 @@ impl Mailbox {
         }
         self.state.set(State::InFlight);
         Some(self.queue.borrow_mut().cut(room, mode))
+    }
+
+    /// Returns whether somebody held the client's row when it was last wanted, and it is wanted again.
+    pub(super) fn wants_held_row(&self) -> bool {
+        self.row_held.get() && self.queue.borrow().has_transactions()
+    }
+
+    /// Returns whether a run of it is out that wants a row which was held.
+    pub(super) fn waits_for_row(&self) -> bool {
+        self.row_held.get() && self.state.get() == State::InFlight
+    }
+
+    /// Puts statements back that were cut and are not to be sent with their run.
+    pub(super) fn put_back(&self, statements: Vec<StatementReply>) {
+        let mut queue = self.queue.borrow_mut();
+        statements.into_iter().for_each(|reply| queue.push(Job::Statement(reply)));
     }
 
     /// Takes out the statements that wait, if there are any.

@@ -235,11 +235,13 @@ impl Mailboxes {
         if !self.is_open() {
             return Err(Refusal::Unavailable);
         }
-        let in_flight = &self.inner.observer.mailbox.requests;
+        let (in_flight, waiting) =
+            (&self.inner.observer.mailbox.requests, &self.inner.observer.mailbox.depth);
         // The guard is made first, so that a refusal counts itself out again.
         let before = usize::try_from(in_flight.inc()).unwrap_or(0);
         let admitted = Admitted(in_flight);
-        if before >= self.inner.options.requests_in_flight {
+        // Who has left counts for as long as what was asked for is held.
+        if before.max(usize::try_from(waiting.get()).unwrap_or(0)) >= self.inner.options.requests_in_flight {
             self.inner.observer.mailbox.sheds.inc(Bound::RequestsInFlight.name());
             return Err(Refusal::Shed(Bound::RequestsInFlight));
         }

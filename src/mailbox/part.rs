@@ -64,7 +64,7 @@ impl Part {
 
     /// Refuses them because a bound is reached, and counts them.
     pub(super) fn shed(&mut self, dispatcher: &Dispatcher, bound: Bound) {
-        (0..self.jobs).for_each(|_| dispatcher.observer.mailbox.sheds.inc(bound.name()));
+        (0..self.cut.len()).for_each(|_| dispatcher.observer.mailbox.sheds.inc(bound.name()));
         self.refuse(Refusal::Shed(bound));
     }
 

@@ -1,13 +1,12 @@
 //! A client's queue and how a run is cut from it: synchronous and pure.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use settings::Mode;
 
-use super::job::{Job, Reply};
-use crate::domain::{BankStatement, Outcome, Transaction};
+use super::job::{Job, Reply, StatementReply};
+use crate::domain::{Outcome, Transaction};
 
 /// How many requests a mailbox holds: on their way to its queue, in it, or in flight.
 ///
@@ -46,7 +45,7 @@ pub(super) struct Queue(Option<Box<VecDeque<Job>>>);
 #[derive(Default)]
 pub(super) struct Cut {
     pub(super) transactions: Vec<(Transaction, Reply<Outcome>)>,
-    pub(super) statements: Vec<Reply<Option<Arc<BankStatement>>>>,
+    pub(super) statements: Vec<StatementReply>,
 }
 
 impl Cut {
@@ -83,6 +82,11 @@ impl Queue {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|jobs| jobs.is_empty())
+    }
+
+    /// Whether a transaction waits.
+    pub(super) fn has_transactions(&self) -> bool {
+        self.0.iter().flat_map(|jobs| jobs.iter()).any(|job| matches!(job, Job::Transaction(..)))
     }
 
     fn jobs(&mut self) -> &mut VecDeque<Job> {

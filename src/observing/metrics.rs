@@ -177,7 +177,7 @@ impl Metrics {
         let build = [("version", env!("CARGO_PKG_VERSION")), ("mode", mode), ("profile", profile)];
         own.register("build", "What runs", Info::new(build.to_vec()));
         let bounds = &config.bounds;
-        let calls = bounds.calls_in_flight.max(bounds.overlap_calls) * config.workers;
+        let calls = config.calls_per_worker() * config.workers;
         let max = BoundMetrics::register(own);
         for (gauge, bound) in [
             (max.http_connections, config.connections_per_worker() * config.workers),

@@ -287,3 +287,14 @@ async fn a_database_from_before_there_were_keys_is_upgraded_as_it_is() {
     }
     assert_eq!(database.descriptions(1).await, ["before", "after"]);
 }
+
+/// What is not unique need not be a key: where a bank's numbers are damaged, that is no repetition.
+#[tokio::test]
+async fn a_number_that_is_there_twice_is_no_repetition() {
+    let database = Database::create().await;
+    let guiche = Guiche::on(&database).await;
+    guiche.credit(1, 1, "first").await.balance();
+    database.execute("UPDATE clientes SET ultima = ultima - 1 WHERE id = 1").await;
+    guiche.ask(&keyed("k", credit(1, 1, "second"))).await.assert_refused("unavailable");
+    assert_eq!(database.descriptions(1).await, ["first"]);
+}

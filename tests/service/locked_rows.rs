@@ -3,7 +3,8 @@
 use crate::harness::{Database, Guiche, Request, until};
 
 async fn start(database: &Database, row_waits: u32) -> Guiche {
-    Guiche::launcher(database).set("ROW_WAITS", row_waits).set("POOL_SIZE", 16).start().await
+    let launcher = Guiche::launcher(database).set("ROW_WAITS", row_waits).set("POOL_SIZE", 16);
+    launcher.deadlines(60_000, 62_000, 65_000).start().await
 }
 
 #[tokio::test]
@@ -41,8 +42,9 @@ async fn others_go_on_while_a_row_is_held() {
 #[tokio::test]
 async fn who_waits_in_vain_behind_the_other_instance_is_refused_too() {
     let database = Database::create().await;
-    let start = || Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(6_000, 15_000, 20_000).start();
+    let start = || Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(12_000, 25_000, 28_000).start();
     let (one, other) = tokio::join!(start(), start());
+    other.until_it_answers().await;
     let lock = database.lock(1).await;
     let mut waiting = Vec::new();
     for (instance, others) in [(&one, 1), (&other, 2)] {
@@ -97,8 +99,12 @@ async fn a_slow_commit_is_no_held_row() {
     let database = Database::create().await;
     database
         .execute(
-            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN IF NEW.descricao = 'slow' THEN PERFORM pg_sleep(1); END IF; RETURN NULL; END $$;
+            "CREATE TABLE gate AS SELECT 1;
+             CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+             BEGIN
+                 WHILE NEW.descricao = 'slow' AND EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.01); END LOOP;
+                 RETURN NULL;
+             END $$;
              CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON transacoes
              DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()",
         )
@@ -112,9 +118,31 @@ async fn a_slow_commit_is_no_held_row() {
     for client in 2..=5 {
         beside.push(other.queue(&Request::transaction(client, 1, "c", "beside")).await);
     }
+    database.execute("DELETE FROM gate").await;
     for caller in beside.iter_mut().chain([&mut slow, &mut waiting]) {
         caller.receive().await.expect("an answer").balance();
     }
     let calls = other.metrics().await.get("guiche_flushes_total");
     assert_eq!(calls, 2, "the one that waited, and one for all others");
+}
+
+/// Nor is it a call of the service's that holds a row for longer than any may take, in whoever's session.
+#[tokio::test]
+async fn others_go_on_while_a_stolen_session_is_busy_with_a_row() {
+    let database = Database::create().await;
+    let launcher = Guiche::launcher(&database).set("ROW_WAITS", 8).deadlines(3_000, 15_000, 20_000);
+    let guiche = launcher.start().await;
+    let stolen = database.api().await;
+    let holds =
+        "SET statement_timeout = 0; BEGIN; SELECT InsertTransacao(1, 1, 'c', 'mine'); SELECT pg_sleep(600)";
+    let busy = tokio::spawn(async move { stolen.batch_execute(holds).await });
+    until("it is busy", async || database.sessions("AND wait_event = 'PgSleep'").await == 1).await;
+    let mut callers = Vec::new();
+    until("its client waits apart", async || {
+        callers.push(guiche.begin(&Request::transaction(1, 1, "c", "waits")).await);
+        guiche.metric("guiche_row_waits").await == 1
+    })
+    .await;
+    assert_eq!(guiche.credit(2, 1, "x").await.balance(), 1);
+    busy.abort();
 }

@@ -239,3 +239,26 @@ async fn record(guiche: &Guiche, is_it: impl Fn(&Value) -> bool) -> Value {
     let record = event["fields"]["record"].as_str().expect("the record is text");
     serde_json::from_str(record).expect("the record is JSON")
 }
+
+/// Anybody may ask whether it is ready, and takes no session from transactions by that: one question is out at a time,
+/// and where its answer does not come, its session is not used again.
+#[tokio::test]
+async fn who_asks_whether_it_is_ready_is_in_nobodys_way() {
+    let database = Database::create().await;
+    let guiche = Guiche::on(&database).await;
+    guiche.until_ready().await;
+    let hangs = "UPDATE pg_proc SET prosrc = regexp_replace(prosrc, 'BEGIN', 'BEGIN PERFORM pg_sleep(600);')
+                 WHERE proname = 'estadodobanco'";
+    database.execute(hangs).await;
+    let mut probes = Vec::new();
+    for _ in 0..12 {
+        probes.push(guiche.begin(&Request::get("/readyz")).await);
+    }
+    let asking = async || database.sessions("AND wait_event = 'PgSleep'").await;
+    until("it is asked", async || asking().await > 0).await;
+    for probe in &mut probes {
+        probe.receive().await.expect("an answer").assert_refused("not-ready");
+    }
+    assert_eq!(guiche.credit(1, 1, "x").await.balance(), 1);
+    assert_eq!(asking().await, 1, "it was asked once, and nobody waited for that session");
+}

@@ -107,3 +107,23 @@ async fn an_instance_is_killed_under_load() {
     assert!(more.iter().all(|attempt| attempt.fate == Fate::Applied));
     reckon(&database, &[attempts, more].concat()).await;
 }
+
+/// A server that lets sessions in and then says nothing is away, like one that cannot be reached.
+#[tokio::test]
+async fn a_server_that_lets_in_and_is_silent_is_not_waited_for() {
+    let cluster = own_cluster(Profile::Durable, &[]).await;
+    let database = Database::create_in(&cluster).await;
+    let guiche = Guiche::launcher(&database).deadlines(60_000, 62_000, 65_000).start().await;
+    let (silence, name) = (database.admin().await, database.name());
+    let ended = format!(
+        "BEGIN; LOCK TABLE pg_proc IN ACCESS EXCLUSIVE MODE;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = 'guiche'"
+    );
+    silence.batch_execute(&ended).await.expect("nobody calls a function any more");
+    until("nobody is connected any more", async || guiche.metric("guiche_pool_connections_open").await == 0)
+        .await;
+    guiche.credit(1, 1, "refused").await.assert_refused("unavailable");
+    silence.batch_execute("COMMIT").await.expect("it goes on");
+    guiche.until_ready().await;
+    assert_eq!(guiche.book(1, 1, "again").await, 1);
+}

@@ -37,6 +37,24 @@ async fn what_is_queued_is_finished() {
     }
 }
 
+/// A worker without a connection goes on for as long as the callers of another wait for its actors.
+#[tokio::test]
+async fn no_worker_ends_before_the_others_callers_are_answered() {
+    let database = Database::create().await;
+    let mut guiche = Guiche::launcher(&database).set("WORKERS", 2).start().await;
+    // Connections go to the workers in turn, clients by their ids: both callers are at one, a client at each.
+    let credit = |client| Request::transaction(client, 1, "c", "x");
+    let one = guiche.hold(&database, 1, &credit(1)).await;
+    drop(guiche.connect().await);
+    let two = guiche.hold(&database, 2, &credit(2)).await;
+    guiche.signal(Signal::SIGTERM);
+    until("new connections are refused", async || Connection::open(guiche.address()).await.is_err()).await;
+    for queue in [one, two] {
+        assert_eq!(queue.balances().await, [1]);
+    }
+    assert_eq!(guiche.ended().await.code(), Some(0));
+}
+
 /// Those whom the kernel has let in at a unix socket are heard, though they were not accepted yet.
 #[tokio::test]
 async fn who_waits_at_its_socket_is_heard_and_nobody_new_finds_it() {
@@ -114,7 +132,7 @@ async fn it_does_not_wait_for_ever() {
     let status = guiche.ended().await;
     assert_eq!(status.code(), Some(0));
     // The statement's own timeout is much longer: that is not what ended it.
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(16), "{:?}", asked.elapsed());
     if let Ok(response) = caller.receive().await {
         response.assert_unknown();
     }
@@ -163,13 +181,13 @@ async fn a_lame_duck_ends_by_itself() {
 async fn an_idle_instance_ends_at_once() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let database = Database::create().await;
-        let mut guiche = Guiche::on(&database).await;
+        let mut guiche = Guiche::launcher(&database).set("DRAIN_TIMEOUT_MS", 60_000).start().await;
         let mut kept = guiche.connect().await;
         kept.ask(&Request::transaction(1, 1, "c", "x")).await.expect("an answer").balance();
         let asked = Instant::now();
         guiche.signal(signal);
         assert_eq!(guiche.ended().await.code(), Some(0), "{signal}");
-        assert!(asked.elapsed() < Duration::from_secs(8), "{signal}: {:?}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(25), "{signal}: {:?}", asked.elapsed());
         assert!(kept.is_closed().await);
     }
 }

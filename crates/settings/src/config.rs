@@ -108,12 +108,17 @@ impl Config {
         (self.bounds.pool_size / self.workers).max(2)
     }
 
+    /// Calls that each worker may have out at once, beside those of clients that wait apart.
+    pub fn calls_per_worker(&self) -> usize {
+        let Bounds { calls_in_flight, overlap_below, overlap_calls, .. } = self.bounds;
+        if overlap_below > 0 { overlap_calls } else { calls_in_flight }
+    }
+
     /// Clients of each worker that may wait apart, each on a connection of its own. Those leave what the
     /// other calls may need.
     pub fn row_waits_per_worker(&self) -> usize {
-        let others = self.bounds.calls_in_flight.max(self.bounds.overlap_calls);
         let wanted = self.bounds.row_waits.div_ceil(self.workers);
-        wanted.min(self.pool_size_per_worker().saturating_sub(others))
+        wanted.min(self.pool_size_per_worker().saturating_sub(self.calls_per_worker()))
     }
 }
 

@@ -76,6 +76,16 @@ fn the_database_is_required() {
 }
 
 #[test]
+fn clients_may_wait_apart_beside_the_calls_that_there_can_be() {
+    let waits = |vars: &[(&str, &str)]| read(vars).expect("valid").row_waits_per_worker();
+    assert_eq!(waits(&[("WORKERS", "1")]), 8);
+    assert_eq!(waits(&[("WORKERS", "4")]), 2, "calls never overlap by default");
+    assert_eq!(waits(&[("WORKERS", "64")]), 1);
+    assert_eq!(waits(&[("WORKERS", "4"), ("OVERLAP_BELOW", "8")]), 0);
+    assert_eq!(waits(&[("ROW_WAITS", "0")]), 0);
+}
+
+#[test]
 fn one_client_per_call_opens_more_calls_by_default() {
     let config = read(&[("CLIENTS_PER_CALL", "1"), ("POOL_SIZE", "9")]).expect("valid");
     assert_eq!(config.bounds.calls_in_flight, 9);

@@ -129,7 +129,7 @@ pub const SETTINGS: &[Setting] = {
             "POOL_SIZE",
             Found("16; in direct and serial 2"),
             Number(2, 1_000),
-            "database connections per instance, to each server, shared out over the workers",
+            "database connections per instance, to each server, shared out over the workers, two for each at least",
         ),
         row("BODY_LIMIT_BYTES", Is("4096"), Number(64, 1_048_576), "bytes of the largest request body"),
         row(

@@ -29,7 +29,7 @@ impl Flight {
     /// A call beside those, of one client that waits for its row.
     pub(super) fn apart(gatherer: &Rc<Gatherer>, part: Part) -> Self {
         gatherer.apart.set(gatherer.apart.get() + 1);
-        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Apart, &gatherer.dispatcher.observer);
+        let call = Call::new(vec![part], CutReason::RowHeld, RowWait::Long, &gatherer.dispatcher.observer);
         Self { gatherer: Rc::clone(gatherer), call, apart: true }
     }
 
@@ -57,8 +57,10 @@ impl Drop for Flight {
                     gatherer.goes_on(mailbox, mailbox.leave(part.jobs), false);
                     continue;
                 }
-                // Neither a run whose callers have all left nor one that failed says that the row is free.
-                mailbox.row_held.set(self.apart && !self.call.row_was_had());
+                // Only a run that had the row says that it is free.
+                if self.apart && self.call.row_was_had() {
+                    mailbox.row_held.set(false);
+                }
                 gatherer.settle(mailbox, part);
             }
         }

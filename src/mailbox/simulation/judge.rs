@@ -180,7 +180,7 @@ impl Judge {
         self.waiting -= 1;
         let held: Vec<i32> =
             self.requests[..id].iter().filter(|it| !it.released).map(|it| it.client).collect();
-        let request = &self.requests[id];
+        let (request, may_be_held) = (&self.requests[id], held.len());
         let of_client = held.iter().filter(|client| **client == request.client).count();
         let busy: HashSet<i32> = held.into_iter().collect();
         let sent = request.sent > 0;
@@ -193,7 +193,9 @@ impl Judge {
                 ("statement", request.client < UNKNOWN && balance & request.seen == request.seen)
             }
             Err(Refusal::Shed(Bound::RequestsInFlight)) => {
-                ("shed: requests", !sent && waiting == self.options.requests_in_flight + 1)
+                let bound = self.options.requests_in_flight;
+                // What those asked for who have left may be held as well.
+                ("shed: requests", !sent && (waiting == bound + 1 || may_be_held >= bound))
             }
             Err(Refusal::Shed(Bound::ClientQueue)) => {
                 ("shed: queue", !sent && of_client >= self.options.queue_per_client)

@@ -31,6 +31,26 @@ async fn requests_in_flight_are_bounded_and_the_refused_leave_no_trace() {
     assert_eq!(bank.credit(2, 1).balance().await, 1, "there is room again");
 }
 
+/// What was asked for by those who have left is held until it is cut, and counts.
+#[actix_rt::test]
+async fn who_leaves_makes_no_room_before_what_was_asked_for_is_gone() {
+    let options = MailboxOptions { requests_in_flight: 3, ..options() };
+    let bank = Bank::new(World::held(), options, gathering());
+    let held = bank.credit_sent(1, 1).await;
+    for id in [2, 3, 4] {
+        let gone = bank.credit(id, 1);
+        bank.queued(i64::from(id) - 1).await;
+        gone.0.abort();
+        assert!(gone.0.await.is_err(), "its caller has left");
+    }
+    assert_eq!(bank.metrics().requests.get(), 1);
+    assert_eq!(bank.credit(5, 1).refusal().await, Refusal::Shed(Bound::RequestsInFlight));
+    bank.let_calls_through(2);
+    held.balance().await;
+    bank.queued(0).await;
+    assert_eq!(bank.credit(5, 1).balance().await, 1, "there is room again");
+}
+
 #[actix_rt::test]
 async fn at_the_bound_of_live_actors_the_longest_idle_makes_room_and_the_busy_do_not() {
     let options = MailboxOptions { live_actors: 2, ..options() };

@@ -20,7 +20,7 @@ async fn callers_who_have_gone_are_skipped() {
 
 #[actix_rt::test]
 async fn past_the_answer_deadline_what_was_sent_is_unknown_and_what_was_not_is_refused() {
-    let options = MailboxOptions { answer_deadline: Duration::from_millis(50), ..options() };
+    let options = MailboxOptions { answer_deadline: Duration::from_secs(2), ..options() };
     let bank = Bank::new(World::held(), options, gathering());
     let sent = bank.credit_sent(1, 1).await;
     let queued = bank.credit(1, 2);

@@ -40,10 +40,7 @@ async fn who_waited_in_vain_waits_apart_until_the_row_was_had() {
         assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
         assert_eq!(bank.world.batches().len(), sent, "briefly and long, then long alone");
     }
-    assert_eq!(
-        bank.world.with(|state| state.waits.clone()),
-        [RowWait::Brief, RowWait::Apart, RowWait::Apart]
-    );
+    assert_eq!(bank.world.with(|state| state.waits.clone()), [RowWait::Brief, RowWait::Long, RowWait::Long]);
     // A call of which nobody knows more does not say that the row is free.
     let lost = LedgerError::OutcomeUnknown("told too late".into());
     bank.world.with(|state| state.next_failure = Some(lost));
@@ -55,7 +52,103 @@ async fn who_waited_in_vain_waits_apart_until_the_row_was_had() {
     bank.world.with(|state| state.rows_held.insert(2));
     assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
     let waits = bank.world.with(|state| state.waits.clone());
-    assert_eq!(waits[4..], [RowWait::Brief, RowWait::Apart], "it was in shared calls again");
+    assert_eq!(waits[4..], [RowWait::Brief, RowWait::Long], "it was in shared calls again");
+}
+
+/// Where no more may wait apart, who wants a held row is refused each time anew, without a call that would hold up
+/// others.
+#[actix_rt::test]
+async fn who_is_refused_for_a_held_row_holds_nobody_up() {
+    let bank = Bank::new(World::held(), options(), GathererOptions { row_waits: 1, ..gathering() });
+    bank.world.with(|state| state.rows_held.extend([2, 3]));
+    let first = bank.credit_sent(1, 1).await;
+    let (waits, refused) = (bank.credit(2, 1), bank.credit(3, 1));
+    bank.queued(2).await;
+    bank.let_calls_through(2);
+    first.balance().await;
+    assert_eq!(refused.refusal().await, Refusal::Shed(Bound::RowWaits));
+    until("the other waits apart", || bank.world.batches().len() == 3).await;
+    for _ in 0..3 {
+        assert_eq!(bank.credit(3, 1).refusal().await, Refusal::Shed(Bound::RowWaits));
+    }
+    assert_eq!(bank.world.batches().len(), 3, "and without a call");
+    bank.world.with(|state| state.rows_held.clear());
+    bank.let_calls_through(2);
+    assert_eq!(waits.balance().await, 1);
+    assert_eq!(bank.credit(3, 1).balance().await, 1, "apart, and the row was had");
+    bank.world.with(|state| state.rows_held.insert(3));
+    bank.let_calls_through(2);
+    assert_eq!(bank.credit(3, 1).refusal().await, Refusal::Unavailable);
+    let waits = bank.world.with(|state| state.waits.clone());
+    assert_eq!(waits[waits.len() - 2..], [RowWait::Brief, RowWait::Long], "it was in a shared call");
+}
+
+/// And who reads what is not to wait for that row is read with the others.
+#[actix_rt::test]
+async fn who_reads_is_not_refused_for_a_held_row() {
+    let bank = Bank::new(World::held(), options(), GathererOptions { row_waits: 1, ..gathering() });
+    bank.world.with(|state| state.rows_held.extend([2, 3]));
+    for id in [2, 3] {
+        bank.let_calls_through(2);
+        assert_eq!(bank.credit(id, 1).refusal().await, Refusal::Unavailable);
+    }
+    let first = bank.statement(3);
+    bank.statements_sent(1).await;
+    let waits = bank.credit_sent(2, 1).await;
+    let (refused, second) = (bank.credit(3, 1), bank.statement(3));
+    bank.queued(2).await;
+    bank.let_calls_through(1);
+    assert!(first.answer().await.expect("an answer").is_some());
+    assert_eq!(refused.refusal().await, Refusal::Shed(Bound::RowWaits));
+    bank.world.with(|state| state.rows_held.clear());
+    bank.let_calls_through(2);
+    assert!(second.answer().await.expect("an answer").is_some());
+    assert_eq!(waits.balance().await, 1);
+    bank.queued(0).await;
+}
+
+/// Nothing of it is out: its statements are read with those of others, though the mark is still there.
+#[actix_rt::test]
+async fn who_reads_goes_apart_only_beside_a_run_that_waits() {
+    let bank = Bank::held();
+    bank.world.with(|state| state.rows_held.insert(2));
+    let first = bank.credit_sent(2, 1).await;
+    bank.let_calls_through(2);
+    assert_eq!(first.refusal().await, Refusal::Unavailable);
+    let busy = bank.credit_sent(3, 1).await;
+    let (one, two) = (bank.statement(2), bank.statement(4));
+    bank.queued(2).await;
+    bank.let_calls_through(2);
+    busy.balance().await;
+    for statement in [one, two] {
+        assert!(statement.answer().await.expect("an answer").is_some());
+    }
+    assert_eq!(bank.world.with(|state| state.statements_read.clone()), [[2, 4]], "in one query");
+    // What is to be applied takes a statement before it along.
+    let busy = bank.credit_sent(3, 1).await;
+    let (statement, wants_row, other) = (bank.statement(2), bank.credit(2, 1), bank.credit(4, 1));
+    bank.queued(3).await;
+    bank.world.with(|state| state.rows_held.clear());
+    bank.let_calls_through(4);
+    assert!(statement.answer().await.expect("an answer").is_some());
+    for asked in [busy, wants_row, other] {
+        asked.balance().await;
+    }
+    assert!(bank.world.batches().iter().all(|batch| batch.len() == 1), "{:?}", bank.world.batches());
+}
+
+/// What is refused need not have had the row: that it was is no sign that it is free.
+#[actix_rt::test]
+async fn a_refused_run_says_nothing_of_the_row() {
+    let bank = Bank::open();
+    bank.world.with(|state| state.rows_held.insert(2));
+    assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
+    bank.world.with(|state| (state.rows_held.clear(), state.reject_next = true));
+    assert_eq!(bank.credit(2, 1).answer().await, Ok(Err(Rejection::LimitExceeded)));
+    bank.world.with(|state| state.rows_held.insert(2));
+    assert_eq!(bank.credit(2, 1).refusal().await, Refusal::Unavailable);
+    let waits = bank.world.with(|state| state.waits.clone());
+    assert_eq!(waits, [RowWait::Brief, RowWait::Long, RowWait::Long]);
 }
 
 /// Where the service's own calls hold the row, all wait together.
@@ -136,5 +229,5 @@ async fn a_run_that_nobody_waits_for_says_nothing_of_the_row() {
     bank.let_calls_through(1);
     assert_eq!(last.refusal().await, Refusal::Unavailable);
     let waits = bank.world.with(|state| state.waits.clone());
-    assert_eq!(waits, [RowWait::Brief, RowWait::Apart, RowWait::Apart]);
+    assert_eq!(waits, [RowWait::Brief, RowWait::Long, RowWait::Long]);
 }

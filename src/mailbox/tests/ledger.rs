@@ -32,6 +32,7 @@ pub(super) struct WorldState {
     pub(super) rows_held: HashSet<i32>,
     pub(super) waits: Vec<RowWait>,
     pub(super) refuse_connections: bool,
+    pub(super) reject_next: bool,
     pub(super) panic_next: bool,
 }
 
@@ -155,6 +156,8 @@ fn apply_all(state: &mut WorldState, runs: &[Run]) -> CallOutcomes {
         for transaction in &run.transactions {
             applied.outcomes.push(if run.client.get() >= UNKNOWN {
                 Err(Rejection::UnknownClient)
+            } else if std::mem::take(&mut state.reject_next) {
+                Err(Rejection::LimitExceeded)
             } else {
                 let balance = state.balances.entry(run.client.get()).or_default();
                 *balance += transaction.amount.cents();

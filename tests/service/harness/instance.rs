@@ -285,6 +285,15 @@ impl Guiche {
         until("it is ready", async || self.get("/readyz").await.status == 200).await;
     }
 
+    /// Waits until `/readyz` says that it is not, and why.
+    pub(crate) async fn until_not_ready(&self, why: &str) {
+        until(&format!("it is not ready: {why}"), async || {
+            let answer = self.get("/readyz").await;
+            answer.status == 503 && answer.text().contains(why)
+        })
+        .await;
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }

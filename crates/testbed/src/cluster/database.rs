@@ -11,7 +11,7 @@ use crate::process::Launch;
 
 /// What the sessions of a front on its servers start with, beside how they plan: how long a call may take there, and
 /// wait for a row, in milliseconds.
-const SHARD_TIMEOUTS: [(&str, &str); 2] = [("statement_timeout", "5000"), ("lock_timeout", "4500")];
+const SHARD_TIMEOUTS: [(&str, &str); 2] = [("statement_timeout", "5000"), ("lock_timeout", "2250")];
 
 impl Cluster {
     /// Makes a database from the files of `sql/`, for the cluster's profile.
