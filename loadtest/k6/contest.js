@@ -33,9 +33,9 @@ const OPENING = 25;
 // of 1.5 s at the peak rate, the bound for one of 5 s. A run that drops any is not valid.
 const STALL_SECONDS = { preallocated: 1.5, bound: 5 };
 
-// k6 never starts an iteration whose time has come only when the last stage is over. A second at
-// rate zero lets the last ones start, so that the number of requests is exact.
-const SILENCE = [{ target: 0, duration: '0s' }, { target: 0, duration: '1s' }];
+// k6 never starts an iteration whose time has come only when the last stage is over. Seconds at
+// rate zero let the last ones start, so that the number of requests is exact.
+const SILENCE = [{ target: 0, duration: '0s' }, { target: 0, duration: '4s' }];
 
 export const options = {
   scenarios: {

@@ -35,7 +35,7 @@ async fn a_run_tells_what_it_did_and_its_books_are_right() {
         }
         tools => tools.expect("everything is there"),
     };
-    let times = Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs(1) };
+    let times = Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs(3) };
     let run = match run::run(&tools, &setup, times, 0, &Place::default()).await {
         Err(error) if error.to_string().contains("NOT enforced") => return eprintln!("skipped: {error}"),
         ran => ran.expect("it runs").0,

@@ -7,7 +7,7 @@ use crate::harness::{Database, Guiche, Launcher, MODES, Request, until};
 
 /// One whose wait for a row is soon over, long before its call is.
 fn impatient(database: &Database) -> Launcher {
-    Guiche::launcher(database).deadlines(1_000, 15_000, 20_000)
+    Guiche::launcher(database).deadlines(4_000, 15_000, 20_000)
 }
 
 /// An instance whose calls are soon over, and whose connection to the database goes through a proxy and is open:
@@ -31,6 +31,7 @@ async fn what_waits_too_long_for_a_lock_is_rolled_back_and_says_so() {
     in_every_mode(async |mode| {
         let database = Database::create().await;
         let guiche = impatient(&database).mode(mode).start().await;
+        guiche.credit(2, 1, "warm").await.balance();
         let lock = database.lock(1).await;
         guiche.credit(1, 1, "never").await.assert_refused("unavailable");
         assert_eq!(guiche.metrics().await.with("guiche_database_failures_total", "rolled_back"), 1, "{mode}");
@@ -130,20 +131,21 @@ async fn a_statement_whose_answer_is_lost_may_be_asked_for_again() {
     .await;
 }
 
-/// Three requests of a client, one call at a time: the first is rolled back by its statement's
-/// timeout, the second is out when its answer is due, the third was never sent.
+/// Requests of a client, one call at a time: two are rolled back, one after the other, since their row is held, the
+/// third is out when its answer is due, the last was never sent.
 #[tokio::test]
 async fn an_answer_that_is_due_says_whether_the_request_was_sent() {
     let database = Database::create().await;
-    let launcher = Guiche::launcher(&database).mode("serial").deadlines(6_000, 8_500, 9_000);
+    let launcher = Guiche::launcher(&database).mode("serial").deadlines(12_000, 13_000, 14_000);
     let guiche = launcher.start().await;
     let send = |description: &str| Request::transaction(1, 1, "c", description);
     let mut queue = guiche.hold(&database, 1, &send("rolled")).await;
-    queue.push_all(["sent", "unsent"].map(send)).await;
+    queue.push_all(["also", "sent", "unsent"].map(send)).await;
     let answers = queue.answers().await;
-    answers[0].assert_refused("unavailable");
-    answers[1].assert_unknown();
-    answers[2].assert_refused("unavailable");
+    for refused in [0, 1, 3] {
+        answers[refused].assert_refused("unavailable");
+    }
+    answers[2].assert_unknown();
     drop(queue);
     guiche.book(1, 1, "after").await;
     let applied = database.descriptions(1).await;
@@ -155,7 +157,7 @@ async fn an_answer_that_is_due_says_whether_the_request_was_sent() {
 async fn one_clients_trouble_is_not_anothers() {
     let database = Database::create().await;
     let launcher = Guiche::launcher(&database).set("CALLS_IN_FLIGHT", 2);
-    let guiche = launcher.deadlines(4_000, 15_000, 20_000).start().await;
+    let guiche = launcher.deadlines(10_000, 15_000, 20_000).start().await;
     let mut stuck = guiche.hold(&database, 1, &Request::transaction(1, 1, "c", "stuck")).await;
     assert_eq!(guiche.credit(2, 1, "x").await.balance(), 1);
     stuck.first_answer().await.assert_refused("unavailable");

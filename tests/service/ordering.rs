@@ -78,7 +78,8 @@ async fn a_batch_over_clients_equals_one_by_one() {
         let database = Database::create().await;
         let launcher = Guiche::launcher(&database).mode(mode).set("BATCH_MAX", batch_max);
         // One call at a time, so that everything queues behind the first.
-        let guiche = launcher.set("CALLS_IN_FLIGHT", 1).set("OVERLAP_BELOW", 0).start().await;
+        let launcher = launcher.set("CALLS_IN_FLIGHT", 1).set("OVERLAP_BELOW", 0);
+        let guiche = launcher.deadlines(60_000, 62_000, 65_000).start().await;
         let mut queue = guiche.hold(&database, 1, &numbered(0)).await;
         let mut model = Model::contest();
         assert_eq!(model.apply(1, 1, "c"), Ok(1));

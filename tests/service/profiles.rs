@@ -55,18 +55,12 @@ async fn a_contest_database_serves_the_contest_and_says_when_a_crash_emptied_it(
 
     cluster.kill().await.expect("it dies");
     cluster.start_again().await.expect("it recovers");
-    let readiness = guiche.get("/readyz").await;
-    readiness.assert_refused("not-ready");
-    let detail = readiness.json()["detail"].as_str().unwrap_or_default().to_owned();
-    assert!(detail.starts_with("the data was lost"), "{detail}");
+    guiche.until_not_ready("the data was lost").await;
     assert_eq!(guiche.get("/healthz").await.text(), "Healthy");
     assert_eq!(guiche.statement(1).await.status, 404, "there is no client any more");
 
     let after = Guiche::launcher(&database).set("PROFILE", "contest").start().await;
-    assert!(
-        after.get("/readyz").await.text().contains("the data was lost"),
-        "one started afterwards says so too"
-    );
+    after.until_not_ready("the data was lost").await;
 }
 
 #[track_caller]

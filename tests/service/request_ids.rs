@@ -102,12 +102,12 @@ async fn each_call_whose_outcome_is_unknown_is_named_with_its_requests() {
 #[tokio::test]
 async fn a_caller_who_is_told_before_its_call_is_over_is_named() {
     let database = Database::create().await;
-    let launcher = Guiche::launcher(&database).mode("serial").deadlines(6_000, 8_500, 9_000);
+    let launcher = Guiche::launcher(&database).mode("serial").deadlines(12_000, 13_000, 14_000);
     let guiche = launcher.start().await;
     let credit = |id: &str| Request::transaction(1, 1, "c", "x").header("X-Request-Id", id);
     let mut queue = guiche.hold(&database, 1, &credit("first")).await;
-    queue.push(&credit("overdue")).await;
-    queue.answers().await[1].assert_unknown();
+    queue.push_all(["second", "overdue"].map(credit)).await;
+    queue.answers().await[2].assert_unknown();
     let event = guiche.until_logged("a caller was told that the outcome is not known").await;
     assert_eq!((&event["fields"]["client"], &event["fields"]["request_id"]), (&1.into(), &"overdue".into()));
     assert!(event["fields"]["flush"].as_u64().is_some_and(|call| call > 0), "{event}");

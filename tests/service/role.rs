@@ -191,8 +191,7 @@ async fn what_it_sets_for_itself_for_good_changes_nothing_and_is_told() {
     let guiche = Guiche::on(&database).await;
     assert_eq!(guiche.credit(1, 1, "x").await.balance(), 1);
     assert_eq!(guiche.statement(1).await.status, 200);
-    let detail = guiche.get("/readyz").await.json()["detail"].to_string();
-    assert!(detail.contains("settings that it gave itself"), "{detail}");
+    guiche.until_not_ready("settings that it gave itself").await;
     database.execute(include_str!("../../sql/30-role.sql")).await;
     guiche.until_ready().await;
 }
@@ -224,7 +223,7 @@ async fn a_database_that_takes_no_writes_is_told() {
     // Sessions that began before write on: nobody told them.
     assert_eq!(guiche.credit(1, 1, "x").await.balance(), 1);
     let other = Guiche::launcher(&database).start_listening().await;
-    until("it says so", async || other.get("/readyz").await.text().contains("read-only")).await;
+    other.until_not_ready("read-only").await;
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn be_one_bank(bank: &Database, mode: &str, shards: &str, before: i64) {
     assert_eq!(guiche.ask(&too_much).await.problem(), "limit-exceeded", "{mode}");
     assert_eq!(guiche.ask(&credit(6, 1)).await.problem(), "unknown-client", "{mode}");
     assert_eq!(guiche.ask(&Request::statement(7)).await.problem(), "unknown-client", "{mode}");
-    assert_eq!(guiche.get("/readyz").await.status, 200, "{mode}");
+    guiche.until_ready().await;
     assert_eq!(guiche.logged("the database is on several servers").len(), 1, "{mode}");
     bank.assert_books().await;
 }
@@ -118,9 +118,7 @@ async fn a_server_that_has_lost_its_clients_is_told() {
     let Some((bank, [even, _])) = Database::create_on_two(None).await else { return };
     let guiche = Guiche::on(&bank).await;
     even.execute("DELETE FROM clientes").await;
-    let told = guiche.get("/readyz").await;
-    let body = String::from_utf8_lossy(&told.body);
-    assert_eq!((told.status, body.contains("the data was lost")), (503, true), "{body}");
+    guiche.until_not_ready("the data was lost").await;
 }
 
 /// A row that somebody holds on its own server is waited for, and then nothing was applied; a session there that ends
@@ -129,7 +127,7 @@ async fn a_server_that_has_lost_its_clients_is_told() {
 async fn what_becomes_unknown_behind_the_front_is_told_so() {
     let cluster = own_cluster(Profile::Durable, &[]).await;
     let Some((bank, [even, odd])) = Database::create_on_two(Some(&cluster)).await else { return };
-    let launcher = Guiche::launcher(&bank).set("SHARDS", "front").deadlines(5_000, 8_000, 10_000);
+    let launcher = Guiche::launcher(&bank).set("SHARDS", "front").deadlines(8_000, 10_000, 12_000);
     let guiche = launcher.start().await;
     let send = |text| Request::transaction(1, 1, "c", text);
 
@@ -216,9 +214,7 @@ async fn a_server_refuses_who_takes_it_for_another() {
     let sql =
         format!("ALTER SERVER rinha OPTIONS (SET p0 '{}', SET p1 '{}')", quoted(&at[1]), quoted(&at[0]));
     bank.execute(&sql).await;
-    let not_ready = guiche.get("/readyz").await;
-    not_ready.assert_refused("not-ready");
-    assert!(not_ready.text().contains("start this instance again"), "{}", not_ready.text());
+    guiche.until_not_ready("start this instance again").await;
     assert_eq!(guiche.credit(1, 1, "after").await.balance(), 2, "the servers are right");
     let other = Guiche::launcher(&bank).start_listening().await;
     let waits = other.until_logged("waiting for the database").await.to_string();

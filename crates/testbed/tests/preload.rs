@@ -14,7 +14,7 @@ async fn a_commit_takes_at_least_the_delay() {
     cluster.create_database("slow").await.expect("a database");
     let begin = Instant::now();
     cluster.delay_fsync(DELAY).await.expect("it starts again");
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?} to start", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(25), "{:?} to start", begin.elapsed());
 
     let client = connect(&cluster.admin_url("slow")).await.expect("it answers");
     let quickest = async |sql: &str| {

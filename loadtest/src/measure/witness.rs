@@ -31,60 +31,36 @@ pub async fn ask(endpoint: &Endpoint, clients: u32, mut tell: impl FnMut(Answer,
 
 /// Asks for so many seconds, once a load has ended. Returns the seconds until the last answer that was wrong or late.
 pub async fn unwell(endpoint: &Endpoint, clients: u32, seconds: u32) -> f64 {
-    let ended = now_s();
-    let late_s = TOO_SLOW_MS / 1_000.0;
-    let (mut unwell, mut last) = (0.0, ended);
-    let asking = ask(endpoint, clients, |answer, right| {
-        last = answer.end_s;
-        if !right || answer.end_s - answer.start_s > late_s {
-            unwell = answer.end_s - ended;
-        }
-    });
+    let (ended, mut answers) = (now_s(), Vec::new());
+    let asking = ask(endpoint, clients, |answer, right| answers.push((answer, right)));
     let Err(_elapsed) = tokio::time::timeout(Duration::from_secs(seconds.into()), asking).await;
-    // Whoever still waits is late, too.
-    if now_s() - last > late_s { now_s() - ended } else { unwell }
+    until_well(&answers, [ended, now_s()])
+}
+
+/// Returns the seconds from the beginning to the last answer that was wrong or late; whoever still waits at the end is
+/// late, too.
+fn until_well(answers: &[(Answer, bool)], [begin, end]: [f64; 2]) -> f64 {
+    const LATE_S: f64 = TOO_SLOW_MS / 1_000.0;
+    if answers.last().map_or(begin, |(last, _)| last.end_s) < end - LATE_S {
+        return end - begin;
+    }
+    let bad = answers.iter().rfind(|(answer, right)| !right || answer.end_s - answer.start_s > LATE_S);
+    bad.map_or(0.0, |(answer, _)| answer.end_s - begin)
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
     use super::*;
 
-    /// What is seen for a second of a server that answers the first request with a status and late, and all others
-    /// with `then`, if at all.
-    async fn seen(first: &'static str, late: Duration, then: Option<&'static str>) -> f64 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let endpoint = Endpoint::Tcp(listener.local_addr().expect("an address"));
-        let answering = async {
-            let mut answers = Some((late, first));
-            loop {
-                let (mut stream, _) = listener.accept().await.expect("a caller");
-                let _ = stream.read(&mut [0; 1_024]).await;
-                let (late, status) = match (answers.take(), then) {
-                    (Some(first), _) => first,
-                    (None, Some(status)) => (Duration::ZERO, status),
-                    (None, None) => std::future::pending().await,
-                };
-                tokio::time::sleep(late).await;
-                let answer = format!("HTTP/1.0 {status} x\r\nContent-Length: 0\r\n\r\n");
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        };
-        tokio::select! {
-            seen = unwell(&endpoint, 5, 1) => seen,
-            () = answering => unreachable!("it answers for ever"),
+    #[test]
+    fn the_last_wrong_or_late_answer_is_how_long_it_took() {
+        let answer = |start_s, end_s| Answer { start_s, end_s, spent: None };
+        let good = [(answer(10.0, 10.1), true), (answer(10.8, 10.9), true)];
+        assert_eq!(until_well(&good, [10.0, 11.0]), 0.0);
+        for bad in [(answer(10.0, 10.5), true), (answer(10.4, 10.5), false)] {
+            assert_eq!(until_well(&[good[0], bad, good[1]], [10.0, 11.0]), 0.5);
         }
-    }
-
-    #[tokio::test]
-    async fn the_last_wrong_or_late_answer_is_how_long_it_took() {
-        const LATE: Duration = Duration::from_millis(400);
-        assert_eq!(seen("200", Duration::ZERO, Some("200")).await, 0.0);
-        assert!((0.4..0.9).contains(&seen("200", LATE, Some("200")).await));
-        assert!((0.0001..0.4).contains(&seen("503", Duration::ZERO, Some("200")).await));
-        assert!(seen("200", Duration::ZERO, Some("503")).await > 0.7, "to the end");
-        assert!(seen("200", Duration::ZERO, None).await >= 1.0, "who waits is late, too");
+        assert_eq!(until_well(&good[..1], [10.0, 11.0]), 1.0, "who waits is late, too");
+        assert_eq!(until_well(&[], [10.0, 11.0]), 1.0);
     }
 }
