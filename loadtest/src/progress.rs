@@ -1,9 +1,8 @@
 //! What is shown while something runs: lines with their time, and on a terminal one below them that changes.
 
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 /// How often the changing line is drawn anew while nothing happens.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -11,43 +10,23 @@ const REDRAW: Duration = Duration::from_secs(1);
 /// The display. Dropped, it takes the changing line away.
 #[derive(Debug)]
 pub struct Display {
-    begin: Instant,
-    /// The line that changes, where standard error is a terminal.
-    pub bar: Option<ProgressBar>,
+    /// The line that changes; hidden where standard error is no terminal.
+    pub bar: ProgressBar,
 }
 
 impl Display {
     /// Starts the clock. The changing line looks like `template`, and its bar counts up to `length`.
     pub fn new(template: &str, length: u64) -> Display {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(template).expect("the template is a valid constant");
-            let bar = ProgressBar::new(length).with_style(style.progress_chars("=> "));
-            bar.enable_steady_tick(REDRAW);
-            bar
-        });
-        Display { begin: Instant::now(), bar }
+        let style = ProgressStyle::with_template(template).expect("the template is a valid constant");
+        let bar = ProgressBar::new(length).with_style(style.progress_chars("=> "));
+        bar.enable_steady_tick(REDRAW);
+        Display { bar: bar.with_finish(ProgressFinish::AndClear) }
     }
 
     /// Prints a line above what is shown.
     pub fn say(&self, text: &str) {
-        let line = format!("{:6.1} s  {text}", self.elapsed().as_secs_f64());
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => out!("{line}"),
-        }
-    }
-
-    /// Returns how long it has been there.
-    pub fn elapsed(&self) -> Duration {
-        self.begin.elapsed()
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        let elapsed = self.bar.elapsed().as_secs_f64();
+        self.bar.suspend(|| out!("{elapsed:6.1} s  {text}"));
     }
 }
 

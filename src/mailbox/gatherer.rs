@@ -3,7 +3,7 @@
 //!
 //! When to send: at once while nothing is in flight; otherwise when a call comes back. What
 //! arrives meanwhile makes the next call larger, so the load itself sets the batch size. While
-//! only a few transactions are in flight waiting would save nothing, so a few more calls may
+//! only a few requests are in flight waiting would save nothing, so a few more calls may
 //! overlap ([`GathererOptions::overlap_below`]).
 
 mod flight;

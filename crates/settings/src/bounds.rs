@@ -13,7 +13,7 @@ pub struct Bounds {
     pub clients_per_call: usize,
     /// Calls at once per worker.
     pub calls_in_flight: usize,
-    /// Fewer transactions than this in flight allow [`Bounds::overlap_calls`].
+    /// Fewer requests than this in flight allow [`Bounds::overlap_calls`].
     pub overlap_below: usize,
     /// Calls at once per worker while little is in flight.
     pub overlap_calls: usize,

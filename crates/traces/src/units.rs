@@ -1,22 +1,9 @@
 //! Numbers as text, with their units.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 /// A count with thousands set apart.
-pub(super) struct Count(pub(super) u64);
-
-impl Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (position, digit) in digits.chars().enumerate() {
-            if position > 0 && (digits.len() - position).is_multiple_of(3) {
-                f.write_char(',')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
-    }
-}
+pub(super) use indicatif::HumanCount as Count;
 
 /// Microseconds with three digits and the unit that fits.
 pub(super) struct Micros(pub(super) u64);

@@ -37,14 +37,14 @@ impl Progress {
         let loaded_for = self.load_since.map(|since| since.elapsed());
         let phase = phase(&self.plan, loaded_for);
         let message = self.message(live, loaded_for.unwrap_or_default());
-        if let Some(bar) = &self.display.bar {
-            bar.set_prefix(phase);
-            bar.set_position(live.tally().total());
-            bar.set_message(message);
-        } else if self.last_line.elapsed() >= LINE_EVERY {
+        let bar = &self.display.bar;
+        bar.set_prefix(phase);
+        bar.set_position(live.tally().total());
+        if bar.is_hidden() && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             out!("          {phase}: {message}");
         }
+        bar.set_message(message);
     }
 
     fn message(&self, live: &Live, loaded_for: Duration) -> String {

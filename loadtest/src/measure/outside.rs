@@ -16,21 +16,7 @@ use testbed::rundir::RunDir;
 const LOAD: [&str; 4] = ["connections", "clients", "mix", "keyed"];
 
 /// Figures that need no look inside.
-pub(super) const FIGURES: [&str; 13] = [
-    "requests",
-    "p50",
-    "p98",
-    "p99",
-    "latency_max",
-    "errors",
-    "status_400",
-    "wrong",
-    "load_percent",
-    "idle_percent",
-    "seconds",
-    "answered",
-    "right",
-];
+pub(super) const FIGURES: &str = "requests p50 p98 p99 latency_max errors status_400 wrong load_percent idle_percent seconds answered right";
 
 impl Plan {
     /// Has it load the service at `url`.

@@ -27,10 +27,8 @@ impl Progress {
 
     /// Shows that a run begins.
     pub fn begins(&self, title: &str, label: &str) {
-        if let Some(bar) = &self.display.bar {
-            bar.set_prefix(format!("{title}: {label}"));
-            bar.set_message(format!("{} min left", self.left()));
-        }
+        self.display.bar.set_prefix(format!("{title}: {label}"));
+        self.display.bar.set_message(format!("{} min left", self.left()));
     }
 
     /// Returns whether no run is over yet.
@@ -43,13 +41,13 @@ impl Progress {
         self.done += estimate;
         let outcome = outcome.unwrap_or_else(|error| format!("FAILED: {error:#}"));
         self.say(&format!("{label:<44} {outcome}  {} min left", self.left()));
-        self.display.bar.iter().for_each(|bar| bar.inc(1));
+        self.display.bar.inc(1);
     }
 
     /// Leaves out one that was expected to take `estimate`.
     pub fn passes(&mut self, estimate: Duration) {
         self.all = self.all.saturating_sub(estimate);
-        self.display.bar.iter().for_each(|bar| bar.inc(1));
+        self.display.bar.inc(1);
     }
 
     /// Prints a line above what is shown.
@@ -58,7 +56,7 @@ impl Progress {
     }
 
     fn left(&self) -> String {
-        clock(left(self.display.elapsed(), self.done, self.all))
+        clock(left(self.display.bar.elapsed(), self.done, self.all))
     }
 }
 
