@@ -113,7 +113,8 @@ pub async fn run(config: Config, metrics: &Metrics, telemetry: &Telemetry) -> Re
 /// `ready` is over.
 ///
 /// Where that is soon, listens only then: whoever balances load hands requests over as soon as somebody listens, and
-/// an instance that comes back refuses none. Else, once `away` says so, listens before, so that health can be asked for.
+/// an instance that comes back refuses none. Else, a second after `away` says so or once nobody has said anything for
+/// long, listens before, so that health can be asked for.
 ///
 /// # Errors
 /// [`StartError`].
@@ -219,7 +220,7 @@ async fn until(patience: Duration, so: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    // That it is not is nobody's fault who could still be told.
+    // After that it goes on all the same.
     let _ = tokio::time::timeout(patience, looks).await;
 }
 
@@ -290,7 +291,7 @@ fn serve(
         .disable_signals();
     let draining = move || {
         let mut last_call = last_call.clone();
-        // Who would say it is there until the threads are not.
+        // Who says it is there for longer than anybody listens.
         async move { _ = last_call.wait_for(|has_come| *has_come).await }
     };
     let listener = bind(&config.listen)?;

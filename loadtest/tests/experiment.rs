@@ -214,6 +214,7 @@ fn a_small_experiment_adds_up() {
     let result: Measurement = report::read(&small).expect("results.json");
     assert_eq!(result.unfinished, "");
     assert_eq!((result.name.as_str(), result.comparisons[0].cases.len()), ("small", 2));
+    assert!(result.cases().any(|(_, case)| case.valid().count() == 1), "none says anything: {said}");
     for point in &result.comparisons[0].cases {
         assert_eq!((point.runs.len(), &point.failures), (1, &Vec::new()), "{said}");
         let run = &point.runs[0];

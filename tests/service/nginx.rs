@@ -101,7 +101,7 @@ async fn a_transaction_that_reached_nobody_goes_to_the_other_instance() {
         front.signal_worker(Signal::SIGSTOP);
         let sent = credits.each_ref().map(|credit| {
             let bytes = credit.bytes();
-            let cut = if with_body { bytes.len() } else { end_of_head(&bytes) };
+            let cut = if with_body { bytes.len() } else { credit.head_len() };
             (bytes, cut)
         });
         for (caller, (bytes, cut)) in callers.iter_mut().zip(&sent) {
@@ -131,10 +131,6 @@ async fn a_transaction_that_reached_nobody_goes_to_the_other_instance() {
         let after = database.balance(1).await + database.balance(2).await;
         assert_eq!(after, before + applied as i64, "{balancing}: each was applied once");
     }
-}
-
-fn end_of_head(request: &[u8]) -> usize {
-    request.windows(4).position(|window| window == b"\r\n\r\n").expect("a head ends") + 4
 }
 
 #[tokio::test]

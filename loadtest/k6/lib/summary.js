@@ -33,7 +33,6 @@ export function summaryOf(data) {
     outcome_unknown: countOf(data, 'outcome_unknown'),
     dropped_iterations: countOf(data, 'dropped_iterations'),
     failures: failuresOf(data.root_group),
-    duration_ms: data.state.testRunDurationMs,
   };
   return { json, text: textOf(json) };
 }

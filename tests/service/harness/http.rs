@@ -79,6 +79,11 @@ impl Request {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         [self.head.as_bytes(), b"\r\n", &self.body].concat()
     }
+
+    /// How many of these bytes are its head, the blank line included.
+    pub(crate) fn head_len(&self) -> usize {
+        self.head.len() + 2
+    }
 }
 
 /// An answer.
